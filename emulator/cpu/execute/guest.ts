@@ -1,0 +1,106 @@
+/**
+ * What an architecture must provide to run on the engine, and what the engine offers it.
+ *
+ * The engine owns translated code, TLBs and the instruction budget. The guest owns what instructions mean: translation of
+ * blocks, page walks, exceptions, system registers. Neither calls the other except through this file.
+ */
+import type { Block } from '../ir/block.ts';
+import type { StateLayout } from '../ir/state-field.ts';
+
+/** What an access wants to do with a page. */
+export type AccessKind = 'read' | 'write' | 'execute';
+
+/** Regime of a data access: that of the current mode, or of unprivileged loads and stores (LDTR, STTR). */
+export type AccessRegime = 'current' | 'unprivileged';
+
+/**
+ * Result of a successful page walk. The guest fills one reused object, because walks are on the hot path.
+ * Permissions are those of the access regime that was asked for, so that one walk serves reads and writes.
+ */
+export interface WalkResult {
+  /** Physical address of the 4 KiB page. */
+  paddr: number;
+  readable: boolean;
+  /** False also where the first write has to set a dirty bit: such a page walks again when written. */
+  writable: boolean;
+  executable: boolean;
+  /** Bytes that the leaf descriptor maps (4096 or more): a TLB invalidation anywhere in it drops all of it. */
+  leafSize: number;
+  /** Instruction fetches are checked for BTI landing pads (guarded page). */
+  guarded: boolean;
+}
+
+/** One guest CPU as the engine drives it. Virtual addresses on hot paths come as two signed 32-bit halves. */
+export interface GuestCpu {
+  /**
+   * Translates a virtual address by the current page tables.
+   * @returns false when it faults; the guest keeps the fault, and `deliverException` takes it
+   */
+  walk(low: number, high: number, kind: AccessKind, regime: AccessRegime, result: WalkResult): boolean;
+  /** Keeps an alignment fault for `deliverException`. */
+  alignmentFault(low: number, high: number, kind: AccessKind): void;
+  /** Keeps an external abort (access to an unassigned physical address) for `deliverException`. @returns false when the access goes on (reads as zero) */
+  busFault(low: number, high: number, kind: AccessKind): boolean;
+  /** Takes the exception kept by `walk`, a helper, or a fault: changes PC, mode and registers as the architecture says. The state's PC is that of the instruction. */
+  deliverException(): void;
+  /** Takes a pending, unmasked interrupt if there is one, before the instruction at the state's PC. @returns true when PC and mode have changed */
+  takeInterrupt(): boolean;
+  /** An interrupt is asserted and not masked by the CPU's interface, whether or not PSTATE masks it: wakes WFI. */
+  readonly wakeUp: boolean;
+  /** Why the CPU does not run now. */
+  readonly idle: 'running' | 'waiting-for-interrupt' | 'waiting-for-event' | 'off';
+  /** Key of the facts that translation depends on besides the bytes. */
+  modeKey(): number;
+}
+
+/** What the engine offers to the guest CPU that it drives. */
+export interface EngineCpu {
+  readonly index: number;
+  /** Linear-memory address of the CPU state block. */
+  readonly base: number;
+  /** The linear memory, for state fields (offset `base + field.offset`) and RAM. Views stay valid: the memory never grows. */
+  readonly view: DataView;
+  readonly int32: Int32Array;
+  /** Guest-virtual address of the instruction under way (inside helpers) or next (outside). */
+  pc: bigint;
+  /**
+   * Says which translations apply from now on. Contexts with the same key share TLB entries; the guest packs into the key what distinguishes them (ASID,
+   * exception level, PAN, MMU on or off); keys are integers below 2^31. Cheap: called at every exception and return.
+   */
+  setContext(current: number, unprivileged: number): void;
+  /** Makes compiled code leave the block after this helper, so that the exception kept by the guest is delivered. */
+  requestException(): void;
+  /** Makes the run loop look at interrupts and idle state at the next block boundary. */
+  requestAttention(): void;
+
+  // TLB maintenance on this CPU
+  flushTlb(): void;
+  flushTlbPage(low: number, high: number): void;
+  /** Flushes contexts whose key satisfies the predicate. */
+  flushTlbContexts(matches: (key: number) => boolean): void;
+  /** Drops translated code of the page that holds this physical address, on all CPUs. */
+  invalidateCode(paddr: number): void;
+
+  // Guest-physical memory, for page walks and descriptor updates
+  /** Linear-memory address of RAM at `paddr`, or -1 when it is not RAM. */
+  ramAddress(paddr: number): number;
+  /** Instructions retired by all CPUs so far, exact inside helpers: virtual time. */
+  instructionsRetired(): number;
+}
+
+/** Implementation of a helper; arguments and result as its declaration says. */
+export type HelperImplementation = (...args: never[]) => number | bigint | void;
+
+/** An instruction set as the engine sees it. */
+export interface Guest {
+  readonly name: 'aarch64' | 'x86_64';
+  readonly layout: StateLayout;
+  /**
+   * Translates the block that starts at byte `start` of a page of code. The block ends within the page.
+   * @param code the 4096 bytes of the page, live
+   * @param modeKey as `GuestCpu.modeKey` gave it
+   */
+  translateBlock(code: DataView, start: number, modeKey: number): Block;
+  /** Implementations of all helpers that translated blocks call, by name. They act on the CPU that runs now. */
+  readonly helpers: Readonly<Record<string, HelperImplementation>>;
+}
