@@ -1,0 +1,171 @@
+/**
+ * Kernel address translation of arm64 Linux.
+ *
+ * Sources: Arm ARM DDI 0487 "VMSAv8-64 translation table format descriptors"; `Documentation/arch/arm64/memory.rst` and
+ * `arch/arm64/include/asm/{memory,pgtable-hwdef}.h` (Linux v6.12). 4K, 16K and 64K pages; VA of 36 to 52 bits; output
+ * addresses of 48 bits, of 52 bits in the 64K format (FEAT_LPA) and of 52 bits in the 4K and 16K formats (FEAT_LPA2).
+ */
+import { addressBits, field } from '../formats/bits.ts';
+import { FormatError } from '../formats/errors.ts';
+import type { MemorySource } from '../formats/memory-source.ts';
+import type { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
+import { readEntry } from './page-walk.ts';
+import type { KernelAddressSpace, Level, PageTableReader, Walk, WalkStep } from './page-walk.ts';
+
+/** Bits 1:0 of a descriptor. */
+export const DESCRIPTOR = { INVALID: 0, BLOCK: 1, TABLE: 3 } as const;
+const TYPE = field(1, 0);
+/** Linux's name of the lookup level, counted from the leaf. */
+const LEVEL_NAMES: readonly Level[] = ['PTE', 'PMD', 'PUD', 'P4D', 'PGD'];
+/**
+ * PTE_PROT_NONE or PTE_PRESENT_INVALID keep a page although bit 0 is clear; crash treats them as present when software
+ * bits say so. Only valid descriptors translate here.
+ */
+const VALID = 1n;
+
+/** Geometry of a translation regime. */
+export interface Aarch64Geometry {
+  /** log2 of the granule: 12, 14 or 16. */
+  readonly pageShift: number;
+  /** Bits of virtual address that the tables resolve (64 − TCR_EL1.T1SZ). */
+  readonly vaBits: number;
+  /** VA_BITS of the kernel's configuration, which fixes the size of the top table. */
+  readonly configuredVaBits: number;
+  /** TCR_EL1.DS: 52-bit output addresses in the 4K and 16K formats. */
+  readonly lpa2: boolean;
+}
+
+/** Reads VMSAv8-64 stage 1 tables. */
+export class Aarch64PageTables implements PageTableReader {
+  readonly geometry: Aarch64Geometry;
+  readonly levels: number;
+  readonly #memory: MemorySource;
+  readonly #indexBits: number;
+  readonly #rootBits: number;
+
+  constructor(memory: MemorySource, geometry: Aarch64Geometry) {
+    this.#memory = memory;
+    this.geometry = geometry;
+    const { pageShift, vaBits, configuredVaBits } = geometry;
+    this.#indexBits = pageShift - 3;
+    this.levels = Math.ceil((vaBits - pageShift) / this.#indexBits);
+    const rootShift = pageShift + (this.levels - 1) * this.#indexBits;
+    this.#rootBits = Math.min(this.#indexBits, Math.max(configuredVaBits, vaBits) - rootShift);
+    // The 64K format has one level-1 table of up to 1024 entries, more than its index bits would be for 48 bits.
+    if (pageShift === 16 && this.levels === 3) this.#rootBits = Math.max(configuredVaBits, vaBits) - rootShift;
+  }
+
+  walk(root: number, vaddr: bigint): Walk {
+    const steps: WalkStep[] = [];
+    let table = root;
+    for (let fromLeaf = this.levels - 1; fromLeaf >= 0; fromLeaf--) {
+      const shift = this.geometry.pageShift + fromLeaf * this.#indexBits;
+      const bits = fromLeaf === this.levels - 1 ? this.#rootBits : this.#indexBits;
+      const entryPaddr = table + 8 * Number((vaddr >> BigInt(shift)) & ((1n << BigInt(bits)) - 1n));
+      const entry = readEntry(this.#memory, entryPaddr);
+      steps.push({ level: levelName(fromLeaf, this.levels), entryPaddr, entry });
+      if ((entry & VALID) === 0n) break;
+      const isTable = TYPE.get(entry) === DESCRIPTOR.TABLE && fromLeaf > 0;
+      const output = this.outputAddress(entry, isTable ? this.geometry.pageShift : shift);
+      if (isTable) table = output;
+      else return { steps, paddr: output + Number(vaddr & ((1n << BigInt(shift)) - 1n)), mappedSize: 2 ** shift };
+    }
+    return { steps, paddr: undefined, mappedSize: 0 };
+  }
+
+  /** Output address of a descriptor; bits below `low` belong to other fields or to the page offset. */
+  outputAddress(descriptor: bigint, low: number): number {
+    const { pageShift, lpa2 } = this.geometry;
+    if (pageShift === 16) return addressBits(descriptor, 47, low) + Number((descriptor >> 12n) & 0xfn) * 2 ** 48;
+    if (lpa2) return addressBits(descriptor, 49, low) + Number((descriptor >> 8n) & 3n) * 2 ** 50;
+    return addressBits(descriptor, 47, low);
+  }
+}
+
+/** Folded levels have no name of their own: the top table is always the PGD. */
+function levelName(fromLeaf: number, levels: number): Level {
+  return fromLeaf === levels - 1 ? 'PGD' : LEVEL_NAMES[fromLeaf]!;
+}
+
+/** What VMCOREINFO, or a symbol table and a guess, say about an arm64 kernel. */
+export interface Aarch64Facts {
+  readonly pageSize: number;
+  readonly configuredVaBits: number;
+  readonly vaBits: number;
+  readonly kimageVoffset: bigint;
+  /** memstart_addr: physical address that PAGE_OFFSET maps to, modulo 2^64. */
+  readonly physOffset: bigint;
+  readonly swapperPgDir: bigint;
+}
+
+/** Kernel addresses: the direct map by arithmetic, everything else through swapper_pg_dir. */
+export class Aarch64AddressSpace implements KernelAddressSpace {
+  readonly architecture = 'aarch64';
+  readonly pageSize: number;
+  readonly tables: Aarch64PageTables;
+  readonly root: number;
+  readonly pageOffset: bigint;
+  readonly facts: Aarch64Facts;
+  readonly #directMapEnd: bigint;
+
+  constructor(memory: MemorySource, facts: Aarch64Facts) {
+    this.facts = facts;
+    this.pageSize = facts.pageSize;
+    this.pageOffset = BigInt.asUintN(64, -(1n << BigInt(facts.configuredVaBits)));
+    this.#directMapEnd = BigInt.asUintN(64, -(1n << BigInt(Math.min(facts.configuredVaBits, 63) - 1)));
+    this.root = Number(BigInt.asUintN(64, facts.swapperPgDir - facts.kimageVoffset));
+    const pageShift = Math.log2(facts.pageSize);
+    const geometry = { pageShift, vaBits: facts.vaBits, configuredVaBits: facts.configuredVaBits };
+    const lpa2 = pageShift !== 16 && (facts.vaBits > 48 || this.#usesLpa2(memory, geometry));
+    this.tables = new Aarch64PageTables(memory, { ...geometry, lpa2 });
+  }
+
+  translate(vaddr: bigint): number | undefined {
+    const direct = this.#directPaddr(vaddr);
+    return direct ?? this.tables.walk(this.root, vaddr).paddr;
+  }
+
+  directMap(paddr: number): bigint {
+    return BigInt.asUintN(64, BigInt(paddr) - this.facts.physOffset + this.pageOffset);
+  }
+
+  #directPaddr(vaddr: bigint): number | undefined {
+    if (vaddr < this.pageOffset || vaddr >= this.#directMapEnd) return undefined;
+    const paddr = BigInt.asUintN(64, vaddr - this.pageOffset + this.facts.physOffset);
+    return paddr < 1n << 52n ? Number(paddr) : undefined;
+  }
+
+  /**
+   * A kernel with 48-bit VA may still run with TCR_EL1.DS set. VMCOREINFO does not say: the format that maps
+   * swapper_pg_dir to where kimage_voffset puts it is the right one.
+   */
+  #usesLpa2(memory: MemorySource, geometry: Omit<Aarch64Geometry, 'lpa2'>): boolean {
+    const plain = new Aarch64PageTables(memory, { ...geometry, lpa2: false });
+    if (!memory.hasPage(Math.floor(this.root / memory.pageSize))) return false;
+    const { steps, paddr } = plain.walk(this.root, this.facts.swapperPgDir);
+    const leaf = steps.at(-1);
+    return paddr !== undefined && paddr !== this.root && leaf !== undefined && ((leaf.entry >> 8n) & 3n) === 0n;
+  }
+}
+
+/**
+ * Makes the address space of an arm64 kernel from its VMCOREINFO.
+ * @throws FormatError when a line that is needed is missing
+ */
+export function aarch64AddressSpace(memory: MemorySource, info: Vmcoreinfo): Aarch64AddressSpace {
+  const configuredVaBits = Number(need(info.number('VA_BITS'), 'NUMBER(VA_BITS)'));
+  const t1sz = info.number('TCR_EL1_T1SZ');
+  return new Aarch64AddressSpace(memory, {
+    pageSize: need(info.pageSize, 'PAGESIZE'),
+    configuredVaBits,
+    vaBits: t1sz === undefined ? configuredVaBits : 64 - Number(t1sz),
+    kimageVoffset: need(info.number('kimage_voffset'), 'NUMBER(kimage_voffset)'),
+    physOffset: need(info.number('PHYS_OFFSET'), 'NUMBER(PHYS_OFFSET)'),
+    swapperPgDir: need(info.symbol('swapper_pg_dir'), 'SYMBOL(swapper_pg_dir)'),
+  });
+}
+
+function need<T>(value: T | undefined, line: string): T {
+  if (value === undefined) throw new FormatError('VMCOREINFO lacks a line', { expected: line, found: 'nothing' });
+  return value;
+}

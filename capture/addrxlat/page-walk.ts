@@ -1,0 +1,58 @@
+/** What the page-table readers of all architectures share: reading entries and the record of a walk. */
+import { readU64 } from '../formats/bytes.ts';
+import type { MemorySource } from '../formats/memory-source.ts';
+
+/** Linux's name of a table level. */
+export type Level = 'PGD' | 'P4D' | 'PUD' | 'PMD' | 'PTE';
+
+/** One entry that a walk looked at. */
+export interface WalkStep {
+  readonly level: Level;
+  /** Physical address of the entry. */
+  readonly entryPaddr: number;
+  readonly entry: bigint;
+}
+
+/** A finished walk: a mapping, or the step at which it ended. */
+export interface Walk {
+  readonly steps: readonly WalkStep[];
+  /** Physical address of the byte asked for; undefined when it is not mapped. */
+  readonly paddr: number | undefined;
+  /** Bytes that the leaf entry maps: 4 KiB up to 512 GiB. */
+  readonly mappedSize: number;
+}
+
+/** Reads page tables of one architecture and one paging mode. */
+export interface PageTableReader {
+  /**
+   * Translates through the tables at a root.
+   * @param root physical address of the top table
+   * @throws FaultError when a table itself cannot be read
+   */
+  walk(root: number, vaddr: bigint): Walk;
+}
+
+/** Translates kernel virtual addresses of one dump. */
+export interface KernelAddressSpace {
+  readonly architecture: 'aarch64' | 'x86_64';
+  /** Bytes of a base page. */
+  readonly pageSize: number;
+  readonly tables: PageTableReader;
+  /** Physical address of the kernel's top table. */
+  readonly root: number;
+  /**
+   * Physical address of a kernel virtual address, or undefined when it is not mapped.
+   * @throws FaultError when a table cannot be read
+   */
+  translate(vaddr: bigint): number | undefined;
+  /** Direct-map virtual address of a physical one: what `__va` gives, present or not. */
+  directMap(paddr: number): bigint;
+  /** Lowest virtual address of the direct map. */
+  readonly pageOffset: bigint;
+}
+
+/** Reads a naturally aligned 64-bit table entry at a physical address. @throws FaultError */
+export function readEntry(memory: MemorySource, paddr: number): bigint {
+  const pfn = Math.floor(paddr / memory.pageSize);
+  return readU64(memory.readPage(pfn), paddr - pfn * memory.pageSize);
+}

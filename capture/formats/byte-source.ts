@@ -1,0 +1,101 @@
+/** Random-access bytes: a file, a part of one, or a flattened file seen as the file it stands for. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+
+import { FormatError, UsageError } from './errors.ts';
+
+/** Bytes with a name and a size that can be read at any offset. */
+export interface ByteSource extends Disposable {
+  /** Path or name, for messages. */
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+  /**
+   * Reads exactly `length` bytes at `offset`.
+   * @throws FormatError when the source ends before
+   */
+  read(offset: number, length: number): Uint8Array;
+}
+
+/** A file on the host, opened for reading. */
+export class FileSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #fd: number;
+  #open = true;
+
+  constructor(path: string) {
+    this.name = path;
+    this.#fd = openForReading(path);
+    const status = fstatSync(this.#fd);
+    if (status.isDirectory()) {
+      closeSync(this.#fd);
+      throw new UsageError(`${path}: is a directory`);
+    }
+    this.size = status.size;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    checkRange(this, offset, length);
+    const bytes = Buffer.allocUnsafe(length);
+    let done = 0;
+    while (done < length) {
+      const count = readSync(this.#fd, bytes, done, length - done, offset + done);
+      if (count === 0) throw cutShort(this, offset, length, done);
+      done += count;
+    }
+    return bytes;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open) closeSync(this.#fd);
+    this.#open = false;
+  }
+}
+
+function openForReading(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const reason = { ENOENT: 'no such file', EACCES: 'permission denied', EISDIR: 'is a directory' }[code] ?? code;
+    throw new UsageError(`${path}: ${reason}`, { cause: error });
+  }
+}
+
+/** Bytes in memory as a source. */
+export class MemorySourceBytes implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #bytes: Uint8Array;
+
+  constructor(name: string, bytes: Uint8Array) {
+    this.name = name;
+    this.size = bytes.length;
+    this.#bytes = bytes;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    checkRange(this, offset, length);
+    return this.#bytes.subarray(offset, offset + length);
+  }
+
+  [Symbol.dispose](): void {
+    // Nothing is held.
+  }
+}
+
+/** Checks that a range lies inside a source. @throws FormatError */
+export function checkRange(source: ByteSource, offset: number, length: number): void {
+  if (!(offset >= 0 && length >= 0 && offset + length <= source.size)) {
+    throw cutShort(source, offset, length, Math.max(0, Math.min(length, source.size - offset)));
+  }
+}
+
+function cutShort(source: ByteSource, offset: number, length: number, available: number): FormatError {
+  return new FormatError('the file ends too early', {
+    file: source.name,
+    offset,
+    expected: `${length} bytes`,
+    found: `${available}`,
+  });
+}

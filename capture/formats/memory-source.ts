@@ -1,0 +1,23 @@
+/** What a dump is to its readers: physical memory, page by page. */
+
+/** Physical memory with holes. */
+export interface MemorySource {
+  /** Bytes of a page of the source: a power of two, 4096 or more. */
+  readonly pageSize: number;
+  /** One more than the highest page frame number that the source knows, in units of `pageSize`. */
+  readonly maxPfn: number;
+  /**
+   * Returns the bytes of one page. The array is shared with a cache: callers do not write to it.
+   * @throws FaultError when the page is not in the dump or was filtered out
+   * @throws FormatError when the dump is damaged at that page
+   */
+  readPage(pfn: number): Uint8Array;
+  /** Tells whether `readPage` has the page's bytes, without reading them. */
+  hasPage(pfn: number): boolean;
+}
+
+/** A range of physical memory, half open. */
+export interface PhysicalRange {
+  readonly start: number;
+  readonly end: number;
+}

@@ -1,0 +1,253 @@
+/**
+ * Opens a dump file of any format that we read and presents it in one way.
+ *
+ * Formats: ELF core, kdump-compressed (one file or the files of a split dump), either of them flattened, raw RAM
+ * (`FILE@ADDRESS`). What a dump says about the machine comes with it: VMCOREINFO, notes, registers of each CPU.
+ */
+import { FileSource } from '../formats/byte-source.ts';
+import type { ByteSource } from '../formats/byte-source.ts';
+import { asBuffer } from '../formats/bytes.ts';
+import { DiskDumpFile, isDiskDump } from '../formats/diskdump.ts';
+import { ElfCore } from '../formats/elf-core.ts';
+import { EM, isElf } from '../formats/elf.ts';
+import type { ElfNote } from '../formats/elf-notes.ts';
+import { FaultError, FormatError, UsageError } from '../formats/errors.ts';
+import { FlattenedSource, isFlattened } from '../formats/flattened.ts';
+import type { MemorySource } from '../formats/memory-source.ts';
+import { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
+
+export type Architecture = 'aarch64' | 'x86_64';
+
+/** An opened dump. */
+export interface Dump extends Disposable {
+  /** As given by the user. */
+  readonly path: string;
+  readonly format: 'ELF' | 'kdump-compressed' | 'raw RAM';
+  readonly flattened: boolean;
+  /** Undefined when the format does not tell (raw RAM). */
+  readonly architecture: Architecture | undefined;
+  readonly memory: MemorySource;
+  readonly notes: readonly ElfNote[];
+  readonly vmcoreinfo: Vmcoreinfo | undefined;
+  /** makedumpfile's `-d` level, when the format records it. */
+  readonly dumpLevel: number | undefined;
+  /** Some pages could not be written or are cut off. */
+  readonly incomplete: boolean;
+  /** The dump's headers for `help -D`, when it is kdump-compressed. */
+  readonly diskDumps: readonly DiskDumpFile[];
+  readonly warnings: readonly string[];
+}
+
+const CACHED_BYTES = 48 * 2 ** 20;
+const SNIFF_SIZE = 4096;
+
+/**
+ * Opens a dump. Several paths are the parts of a split dump.
+ * @throws UsageError when a file cannot be opened
+ * @throws FormatError when it is none of the known formats, or damaged in its headers
+ */
+export function openDump(paths: readonly string[]): Dump {
+  const [first] = paths;
+  if (first === undefined) throw new UsageError('no dump file given');
+  const at = /^(.+)@(0x[\da-f]+|\d+)$/i.exec(first);
+  if (at !== null) return rawDump(first, new FileSource(at[1]!), Number(at[2]!));
+  const sources = paths.map(openSource);
+  const kinds = sources.map(({ source }) => source.read(0, Math.min(source.size, SNIFF_SIZE)));
+  if (kinds.every(isDiskDump)) return diskDump(first, sources);
+  if (sources.length > 1) throw new UsageError('only kdump-compressed dumps can be split over several files');
+  if (isElf(kinds[0]!)) return elfDump(first, sources[0]!);
+  throw new FormatError('not a dump that can be read', {
+    file: first,
+    offset: 0,
+    expected: 'an ELF core, a kdump-compressed or a flattened file',
+    found: describeStart(kinds[0]!),
+  });
+}
+
+/** Tells whether a file looks like a dump rather than a vmlinux or a System.map, by its first bytes. */
+export function looksLikeDump(path: string): boolean {
+  if (/@(0x[\da-f]+|\d+)$/i.test(path)) return true;
+  using source = new FileSource(path);
+  const start = source.read(0, Math.min(source.size, SNIFF_SIZE));
+  if (isDiskDump(start) || isFlattened(start)) return true;
+  const ET_CORE = 4;
+  return isElf(start) && start[16] === ET_CORE;
+}
+
+interface OpenSource {
+  readonly source: ByteSource;
+  readonly flattened: FlattenedSource | undefined;
+}
+
+function openSource(path: string): OpenSource {
+  const file = new FileSource(path);
+  if (file.size === 0) throw new FormatError('the file is empty', { file: path, offset: 0 });
+  if (!isFlattened(file.read(0, Math.min(file.size, SNIFF_SIZE)))) return { source: file, flattened: undefined };
+  const flattened = new FlattenedSource(file);
+  return { source: flattened, flattened };
+}
+
+function describeStart(bytes: Uint8Array): string {
+  const text = asBuffer(bytes.subarray(0, 8)).toString('latin1');
+  return /^[\x20-\x7e]+$/.test(text) ? `"${text}"` : `bytes ${asBuffer(bytes.subarray(0, 8)).toString('hex')}`;
+}
+
+function elfDump(path: string, { source, flattened }: OpenSource): Dump {
+  const core = new ElfCore(source);
+  const machine = core.elf.header.e_machine;
+  return {
+    path,
+    format: 'ELF',
+    flattened: flattened !== undefined,
+    architecture:
+      machine === EM.AARCH64
+        ? 'aarch64'
+        : machine === EM.X86_64
+          ? 'x86_64'
+          : unsupportedMachine(path, `e_machine ${machine}`),
+    memory: new CachedMemory(core),
+    notes: core.notes,
+    vmcoreinfo: vmcoreinfoNote(core.notes),
+    dumpLevel: undefined,
+    incomplete: flattened?.complete === false,
+    diskDumps: [],
+    warnings: core.warnings,
+    [Symbol.dispose]: () => source[Symbol.dispose](),
+  };
+}
+
+function unsupportedMachine(path: string, found: string): never {
+  throw new FormatError('a dump of another architecture', { file: path, expected: 'aarch64 or x86_64', found });
+}
+
+function diskDump(path: string, sources: readonly OpenSource[]): Dump {
+  const files = sources.map(({ source }) => new DiskDumpFile(source));
+  const first = files[0]!;
+  const { machine } = first.header;
+  if (machine !== 'aarch64' && machine !== 'x86_64') unsupportedMachine(path, `machine "${machine}"`);
+  const notes = files.map(file => file.notes()).find(list => list.length > 0) ?? [];
+  const text = files.map(file => file.vmcoreinfo()).find(bytes => bytes !== undefined);
+  return {
+    path,
+    format: 'kdump-compressed',
+    flattened: sources.some(({ flattened }) => flattened !== undefined),
+    architecture: machine,
+    memory: new CachedMemory(files.length === 1 ? first : new SplitMemory(files)),
+    notes,
+    vmcoreinfo: text === undefined ? vmcoreinfoNote(notes) : Vmcoreinfo.fromBytes(text),
+    dumpLevel: first.header.header_version >= 1 ? first.subHeader.dump_level : undefined,
+    incomplete: files.some(file => file.incomplete) || sources.some(({ flattened }) => flattened?.complete === false),
+    diskDumps: files,
+    warnings: [],
+    [Symbol.dispose]: () => {
+      for (const { source } of sources) source[Symbol.dispose]();
+    },
+  };
+}
+
+function vmcoreinfoNote(notes: readonly ElfNote[]): Vmcoreinfo | undefined {
+  const note = notes.find(({ name }) => name === 'VMCOREINFO');
+  return note === undefined ? undefined : Vmcoreinfo.fromBytes(note.descriptor);
+}
+
+function rawDump(path: string, source: ByteSource, base: number): Dump {
+  return {
+    path,
+    format: 'raw RAM',
+    flattened: false,
+    architecture: undefined,
+    memory: new CachedMemory(new RawMemory(source, base)),
+    notes: [],
+    vmcoreinfo: undefined,
+    dumpLevel: undefined,
+    incomplete: false,
+    diskDumps: [],
+    warnings: [],
+    [Symbol.dispose]: () => source[Symbol.dispose](),
+  };
+}
+
+/** RAM copied byte for byte to a file. */
+class RawMemory implements MemorySource {
+  readonly pageSize = 4096;
+  readonly maxPfn: number;
+  readonly #source: ByteSource;
+  readonly #firstPfn: number;
+
+  constructor(source: ByteSource, base: number) {
+    this.#source = source;
+    this.#firstPfn = base / this.pageSize;
+    this.maxPfn = this.#firstPfn + Math.floor(source.size / this.pageSize);
+  }
+
+  hasPage(pfn: number): boolean {
+    return pfn >= this.#firstPfn && pfn < this.maxPfn;
+  }
+
+  readPage(pfn: number): Uint8Array {
+    if (!this.hasPage(pfn)) throw new FaultError(pfn * this.pageSize, 'not in the dump');
+    return this.#source.read((pfn - this.#firstPfn) * this.pageSize, this.pageSize);
+  }
+}
+
+/** The files of a split dump as one memory. */
+class SplitMemory implements MemorySource {
+  readonly pageSize: number;
+  readonly maxPfn: number;
+  readonly #files: readonly DiskDumpFile[];
+
+  constructor(files: readonly DiskDumpFile[]) {
+    this.#files = files;
+    this.pageSize = files[0]!.pageSize;
+    this.maxPfn = Math.max(...files.map(file => file.maxPfn));
+  }
+
+  hasPage(pfn: number): boolean {
+    return this.#files.some(file => file.hasPage(pfn));
+  }
+
+  readPage(pfn: number): Uint8Array {
+    const file = this.#files.find(({ startPfn, endPfn }) => pfn >= startPfn && pfn < endPfn);
+    if (file === undefined) throw new FaultError(pfn * this.pageSize, 'in a part of the split dump that was not given');
+    return file.readPage(pfn);
+  }
+}
+
+/** Keeps the pages read last, up to a fixed number of bytes. */
+export class CachedMemory implements MemorySource {
+  readonly pageSize: number;
+  readonly maxPfn: number;
+  /** The memory behind the cache. */
+  readonly inner: MemorySource;
+  readonly #pages = new Map<number, Uint8Array>();
+  readonly #capacity: number;
+
+  constructor(inner: MemorySource, cachedBytes = CACHED_BYTES) {
+    this.inner = inner;
+    this.pageSize = inner.pageSize;
+    this.maxPfn = inner.maxPfn;
+    this.#capacity = Math.max(16, Math.floor(cachedBytes / inner.pageSize));
+  }
+
+  hasPage(pfn: number): boolean {
+    return this.inner.hasPage(pfn);
+  }
+
+  readPage(pfn: number): Uint8Array {
+    const cached = this.#pages.get(pfn);
+    if (cached !== undefined) return cached;
+    const page = this.inner.readPage(pfn);
+    if (this.#pages.size >= this.#capacity) this.#evict();
+    this.#pages.set(pfn, page);
+    return page;
+  }
+
+  /** Drops the older half: cheaper than keeping exact order on every hit. */
+  #evict(): void {
+    let count = this.#capacity >> 1;
+    for (const pfn of this.#pages.keys()) {
+      if (count-- === 0) break;
+      this.#pages.delete(pfn);
+    }
+  }
+}
