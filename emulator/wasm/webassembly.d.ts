@@ -14,6 +14,7 @@ declare namespace WebAssembly {
     readonly length: number;
   }
   class Module {
+    readonly [Symbol.toStringTag]: string;
     constructor(bytes: Uint8Array<ArrayBuffer>);
   }
   class Instance {
