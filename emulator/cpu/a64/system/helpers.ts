@@ -6,7 +6,7 @@
  */
 import { faultingHelper, stateHelper, systemHelper } from '../../ir/helper-declaration.ts';
 
-// System registers. `access` is bits 21 to 0 of the instruction word: L (1 reads), op0, op1, CRn, CRm, op2, Rt; see `registerKey`.
+// System registers. `access` is bits 21 to 0 of the instruction word: L (1 reads), op0, op1, CRn, CRm, op2, Rt; see `accessKey`.
 // Each raises the exception that the architecture demands when the access is not allowed.
 
 /** MRS: (access) → value. */
@@ -62,12 +62,7 @@ export const pacStrip = systemHelper('a64.pacStrip', ['i32', 'i64'], 'i64');
 /** PACGA: (value, modifier) → code in the high 32 bits. */
 export const pacGeneric = systemHelper('a64.pacGeneric', ['i64', 'i64'], 'i64');
 
-/** The register that an `access` names: op0, op1, CRn, CRm, op2 from bit 15 down, as in bits 20 to 5 of the instruction. */
-export function registerKey(access: number): number {
+/** The register-key (`register-key.ts`) that an `access` names. */
+export function accessKey(access: number): number {
   return (access >>> 5) & 0xffff;
-}
-
-/** Key of the register `S<op0>_<op1>_C<crn>_C<crm>_<op2>`. */
-export function systemRegister(op0: number, op1: number, crn: number, crm: number, op2: number): number {
-  return (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 }
