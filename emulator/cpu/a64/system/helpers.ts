@@ -1,46 +1,71 @@
 /**
- * Declarations of the helpers that system instructions call. `helper-implementations.ts` has their bodies.
+ * Declarations of the system behaviour that translated A64 code calls. The implementations act on the CPU that runs now.
  *
- * All of them run with the state's PC at the instruction. Those "that resume" store the PC of the next instruction
- * themselves: the block ends behind them with `Translation.resume`.
+ * A helper "continues" when it stores the address of the next instruction as the CPU's PC (or raises an exception instead): the block
+ * ends behind it with the terminal `resume`.
  */
-import { faultingHelper, stateHelper } from '../../ir/helper-declaration.ts';
+import { faultingHelper, stateHelper, systemHelper } from '../../ir/helper-declaration.ts';
 
-/** MRS: (register key) → value. Checks traps that depend on control registers. */
-export const readRegister = faultingHelper('a64.readRegister', ['i32'], 'i64');
+// System registers. `access` is bits 21 to 0 of the instruction word: L (1 reads), op0, op1, CRn, CRm, op2, Rt; see `accessKey`.
+// Each raises the exception that the architecture demands when the access is not allowed.
 
-/** MSR (register): (register key, value), for registers whose write has no effect on translation or mappings. */
-export const writeRegister = faultingHelper('a64.writeRegister', ['i32', 'i64'], 'none');
+/** MRS: (access) → value. */
+export const mrs = faultingHelper('a64.mrs', ['i32'], 'i64');
+/** MSR (register): (access, value). What it changes takes effect without leaving the block (interrupts: `requestAttention`). */
+export const msr = faultingHelper('a64.msr', ['i32', 'i64'], 'none');
+/** MSR (register) of a register on which translation or mappings depend: (access, value); continues. */
+export const msrAndResume = faultingHelper('a64.msrAndResume', ['i32', 'i64'], 'none');
+/** MSR (immediate) of a PSTATE field other than DAIF at EL1 and above: (access, CRm); continues. */
+export const msrImmediate = faultingHelper('a64.msrImmediate', ['i32', 'i32'], 'none');
+/** SYS: DC, IC, AT, TLBI and their like, except DC ZVA: (access, value of Xt). */
+export const sys = faultingHelper('a64.sys', ['i32', 'i64'], 'none');
+/** SYSL: (access) → value. */
+export const sysl = faultingHelper('a64.sysl', ['i32'], 'i64');
 
-/** MSR (register) that resumes: the write may change mode, mappings or what is pending. */
-export const writeControlRegister = faultingHelper('a64.writeControlRegister', ['i32', 'i64'], 'none');
+/** PSTATE.DAIF has fewer bits set than before: looks for interrupts that may be taken now (`requestAttention`). */
+export const interruptsUnmasked = stateHelper('a64.interruptsUnmasked', [], 'none');
+/** ISB: what was changed before is in effect from here on; continues. */
+export const synchronize = stateHelper('a64.synchronize', [], 'none');
 
-/** MSR (immediate) that resumes: (op1 << 3 | op2, CRm). */
-export const writePstate = faultingHelper('a64.writePstate', ['i32', 'i32'], 'none');
+// Exceptions. The preferred return address of the calls is the next instruction; they count as retired when they do not trap.
 
-/** SYS (IC, DC, AT, TLBI and unnamed ones): (register key, operand). */
-export const systemInstruction = faultingHelper('a64.systemInstruction', ['i32', 'i64'], 'none');
+/** SVC #imm; continues at the exception vector. */
+export const supervisorCall = faultingHelper('a64.supervisorCall', ['i32'], 'none');
+/** HVC #imm: PSCI, where the board says so; continues. */
+export const hypervisorCall = faultingHelper('a64.hypervisorCall', ['i32'], 'none');
+/** SMC #imm: PSCI, where the board says so; continues. */
+export const secureMonitorCall = faultingHelper('a64.secureMonitorCall', ['i32'], 'none');
+/** ERET: restores PSTATE and PC, opens the exclusive monitor; continues. */
+export const exceptionReturn = faultingHelper('a64.exceptionReturn', [], 'none');
 
-/** SYS that resumes: AT faults nothing, but TLBI may take away the page under the code. */
-export const systemInstructionAndResume = faultingHelper('a64.systemInstructionAndResume', ['i32', 'i64'], 'none');
+/** Before each instruction while `A64Mode.stepping`: raises the software step exception when PSTATE.SS is 0, else clears it. */
+export const softwareStep = faultingHelper('a64.softwareStep', [], 'none');
 
-/** ERET, ERETAA, ERETAB: (return address); resumes. */
-export const exceptionReturn = faultingHelper('a64.exceptionReturn', ['i64'], 'none');
+// Waiting
 
-/** WFI and WFIT: may trap; resumes. */
+/** WFI: may trap, else waits for an interrupt; continues. */
 export const waitForInterrupt = faultingHelper('a64.waitForInterrupt', [], 'none');
-
-/** WFE and WFET: may trap; resumes. */
+/** WFE: may trap, else waits for an event (or consumes one), and ends the CPU's turn; continues. */
 export const waitForEvent = faultingHelper('a64.waitForEvent', [], 'none');
-
-/** SEV: sets the event register of every CPU. */
+/** YIELD: ends the CPU's turn; continues. */
+export const yieldTurn = stateHelper('a64.yield', [], 'none');
+/** SEV: signals all CPUs. */
 export const sendEvent = stateHelper('a64.sendEvent', [], 'none');
-
-/** SEVL: sets the event register of this CPU. */
+/** SEVL: signals this CPU. */
 export const sendEventLocal = stateHelper('a64.sendEventLocal', [], 'none');
 
-/** YIELD that resumes: ends this CPU's turn when there are others. */
-export const yieldTurn = stateHelper('a64.yieldTurn', [], 'none');
+// Pointer authentication (`pauth.ts` has the computation). `key`: 0 IA, 1 IB, 2 DA, 3 DB. They return the pointer unchanged where SCTLR_EL1 has the key disabled.
 
-/** Before each instruction while software step is active: raises the step exception when PSTATE.SS is 0, else clears it. */
-export const softwareStep = faultingHelper('a64.softwareStep', [], 'none');
+/** PAC*: (key, pointer, modifier) → signed pointer. */
+export const pacSign = systemHelper('a64.pacSign', ['i32', 'i64', 'i64'], 'i64');
+/** AUT*: (key, pointer, modifier) → pointer, made invalid when the signature is wrong. */
+export const pacAuthenticate = systemHelper('a64.pacAuthenticate', ['i32', 'i64', 'i64'], 'i64');
+/** XPACI (0), XPACD (1): (is data, pointer) → pointer without signature. */
+export const pacStrip = systemHelper('a64.pacStrip', ['i32', 'i64'], 'i64');
+/** PACGA: (value, modifier) → code in the high 32 bits. */
+export const pacGeneric = systemHelper('a64.pacGeneric', ['i64', 'i64'], 'i64');
+
+/** The register-key (`register-key.ts`) that an `access` names. */
+export function accessKey(access: number): number {
+  return (access >>> 5) & 0xffff;
+}
