@@ -16,9 +16,10 @@ const ID_LIMIT = 65536;
 
 /** GITS_BASER<n>: Valid 63, Indirect 62, Type 58:56, Entry_Size 52:48 (minus one), address 47:12, Page_Size 9:8, Size 7:0. */
 const BASER = { Valid: 1n << 63n, Indirect: 1n << 62n, Type: 7n << 56n, EntrySize: 0x1fn << 48n } as const;
+const PAGES_OF_64K = 2n << 8n;
 const BASER_RESET: readonly bigint[] = [
-  (1n << 56n) | (BigInt(ENTRY_BYTES - 1) << 48n), // devices
-  (4n << 56n) | (BigInt(ENTRY_BYTES - 1) << 48n), // collections
+  (1n << 56n) | (BigInt(ENTRY_BYTES - 1) << 48n) | PAGES_OF_64K, // devices
+  (4n << 56n) | (BigInt(ENTRY_BYTES - 1) << 48n) | PAGES_OF_64K, // collections
   0n,
   0n,
   0n,

@@ -189,8 +189,7 @@ export class Gicv3Redistributors implements Device<readonly Gicv3RedistributorSt
       return bank.readPriority(register - GICR_IPRIORITYR, width);
     if (width !== 4) return 0;
     if (isBitRegisterOfWord0(register)) return readBitRegister(bank, register, 0);
-    if (register === GICR_ICFGR0 || register === GICR_ICFGR1) return bank.readConfig((register - GICR_ICFGR0) >>> 2);
-    return readIdentification(register, IDENTIFICATION.redistributor);
+    return register === GICR_ICFGR0 || register === GICR_ICFGR1 ? bank.readConfig((register - GICR_ICFGR0) >>> 2) : 0;
   }
 
   private writePrivate(cpu: number, register: number, value: number, width: AccessWidth): void {
