@@ -1,26 +1,25 @@
 /**
  * Debian's kernel packages: from suite, architecture and flavour to kernel, configuration and modules.
  *
- * The meta package (`linux-image-cloud-arm64`) depends on the versioned one (`linux-image-6.1.0-50-cloud-arm64`).
- * Only the needed files are unpacked, and kept in the cache so that the next run does not decompress the package again.
+ * The meta package (`linux-image-cloud-arm64`) depends on the versioned one (`linux-image-6.1.0-50-cloud-arm64`). Up to Debian 13
+ * that one holds everything; later it depends in turn on `linux-binary-`, `linux-modules-` and `linux-base-` packages.
  */
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { ImageError } from '../capture/formats/errors.ts';
-import { cacheFolder, temporaryName } from './cache-folder.ts';
-import { unpackDeb, type PackageEntry } from './debian/deb-archive.ts';
 import type { DebianArchitecture, PackageArchive, PackageRecord } from './debian/package-index.ts';
 import { KernelConfig } from './kernel-config.ts';
 import type { Architecture } from './kernel-image.ts';
 import { parseBuiltIn, type ModuleTree } from './kernel-modules.ts';
+import { unpackIntoCache, type Selection } from './unpacked-package.ts';
 
 /** Debian's kernel flavours that run on virtual machines. */
 export type Flavour = 'cloud' | 'generic';
 
-/** What a kernel package holds for us. */
+/** What the packages of a kernel hold for us. */
 export interface UnpackedKernel {
-  readonly package: { readonly name: string; readonly version: string; readonly sha256: string };
+  readonly package: PackageRecord;
   /** Kernel release: `6.1.0-50-cloud-arm64`. */
   readonly release: string;
   /** Path of the kernel image in the cache. */
@@ -34,7 +33,7 @@ export const DEBIAN_ARCHITECTURES: Readonly<Record<Architecture, DebianArchitect
   x86_64: 'amd64',
 };
 
-/** Finds the package that holds the kernel. @throws UsageError, ImageError */
+/** Finds the versioned package of a flavour's newest kernel. @throws UsageError, ImageError */
 export function resolveKernelPackage(archive: PackageArchive, flavour: Flavour): PackageRecord {
   const { architecture } = archive.options;
   const meta = archive.get(flavour === 'cloud' ? `linux-image-cloud-${architecture}` : `linux-image-${architecture}`);
@@ -44,22 +43,19 @@ export function resolveKernelPackage(archive: PackageArchive, flavour: Flavour):
   return archive.get(versioned);
 }
 
-/** Fetches a kernel package and unpacks what is needed of it, or takes it from the cache. @throws ImageError */
-export async function fetchKernel(archive: PackageArchive, record: PackageRecord): Promise<UnpackedKernel> {
-  const folder = join(
-    archive.options.cache ?? cacheFolder(),
-    'kernels',
-    `${record.name}-${record.sha256.slice(0, 12)}`,
-  );
-  if (!existsSync(folder)) {
-    const path = await archive.fetch(record);
-    const entries = await unpackDeb(readFileSync(path), basename(path), isKernelFile);
-    storeFolder(folder, entries);
-  }
-  return {
-    package: { name: record.name, version: record.version, sha256: record.sha256 },
-    ...readKernelFolder(folder),
-  };
+/** The image package and the packages that its files were split into. */
+export function listKernelParts(archive: PackageArchive, image: PackageRecord): PackageRecord[] {
+  const parts = image.depends
+    .map(alternatives => alternatives[0]!)
+    .filter(name => /^linux-(binary|modules|base)-\d/.test(name));
+  return [image, ...parts.map(name => archive.get(name))];
+}
+
+/** Fetches a kernel's packages and unpacks what is needed of them, or takes it from the cache. @throws ImageError */
+export async function fetchKernel(archive: PackageArchive, image: PackageRecord): Promise<UnpackedKernel> {
+  const folders: string[] = [];
+  for (const part of listKernelParts(archive, image)) folders.push(await unpackIntoCache(archive, part, KERNEL_FILES));
+  return { package: image, ...readKernelFolders(folders, image.name) };
 }
 
 /** Modules beyond these are never loaded by the lab. */
@@ -79,58 +75,54 @@ const MODULE_PREFIXES = [
   'crypto/crc',
 ];
 
-/** usr/lib/modules and lib/modules are the same on a merged-usr system. */
+const KERNEL_FILES: Selection = { name: 'kernel', wanted: isKernelFile };
+
 function isKernelFile(path: string): boolean {
   if (/^\/boot\/(vmlinuz|config)-/.test(path)) return true;
-  const module = /^(?:\/usr)?\/lib\/modules\/[^/]+\/(.*)$/.exec(path)?.[1];
+  const module = /^\/lib\/modules\/[^/]+\/(.*)$/.exec(path)?.[1];
   if (module === undefined) return false;
-  return module === 'modules.builtin' || MODULE_PREFIXES.some(prefix => module.startsWith(`kernel/${prefix}`));
+  return ['vmlinuz', 'config', 'modules.builtin'].includes(module) || isLabModule(module);
 }
 
-function storeFolder(folder: string, entries: readonly PackageEntry[]): void {
-  const temporary = temporaryName(folder);
-  try {
-    for (const entry of entries) {
-      if (entry.type !== 'file') continue;
-      const path = join(temporary, entry.path.replace(/^\/usr\/lib\//, '/lib/'));
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, entry.bytes);
-    }
-    renameSync(temporary, folder);
-  } catch (error) {
-    // Another run was faster: its folder has the same contents.
-    if (!existsSync(folder))
-      throw new ImageError(`cannot unpack into the cache: ${String(error)}`, { file: folder, cause: error });
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
+function isLabModule(module: string): boolean {
+  return MODULE_PREFIXES.some(prefix => module.startsWith(`kernel/${prefix}`));
 }
 
-function readKernelFolder(folder: string): Omit<UnpackedKernel, 'package'> {
-  const image = existsSync(join(folder, 'boot'))
-    ? readdirSync(join(folder, 'boot')).find(name => name.startsWith('vmlinuz-'))
-    : undefined;
-  if (image === undefined) throw new ImageError('the package holds no /boot/vmlinuz', { file: folder });
-  const release = image.replace('vmlinuz-', '');
-  const root = join(folder, 'lib/modules', release);
-  const builtIn = readText(join(root, 'modules.builtin'));
+function readKernelFolders(folders: readonly string[], packageName: string): Omit<UnpackedKernel, 'package'> {
+  const paths = folders.flatMap(listFiles);
+  const [imagePath, release] = findImage(paths) ?? [];
+  if (imagePath === undefined || release === undefined) throw new ImageError(`package ${packageName} holds no vmlinuz`);
+  const moduleRoot = `/lib/modules/${release}/`;
+  const modules = new Map(
+    paths
+      .filter(path => /\.ko(\.(xz|gz|zst))?$/.test(path))
+      .map(path => [path.slice(path.lastIndexOf(moduleRoot) + moduleRoot.length), path]),
+  );
   return {
     release,
-    imagePath: join(folder, 'boot', image),
-    config: new KernelConfig(readText(join(folder, 'boot', `config-${release}`))),
+    imagePath,
+    config: new KernelConfig(readText(paths, `/boot/config-${release}`) || readText(paths, `${moduleRoot}config`)),
     modules: {
       release,
-      paths: listFiles(root)
-        .map(path => relative(root, path))
-        .filter(path => /\.ko(\.(xz|gz|zst))?$/.test(path)),
-      builtIn: parseBuiltIn(builtIn),
-      read: path => readFileSync(join(root, path)),
+      paths: [...modules.keys()],
+      builtIn: parseBuiltIn(readText(paths, `${moduleRoot}modules.builtin`)),
+      read: path => readFileSync(modules.get(path)!),
     },
   };
 }
 
-function readText(path: string): string {
-  return existsSync(path) ? readFileSync(path, 'utf8') : '';
+/** Finds `/boot/vmlinuz-RELEASE`, or where newer packages have it, `/lib/modules/RELEASE/vmlinuz`. */
+function findImage(paths: readonly string[]): [path: string, release: string] | undefined {
+  for (const path of paths) {
+    const match = /\/boot\/vmlinuz-([^/]+)$/.exec(path) ?? /\/lib\/modules\/([^/]+)\/vmlinuz$/.exec(path);
+    if (match !== null) return [path, match[1]!];
+  }
+  return undefined;
+}
+
+function readText(paths: readonly string[], ending: string): string {
+  const path = paths.find(name => name.endsWith(ending));
+  return path === undefined ? '' : readFileSync(path, 'utf8');
 }
 
 function listFiles(folder: string): string[] {

@@ -139,7 +139,7 @@ function findRepositories(options: ArchiveOptions, sources: readonly AptSource[]
   const usable = sources.filter(source => /^https?:/.test(source.uri) && source.components.includes('main'));
   const security = usable.find(source => source.suites.some(suite => suite.endsWith('-security')));
   const main =
-    usable.find(source => source !== security && /\/debian$/.test(source.uri)) ??
+    usable.find(source => source !== security && source.uri.endsWith('/debian')) ??
     usable.find(source => source !== security);
   if (main === undefined)
     throw new UsageError("apt's configuration names no Debian mirror: give one with --mirror URL");

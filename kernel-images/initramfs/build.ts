@@ -1,0 +1,99 @@
+/**
+ * The two initramfs: one archive is the capture kernel's, and the production kernel gets the same one with an archive behind it that
+ * adds kexec, the kernel image and the capture initramfs itself.
+ *
+ * Nothing is compressed: unpacking costs the guest more instructions than reading the bytes.
+ */
+import { readFileSync } from 'node:fs';
+
+import type { PackageArchive } from '../debian/package-index.ts';
+import type { Architecture } from '../kernel-image.ts';
+import type { KernelModule } from '../kernel-modules.ts';
+import { packCpio } from './cpio.ts';
+import { addFile, addSymlink, createFileTree, type FileTree } from './file-tree.ts';
+import { fetchProgram, type ProgramSet } from './programs.ts';
+import { formatSettings, type GuestSettings } from './settings.ts';
+
+/** The programs that go into an initramfs. */
+export interface GuestPrograms {
+  readonly busybox: ProgramSet;
+  readonly kexec: ProgramSet;
+  readonly makedumpfile: ProgramSet;
+}
+
+/** What both archives are made of. */
+export interface InitramfsParts {
+  readonly programs: GuestPrograms;
+  readonly modules: readonly KernelModule[];
+  readonly settings: GuestSettings;
+  /** Kernel image that kexec loads. */
+  readonly captureKernel: Uint8Array;
+}
+
+/** Archives ready for the machine. */
+export interface Initramfs {
+  readonly production: Buffer;
+  readonly capture: Buffer;
+}
+
+/** Fetches Debian's programs for the guest. @throws UsageError, ImageError */
+export async function fetchGuestPrograms(archive: PackageArchive, architecture: Architecture): Promise<GuestPrograms> {
+  return {
+    busybox: await fetchProgram(archive, architecture, 'busybox-static', '/bin/busybox'),
+    kexec: await fetchProgram(archive, architecture, 'kexec-tools', '/sbin/kexec'),
+    makedumpfile: await fetchProgram(archive, architecture, 'makedumpfile', '/bin/makedumpfile'),
+  };
+}
+
+/** Builds both archives. The same parts give the same bytes. */
+export function buildInitramfs(parts: InitramfsParts): Initramfs {
+  const capture = packCpio(buildBaseTree(parts));
+  return { capture, production: Buffer.concat([capture, packCpio(buildProductionTree(parts, capture))]) };
+}
+
+/** Commands of our init, and a few for whoever gets a shell. */
+const APPLETS = [
+  'sh',
+  'mount',
+  'umount',
+  'insmod',
+  'sleep',
+  'cat',
+  'cp',
+  'mv',
+  'mkfifo',
+  'sync',
+  'poweroff',
+  'ls',
+  'ps',
+  'dmesg',
+  'grep',
+];
+const MOUNT_POINTS = ['/proc', '/sys', '/dev', '/mnt', '/tmp', '/root'];
+
+function buildBaseTree(parts: InitramfsParts): FileTree {
+  const tree = createFileTree();
+  for (const folder of MOUNT_POINTS) tree.mkdirSync(folder, { recursive: true, mode: 0o755 });
+  addFile(tree, '/init', readFileSync(new URL('init.sh', import.meta.url)), 0o755);
+  addFile(tree, '/etc/kdump-lab.conf', formatSettings(parts.settings));
+  addProgram(tree, parts.programs.busybox);
+  for (const applet of APPLETS) addSymlink(tree, `/bin/${applet}`, 'busybox');
+  addProgram(tree, parts.programs.makedumpfile);
+  for (const module of parts.modules) addFile(tree, `/lib/modules/${module.name}.ko`, module.bytes);
+  return tree;
+}
+
+function buildProductionTree(parts: InitramfsParts, capture: Buffer): FileTree {
+  const tree = createFileTree();
+  const present = new Set(
+    [...parts.programs.busybox.files, ...parts.programs.makedumpfile.files].map(file => file.path),
+  );
+  addProgram(tree, parts.programs.kexec, present);
+  addFile(tree, '/boot/kernel', parts.captureKernel);
+  addFile(tree, '/boot/capture.cpio', capture);
+  return tree;
+}
+
+function addProgram(tree: FileTree, program: ProgramSet, present: ReadonlySet<string> = new Set()): void {
+  for (const { path, bytes } of program.files) if (!present.has(path)) addFile(tree, path, bytes, 0o755);
+}

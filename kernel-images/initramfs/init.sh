@@ -1,0 +1,128 @@
+#!/bin/sh
+# The init of both kernels: loads the capture kernel and panics in the first, saves /proc/vmcore in the second.
+# Settings are in /etc/kdump-lab.conf. What it tells the host begins with "kdump-lab: ", one line each:
+#   phase=NAME uptime=SECONDS    a phase begins (uptime of this kernel)
+#   note=CODE TEXT               something was worked around
+#   fail=CODE TEXT               the flow ends here
+# Commands that are not built into the shell cost a fork and an exec: there are few of them.
+
+phase() {
+  read -r uptime _ < /proc/uptime
+  echo "kdump-lab: phase=$1 uptime=$uptime"
+}
+
+note() {
+  echo "kdump-lab: note=$*"
+}
+
+fail() {
+  echo "kdump-lab: fail=$*"
+  sync
+  poweroff -f
+  sleep 60
+}
+
+load_modules() {
+  for module in $MODULES; do
+    insmod "/lib/modules/$module.ko" || fail "module cannot load the module $module"
+  done
+}
+
+wait_for_disk() {
+  tries=0
+  until [ -b "$DISK" ]; do
+    tries=$((tries + 1))
+    [ $tries -le 50 ] || fail "disk the kernel found no disk $DISK"
+    sleep 0.1
+  done
+}
+
+# Something for 'ps' to show.
+start_users() {
+  sleep 86400 &
+  (trap '' HUP; while :; do sleep 3600; done) &
+  mkfifo /tmp/pipe
+  cat /tmp/pipe > /dev/null &
+}
+
+# kexec-tools for arm64 works out PAGE_OFFSET and the kernel's place from _text, _stext and __init_begin in /proc/kallsyms. Kernels
+# without CONFIG_KALLSYMS_ALL show no _text; kexec then loads an ELF core header full of nonsense and still exits 0.
+# The image begins 64 KiB before _stext (SEGMENT_ALIGN), and "Kernel code" in /proc/iomem goes from _stext to __init_begin.
+repair_kallsyms() {
+  lines=0
+  while read -r address _ symbol; do
+    [ "$symbol" != _text ] || return
+    [ "$symbol" != _stext ] || break
+    lines=$((lines + 1))
+    [ $lines -lt 64 ] || return
+  done < /proc/kallsyms
+  while read -r range _ what; do
+    [ "$what" != 'Kernel code' ] || break
+  done < /proc/iomem
+  printf '%016x T _text\n%016x T _stext\n%016x T __init_begin\n' $((0x$address - 0x10000)) $((0x$address)) \
+    $((0x$address + 0x${range#*-} + 1 - 0x${range%-*})) > /tmp/kallsyms
+  mount --bind /tmp/kallsyms /proc/kallsyms && repaired=yes
+  note "kallsyms no _text in /proc/kallsyms: kexec gets a file with the three symbols that it needs"
+}
+
+load_capture_kernel() {
+  read -r size < /sys/kernel/kexec_crash_size
+  [ "$size" != 0 ] || fail "crashkernel the kernel reserved no memory for a capture kernel (see crashkernel= and its log)"
+  repaired=no
+  [ "$REPAIR_KALLSYMS" != yes ] || repair_kallsyms
+  kexec $KEXEC_OPTIONS --command-line="$CAPTURE_COMMAND_LINE" --initrd=/boot/capture.cpio /boot/kernel
+  status=$?
+  [ $repaired = no ] || umount /proc/kallsyms
+  read -r loaded < /sys/kernel/kexec_crash_loaded
+  [ "$loaded" = 1 ] || fail "kexec no capture kernel is loaded: kexec exited with $status ($size bytes are reserved)"
+}
+
+production() {
+  phase production-init
+  load_modules
+  wait_for_disk
+  [ "$USERS" != yes ] || start_users
+  echo 1 > /proc/sys/kernel/sysrq
+  phase kexec-load
+  load_capture_kernel
+  phase panic
+  eval "$PANIC"
+  sleep 10
+  fail "panic the kernel lives on after: $PANIC"
+}
+
+save() {
+  $1 /proc/vmcore /mnt/vmcore.incomplete && mv /mnt/vmcore.incomplete /mnt/vmcore
+}
+
+capture() {
+  phase capture-init
+  load_modules
+  wait_for_disk
+  mount -t ext4 "$DISK" /mnt || fail "disk cannot mount $DISK"
+  [ -z "$COLLECTOR_NOTE" ] || note "$COLLECTOR_NOTE"
+  phase save
+  if save "$COLLECTOR"; then
+    collector=$COLLECTOR
+  else
+    note "collector $COLLECTOR failed: saving the whole of /proc/vmcore with cp"
+    collector=cp
+    save cp || fail "save cannot save /proc/vmcore: is the disk full?"
+  fi
+  echo "kdump-lab: collector=$collector"
+  umount /mnt || fail "disk cannot unmount $DISK"
+  phase saved
+  poweroff -f
+  sleep 60
+}
+
+export PATH=/bin:/sbin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+. /etc/kdump-lab.conf
+if [ -e /proc/vmcore ]; then
+  capture
+else
+  production
+fi
