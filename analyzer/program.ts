@@ -1,0 +1,174 @@
+/**
+ * A crashed kernel, opened for reading: memory, symbols and types from the dump itself, more from a vmlinux if given.
+ */
+import { Aarch64AddressSpace, aarch64AddressSpace } from '../capture/addrxlat/aarch64.ts';
+import type { KernelAddressSpace } from '../capture/addrxlat/page-walk.ts';
+import { X86AddressSpace, x86AddressSpace } from '../capture/addrxlat/x86_64.ts';
+import { FileSource } from '../capture/formats/byte-source.ts';
+import { buildIdOf, findSection, parseElf, sectionBytes } from '../capture/formats/elf.ts';
+import type { ElfFile } from '../capture/formats/elf.ts';
+import { AARCH64_REGISTERS, NT, X86_64_REGISTERS, parsePrstatus } from '../capture/formats/elf-notes.ts';
+import type { CpuRegisters } from '../capture/formats/elf-notes.ts';
+import { FormatError } from '../capture/formats/errors.ts';
+import type { Vmcoreinfo } from '../capture/formats/vmcoreinfo.ts';
+import { openDump } from '../capture/sources/dump-file.ts';
+import type { Architecture, Dump } from '../capture/sources/dump-file.ts';
+import { Btf } from './debug-info/btf.ts';
+import type { BtfVariable } from './debug-info/btf.ts';
+import { findKernelBtf } from './debug-info/find-btf.ts';
+import { MemoryReader, physicalReader } from './memory-reader.ts';
+import { moduleBtf, moduleSymbols } from './linux/module.ts';
+import { percpuOffsets } from './linux/percpu.ts';
+import { ElfSymbols } from './symbols/elf-symbols.ts';
+import { locateKallsyms } from './symbols/find-kallsyms.ts';
+import { Kallsyms } from './symbols/kallsyms.ts';
+import { recoverSymbols } from './symbols/recover.ts';
+import { SymbolSet } from './symbols/symbol-set.ts';
+import { readSystemMap } from './symbols/system-map.ts';
+import type { SymbolTable } from './symbols/symbol-table.ts';
+import { TypeCatalog } from './types/catalog.ts';
+import { StructObject } from './types/object.ts';
+
+/** What to open. */
+export interface ProgramFiles {
+  /** The dump, or the files of a split one. */
+  readonly dump: readonly string[];
+  readonly vmlinux?: string | undefined;
+  readonly systemMap?: string | undefined;
+}
+
+/** An opened kernel. */
+export class Program implements Disposable {
+  readonly dump: Dump;
+  readonly architecture: Architecture;
+  readonly vmcoreinfo: Vmcoreinfo;
+  readonly space: KernelAddressSpace;
+  /** Kernel virtual memory. */
+  readonly memory: MemoryReader;
+  /** Physical memory, addresses as bigint. */
+  readonly physical: MemoryReader;
+  readonly symbols: SymbolSet;
+  readonly types: TypeCatalog;
+  /** Types and per-cpu variables of vmlinux from the dump; undefined when the kernel has no BTF. */
+  readonly btf: Btf | undefined;
+  /** The vmlinux given, if any. */
+  readonly vmlinux: ElfFile | undefined;
+  /** What KASLR added to link addresses. */
+  readonly kaslrOffset: bigint;
+  readonly warnings: string[];
+  #percpuOffsets: readonly bigint[] | undefined;
+  #percpuVariables: ReadonlyMap<string, BtfVariable> | undefined;
+
+  /** @throws UsageError, FormatError, FaultError when the dump cannot be used */
+  constructor(files: ProgramFiles) {
+    this.dump = openDump(files.dump);
+    this.warnings = [...this.dump.warnings];
+    const { vmcoreinfo } = this.dump;
+    if (vmcoreinfo === undefined) throw new FormatError('the dump has no VMCOREINFO', { file: this.dump.path });
+    this.vmcoreinfo = vmcoreinfo;
+    this.architecture = this.dump.architecture ?? 'x86_64';
+    this.space =
+      this.architecture === 'aarch64'
+        ? aarch64AddressSpace(this.dump.memory, vmcoreinfo)
+        : x86AddressSpace(this.dump.memory, vmcoreinfo);
+    this.memory = new MemoryReader(this.dump.memory, vaddr => this.space.translate(vaddr));
+    this.physical = physicalReader(this.dump.memory);
+    this.kaslrOffset = vmcoreinfo.kernelOffset ?? 0n;
+    this.vmlinux = files.vmlinux === undefined ? undefined : this.#openVmlinux(files.vmlinux);
+    const { table, kallsyms } = this.#symbolTable(files.systemMap);
+    this.symbols = new SymbolSet(table, () => moduleSymbols(this));
+    const bytes = findKernelBtf(this.memory, this.symbols, kallsyms) ?? this.#vmlinuxBtf();
+    this.btf = bytes === undefined ? undefined : new Btf(bytes, undefined, `BTF of ${this.dump.path}`);
+    this.types = new TypeCatalog(this.btf === undefined ? [] : [this.btf], () => moduleBtf(this));
+    recoverSymbols(this, kallsyms);
+    this.#setPageOffset();
+  }
+
+  [Symbol.dispose](): void {
+    this.dump[Symbol.dispose]();
+    this.vmlinux?.source[Symbol.dispose]();
+  }
+
+  /** A structure at an address. @throws UnimplementedError when this kernel has no such structure */
+  object(struct: string, address: bigint): StructObject {
+    return new StructObject(this.memory, this.types.struct(struct), address);
+  }
+
+  /** The structure that a symbol names, or undefined without the symbol. */
+  findGlobal(struct: string, symbol: string): StructObject | undefined {
+    const address = this.symbols.find(symbol);
+    return address === undefined ? undefined : this.object(struct, address);
+  }
+
+  /** Address of a per-cpu variable's copy on a CPU; undefined when the kernel has no such variable. */
+  percpuAddress(symbol: string, cpu: number): bigint | undefined {
+    const address = this.symbols.find(symbol);
+    const offset = this.percpuOffsets[cpu];
+    return address === undefined || offset === undefined ? undefined : BigInt.asUintN(64, address + offset);
+  }
+
+  /** `__per_cpu_offset[]` of every possible CPU. */
+  get percpuOffsets(): readonly bigint[] {
+    this.#percpuOffsets ??= percpuOffsets(this);
+    return this.#percpuOffsets;
+  }
+
+  /** Per-cpu variables that BTF describes. */
+  get percpuVariables(): ReadonlyMap<string, BtfVariable> {
+    this.#percpuVariables ??= new Map((this.btf?.variables('.data..percpu') ?? []).map(v => [v.name, v]));
+    return this.#percpuVariables;
+  }
+
+  /** Registers that each CPU saved when the kernel crashed, in order of the notes. */
+  get crashRegisters(): CpuRegisters[] {
+    const names = this.architecture === 'aarch64' ? AARCH64_REGISTERS : X86_64_REGISTERS;
+    return this.dump.notes
+      .filter(({ name, type }) => name === 'CORE' && type === NT.PRSTATUS)
+      .map(({ descriptor }) => parsePrstatus(descriptor, names))
+      .filter(registers => registers !== undefined);
+  }
+
+  /** arm64's mask of pointer-authentication bits, 0 without them. */
+  get pacMask(): bigint {
+    return this.vmcoreinfo.number('KERNELPACMASK') ?? 0n;
+  }
+
+  #openVmlinux(path: string): ElfFile {
+    const elf = parseElf(new FileSource(path));
+    const [ours, theirs] = [buildIdOf(elf), this.vmcoreinfo.buildId];
+    if (ours !== undefined && theirs !== undefined && ours !== theirs) {
+      throw new FormatError(`${path} and ${this.dump.path} do not match`, {
+        file: path,
+        expected: `build id ${theirs}`,
+        found: ours,
+      });
+    }
+    return elf;
+  }
+
+  /** From the vmlinux, else System.map, else the dump's kallsyms. */
+  #symbolTable(systemMap: string | undefined): { table: SymbolTable; kallsyms: Kallsyms | undefined } {
+    if (this.vmlinux !== undefined)
+      return { table: new ElfSymbols(this.vmlinux, this.kaslrOffset), kallsyms: undefined };
+    if (systemMap !== undefined) return { table: readSystemMap(systemMap, this.kaslrOffset), kallsyms: undefined };
+    const kallsyms = new Kallsyms(this.memory, locateKallsyms(this.memory, this.vmcoreinfo, this.space));
+    return { table: kallsyms, kallsyms };
+  }
+
+  #vmlinuxBtf(): Uint8Array | undefined {
+    const section = this.vmlinux === undefined ? undefined : findSection(this.vmlinux, '.BTF');
+    return section === undefined ? undefined : sectionBytes(this.vmlinux!, section);
+  }
+
+  /** KASLR moves the direct map of x86_64; only the kernel's own variable tells where. */
+  #setPageOffset(): void {
+    if (!(this.space instanceof X86AddressSpace)) return;
+    const variable = this.symbols.find('page_offset_base');
+    if (variable !== undefined) this.space.pageOffset = this.memory.readU64(variable);
+  }
+
+  /** The arm64 address space, or undefined on another architecture. */
+  get aarch64(): Aarch64AddressSpace | undefined {
+    return this.space instanceof Aarch64AddressSpace ? this.space : undefined;
+  }
+}

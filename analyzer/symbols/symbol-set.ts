@@ -1,0 +1,162 @@
+/** All symbols of a dump: the kernel's, those recovered by other means, and the modules'. */
+import { UnimplementedError } from '../../capture/formats/errors.ts';
+import { ListedSymbols, lastAtOrBelow } from './symbol-table.ts';
+import type { KernelSymbol, SymbolTable } from './symbol-table.ts';
+
+/** A symbol and how far behind it an address is. */
+export interface SymbolPlace {
+  readonly symbol: KernelSymbol;
+  readonly offset: number;
+}
+
+/** A module's address ranges and symbols. */
+export interface ModuleSymbols {
+  readonly name: string;
+  readonly ranges: readonly { readonly start: bigint; readonly end: bigint }[];
+  /** Read on first use. */
+  readonly table: () => SymbolTable;
+}
+
+/** Addresses below are offsets of per-cpu variables, not addresses of code or data. */
+const LOWEST_KERNEL_ADDRESS = 0xff00_0000_0000_0000n;
+
+/** Search over all tables. */
+export class SymbolSet {
+  /** Of the kernel image, from kallsyms, an ELF file or System.map. */
+  readonly kernel: SymbolTable;
+  #extra: ListedSymbols = new ListedSymbols([]);
+  #loadModules: () => readonly ModuleSymbols[];
+  #modules: readonly ModuleSymbols[] | undefined;
+  readonly #places = new Map<bigint, SymbolPlace | null>();
+  readonly #known = new Map<string, bigint | null>();
+
+  constructor(kernel: SymbolTable, loadModules: () => readonly ModuleSymbols[] = () => []) {
+    this.kernel = kernel;
+    this.#loadModules = loadModules;
+  }
+
+  /** Adds symbols of the kernel image that its table lacks. */
+  addExtra(symbols: readonly KernelSymbol[]): void {
+    const all = Array.from({ length: this.#extra.count }, (_, index) => this.#extra.at(index));
+    this.#extra = new ListedSymbols([...all, ...symbols]);
+    this.#known.clear();
+    this.#places.clear();
+  }
+
+  /** Symbols of the kernel that came from elsewhere than its table. */
+  get extra(): SymbolTable {
+    return this.#extra;
+  }
+
+  /** Loaded modules; empty while they are being read. */
+  get modules(): readonly ModuleSymbols[] {
+    if (this.#modules === undefined) {
+      this.#modules = [];
+      this.#modules = this.#loadModules();
+    }
+    return this.#modules;
+  }
+
+  /** Address of a kernel symbol, or of a module's when the kernel has none of that name. */
+  find(name: string): bigint | undefined {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known ?? undefined;
+    const address = this.#findInKernel(name) ?? this.findAll(name)[0]?.address;
+    this.#known.set(name, address ?? null);
+    return address;
+  }
+
+  /** Address of a symbol of the kernel image only: usable before modules are known. */
+  findInKernel(name: string): bigint | undefined {
+    return this.#findInKernel(name);
+  }
+
+  /** Address of a symbol. @throws UnimplementedError when the kernel does not have it */
+  need(name: string): bigint {
+    const address = this.find(name);
+    if (address === undefined) throw new UnimplementedError(`the kernel has no symbol ${name}`);
+    return address;
+  }
+
+  /** All symbols of a name. */
+  findAll(name: string): KernelSymbol[] {
+    const tables = [this.kernel, this.#extra, ...this.modules.map(module => module.table())];
+    return tables.flatMap(table => table.indicesOf(name).map(index => table.at(index)));
+  }
+
+  /** The symbol that an address belongs to, or undefined outside the kernel image and modules. */
+  lookup(address: bigint): SymbolPlace | undefined {
+    const known = this.#places.get(address);
+    if (known !== undefined) return known ?? undefined;
+    const place = this.#lookup(address);
+    this.#places.set(address, place ?? null);
+    return place;
+  }
+
+  /** Text of an address as `name+offset`, or undefined outside. */
+  format(address: bigint): string | undefined {
+    const place = this.lookup(address);
+    if (place === undefined) return undefined;
+    return place.offset === 0 ? place.symbol.name : `${place.symbol.name}+${place.offset}`;
+  }
+
+  /** The first address behind a symbol: that of the next symbol with a higher address. */
+  endOf(symbol: KernelSymbol): bigint | undefined {
+    const table = this.#tableOf(symbol.address);
+    if (table === undefined) return undefined;
+    const next = lastAtOrBelow(table, symbol.address) + 1;
+    return next < table.count ? table.addressAt(next) : undefined;
+  }
+
+  #findInKernel(name: string): bigint | undefined {
+    const index = this.kernel.indexOf(name);
+    if (index !== -1) return this.kernel.addressAt(index);
+    const extra = this.#extra.indexOf(name);
+    return extra === -1 ? undefined : this.#extra.addressAt(extra);
+  }
+
+  #lookup(address: bigint): SymbolPlace | undefined {
+    if (address < LOWEST_KERNEL_ADDRESS) return undefined;
+    const table = this.#tableOf(address);
+    if (table === undefined) return undefined;
+    const index = firstOfEqual(table, lastAtOrBelow(table, address));
+    if (index < 0 || table.addressAt(index) < LOWEST_KERNEL_ADDRESS) return undefined;
+    const symbol = table.at(index);
+    return { symbol, offset: Number(address - symbol.address) };
+  }
+
+  #tableOf(address: bigint): SymbolTable | undefined {
+    if (address >= this.kernelStart && address < this.kernelEnd) return this.kernel;
+    const module = this.modules.find(({ ranges }) =>
+      ranges.some(({ start, end }) => address >= start && address < end),
+    );
+    return module?.table();
+  }
+
+  /** First address of the kernel image. */
+  get kernelStart(): bigint {
+    this.#start ??= this.#findInKernel('_text') ?? this.#findInKernel('_stext') ?? firstKernelAddress(this.kernel);
+    return this.#start;
+  }
+
+  /** First address behind the kernel image; of its functions when nothing tells more. */
+  get kernelEnd(): bigint {
+    this.#end ??= this.#findInKernel('_end') ?? this.kernel.addressAt(this.kernel.count - 1) + 4096n;
+    return this.#end;
+  }
+
+  #start: bigint | undefined;
+  #end: bigint | undefined;
+}
+
+/** Among symbols at one address, the one that the table lists first. */
+function firstOfEqual(table: SymbolTable, index: number): number {
+  let first = index;
+  while (first > 0 && table.addressAt(first - 1) === table.addressAt(index)) first--;
+  return first;
+}
+
+function firstKernelAddress(table: SymbolTable): bigint {
+  const index = lastAtOrBelow(table, LOWEST_KERNEL_ADDRESS) + 1;
+  return index < table.count ? table.addressAt(index) : LOWEST_KERNEL_ADDRESS;
+}
