@@ -24,6 +24,8 @@ export interface TranslatedBlock {
   functionIndex: number;
   /** Entry number of the block in its region. */
   entry: number;
+  /** Control has come here other than by a direct jump within the page: a region must offer it as an entry. */
+  isEntry: boolean;
 }
 
 /** A physical page with translated code. */
@@ -85,7 +87,7 @@ export class CodeCache {
     let translated = page.blocks.get(key);
     if (translated === undefined) {
       const block = this.#guest.translateBlock(page.code, offset, modeKey);
-      translated = { block, modeKey, executions: 0, functionIndex: 0, entry: 0 };
+      translated = { block, modeKey, executions: 0, functionIndex: 0, entry: 0, isEntry: false };
       page.blocks.set(key, translated);
       page.pieces |= pieceMask(offset, block.end);
     }

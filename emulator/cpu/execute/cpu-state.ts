@@ -10,7 +10,7 @@ export const CPU_STATE = {
   pc: 0,
   /** i32: instructions that may still retire before the run loop wants control; negative when overrun. */
   budget: 8,
-  /** i32: not 0 when a helper or memory access has raised a guest exception: compiled code leaves the block. */
+  /** i32: `EXIT` bits; not 0 makes compiled code leave for the run loop. */
   exit: 12,
   /** i32: linear-memory address of the translation bank (TLB and jump cache) of the current regime. */
   bank: 16,
@@ -24,3 +24,11 @@ export const CPU_STATE = {
 
 /** Bytes of a CPU state block. */
 export const CPU_STATE_SIZE = 4096;
+
+/** Bits of `CPU_STATE.exit`. */
+export const EXIT = {
+  /** The guest keeps an exception to be delivered at the state's PC. */
+  exception: 1,
+  /** A checkpoint (backward, indirect or page-crossing jump, or `resume`) was reached with the budget used up. */
+  budget: 2,
+} as const;

@@ -4,13 +4,13 @@
  * Values are i32 as a signed number, i64 as an unsigned bigint, v128 as 16 bytes that are never changed in place.
  */
 import { assertNever } from '../../../capture/formats/errors.ts';
-import type { Block, MemoryAccess, Terminal, Value } from '../ir/block.ts';
+import { type Block, isCheckpoint, type MemoryAccess, type Terminal, type Value } from '../ir/block.ts';
 import { INTEGER_EVALUATORS } from '../ir/evaluate-integer.ts';
 import { type JsValue, VECTOR_EVALUATORS } from '../ir/evaluate-vector.ts';
 import type { HelperDeclaration } from '../ir/helper-declaration.ts';
 import { OPS } from '../ir/ops.ts';
 import type { StateField } from '../ir/state-field.ts';
-import { CPU_STATE } from './cpu-state.ts';
+import { CPU_STATE, EXIT } from './cpu-state.ts';
 import type { HelperImplementation } from './guest.ts';
 
 /** What evaluation works on. */
@@ -49,7 +49,8 @@ class Evaluation {
     this.#block = block;
     this.#page = page;
     this.#context = context;
-    this.#results = new Array<JsValue>(block.values.length);
+    this.#results = [];
+    this.#results.length = block.values.length;
   }
 
   run(): void {
@@ -115,12 +116,12 @@ class Evaluation {
   #load(value: Value): boolean {
     const access = value.immediate as MemoryAccess;
     const address = this.#valueOf(value.args[0]!) as bigint;
-    const { load, base } = this.#context;
+    const context = this.#context;
     const low = Number(BigInt.asIntN(32, address));
     const high = Number(BigInt.asIntN(32, address >> 32n));
     return this.#precisely(value, () => {
-      if (!load.call(this.#context, low, high, access)) return false;
-      const scratch = base + CPU_STATE.scratch;
+      if (!context.load(low, high, access)) return false;
+      const scratch = context.base + CPU_STATE.scratch;
       this.#results[value.position] = this.#readTyped(access.size === 16 ? 'v128' : 'i64', scratch);
       return true;
     });
@@ -129,11 +130,11 @@ class Evaluation {
   #store(value: Value): boolean {
     const access = value.immediate as MemoryAccess;
     const address = this.#valueOf(value.args[0]!) as bigint;
-    const { store, base } = this.#context;
+    const context = this.#context;
     const low = Number(BigInt.asIntN(32, address));
     const high = Number(BigInt.asIntN(32, address >> 32n));
-    this.#writeTyped(base + CPU_STATE.scratch, this.#valueOf(value.args[1]!));
-    return this.#precisely(value, () => store.call(this.#context, low, high, access));
+    this.#writeTyped(context.base + CPU_STATE.scratch, this.#valueOf(value.args[1]!));
+    return this.#precisely(value, () => context.store(low, high, access));
   }
 
   #call(value: Value): boolean {
@@ -170,9 +171,10 @@ class Evaluation {
       case 'branch':
         return this.#goTo(this.#valueOf(terminal.condition) === 0 ? terminal.notTaken : terminal.taken);
       case 'indirect':
-        return this.#setPc(this.#valueOf(terminal.target) as bigint);
+        this.#setPc(this.#valueOf(terminal.target) as bigint);
+        return this.#checkpoint();
       case 'resume':
-        return;
+        return this.#checkpoint();
       default:
         assertNever(terminal);
     }
@@ -180,6 +182,13 @@ class Evaluation {
 
   #goTo(target: number): void {
     this.#setPc(BigInt.asUintN(64, this.#page + BigInt(target)));
+    if (isCheckpoint(this.#block, target)) this.#checkpoint();
+  }
+
+  #checkpoint(): void {
+    const { view, base } = this.#context;
+    if (view.getInt32(base + CPU_STATE.budget, true) > 0) return;
+    view.setInt32(base + CPU_STATE.exit, view.getInt32(base + CPU_STATE.exit, true) | EXIT.budget, true);
   }
 
   #setPc(pc: bigint): void {

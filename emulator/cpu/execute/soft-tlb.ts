@@ -113,7 +113,12 @@ export class TranslationBanks {
     int32[entry + 2] = writable ? page : -1;
     int32[entry + 3] = writable ? high : -1;
     int32[entry + 4] = address - page;
-    if (leafSize > 4096) rememberLeaf(bank, page, high, leafSize);
+    this.rememberLeaf(bank, low, high, leafSize);
+  }
+
+  /** Notes that a translation of an address comes from a leaf of that size. */
+  rememberLeaf(bank: Bank, low: number, high: number, leafSize: number): void {
+    if (leafSize > 4096) rememberLeaf(bank, low & -4096, high, leafSize);
   }
 
   flush(): void {

@@ -65,3 +65,15 @@ export interface Block {
   readonly values: readonly Value[];
   readonly terminal: Terminal;
 }
+
+/** Bytes of the pages that blocks do not cross. */
+export const CODE_PAGE = 4096;
+
+/**
+ * Whether going from a block to `target` is a checkpoint: a place where the run loop may take interrupts. Backward jumps
+ * and jumps out of the page are, and so is every indirect jump and `resume`; this holds for whatever executes the block,
+ * so that interrupts arrive at the same instruction however code is compiled.
+ */
+export function isCheckpoint(block: Block, target: number): boolean {
+  return target < block.end || target >= CODE_PAGE;
+}

@@ -1,0 +1,238 @@
+/**
+ * Runs guest CPUs: finds translated code for the PC, evaluates it while it is cold, compiles and enters regions when it
+ * is hot, and keeps count of retired instructions.
+ */
+import type { Bus } from '../../memory/bus.ts';
+import type { GuestMemory } from '../../memory/guest-memory.ts';
+import { ACCESS_BY_KEY } from './access-key.ts';
+import { CodeCache, type CodePage, type TranslatedBlock } from './code-cache.ts';
+import { CPU_STATE, CPU_STATE_SIZE, EXIT } from './cpu-state.ts';
+import { evaluateBlock } from './evaluate.ts';
+import { ExecutionCpu } from './execution-cpu.ts';
+import type { EngineCpu, Guest, GuestCpu } from './guest.ts';
+import { planRegion } from './region-planner.ts';
+import { BANK, BANKS_PER_CPU, jumpOffset } from './soft-tlb.ts';
+import { RegionCompiler } from './wasm/region-compiler.ts';
+
+const PAGE = 4096;
+/** First byte of the CPU state blocks in linear memory. */
+const STATE_BASE = PAGE;
+
+/** Bytes of linear memory that an engine needs before RAM. */
+export function engineReservedBytes(cpuCount: number): number {
+  return STATE_BASE + cpuCount * (CPU_STATE_SIZE + BANKS_PER_CPU * BANK.SIZE);
+}
+
+/** Choices that change speed, never results. */
+export interface EngineOptions {
+  /** Evaluations after which a block is compiled; `Infinity` evaluates everything. */
+  readonly compileThreshold: number;
+}
+
+const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 16 };
+
+/** The execution engine of one machine. */
+export class Engine {
+  readonly memory: GuestMemory;
+  readonly cpus: readonly ExecutionCpu[];
+  readonly code: CodeCache;
+  readonly compiler: RegionCompiler;
+  readonly #options: EngineOptions;
+  readonly #guest: Guest;
+  readonly #regionsOf = new Map<CodePage, Set<number>>();
+  #current: ExecutionCpu;
+  /** Instructions that had retired when the slice of the current CPU began. */
+  #retiredBefore = 0;
+  /** Budget with which the slice began, less what was taken back. */
+  #granted = 0;
+  /** Blocks evaluated and regions entered from the run loop. */
+  readonly statistics = { evaluated: 0, entered: 0 };
+
+  /**
+   * @param createGuestCpu makes the architecture's side of a CPU
+   * @param memory with `engineReservedBytes` before RAM
+   */
+  constructor(
+    guest: Guest,
+    memory: GuestMemory,
+    bus: Bus,
+    cpuCount: number,
+    createGuestCpu: (cpu: EngineCpu) => GuestCpu,
+    options: Partial<EngineOptions> = {},
+  ) {
+    this.#guest = guest;
+    this.memory = memory;
+    this.#options = { ...DEFAULT_OPTIONS, ...options };
+    this.code = new CodeCache(
+      memory,
+      guest,
+      address => this.cpus.forEach(cpu => cpu.banks.trapWrites(address)),
+      page => this.#dropRegions(page),
+    );
+    const banksBase = STATE_BASE + cpuCount * CPU_STATE_SIZE;
+    this.cpus = Array.from(
+      { length: cpuCount },
+      (_, index) =>
+        new ExecutionCpu(
+          this,
+          bus,
+          index,
+          STATE_BASE + index * CPU_STATE_SIZE,
+          banksBase + index * BANKS_PER_CPU * BANK.SIZE,
+          createGuestCpu,
+        ),
+    );
+    this.#current = this.cpus[0]!;
+    this.compiler = new RegionCompiler(memory, guest.helpers, {
+      load: (low, high, key) => Number(this.#current.unit.load(low, high, ACCESS_BY_KEY[key]!)),
+      store: (low, high, key) => Number(this.#current.unit.store(low, high, ACCESS_BY_KEY[key]!)),
+    });
+  }
+
+  /** The CPU that runs: helpers act on it. */
+  get current(): ExecutionCpu {
+    return this.#current;
+  }
+
+  get helpers(): Guest['helpers'] {
+    return this.#guest.helpers;
+  }
+
+  /** Instructions retired by all CPUs; exact inside helpers and device accesses. */
+  get retired(): number {
+    return this.#retiredBefore + this.#granted - this.#budget;
+  }
+
+  /** Ends the current slice at the next checkpoint. */
+  requestAttention(): void {
+    const left = this.#budget;
+    if (left <= 0) return;
+    this.#granted -= left;
+    this.#setBudget(0);
+  }
+
+  /**
+   * Runs one CPU until `instructions` have retired (or a few more, up to the next checkpoint), or attention is requested.
+   * Interrupts are taken at the beginning.
+   */
+  runSlice(cpu: ExecutionCpu, instructions: number): void {
+    this.#current = cpu;
+    this.#retiredBefore = this.retired;
+    this.#granted = instructions;
+    this.#setBudget(instructions);
+    cpu.guest.takeInterrupt();
+    this.#run(cpu);
+    this.#retiredBefore = this.retired;
+    this.#granted = 0;
+    this.#setBudget(0);
+  }
+
+  /** Adopts a count of retired instructions, as a snapshot restore does. */
+  setRetired(count: number): void {
+    this.#retiredBefore = count;
+    this.#granted = 0;
+    this.#setBudget(0);
+  }
+
+  get #budget(): number {
+    return this.memory.int32[(this.#current.base + CPU_STATE.budget) >> 2]!;
+  }
+
+  #setBudget(value: number): void {
+    this.memory.int32[(this.#current.base + CPU_STATE.budget) >> 2] = value;
+  }
+
+  #run(cpu: ExecutionCpu): void {
+    const { int32 } = this.memory;
+    const exit = (cpu.base + CPU_STATE.exit) >> 2;
+    int32[exit] = 0;
+    let direct = false;
+    while (int32[exit] === 0) {
+      const translated = this.#find(cpu);
+      if (translated === undefined) {
+        cpu.guest.deliverException();
+        this.#payForFetchFault();
+        direct = false;
+      } else {
+        direct = this.#runBlock(cpu, translated, direct);
+      }
+      if ((int32[exit] & EXIT.exception) !== 0) {
+        int32[exit] &= ~EXIT.exception;
+        cpu.guest.deliverException();
+        direct = false;
+      }
+    }
+  }
+
+  /** A fetch fault counts as an instruction, so that a guest without a mapped exception vector still comes to a checkpoint. */
+  #payForFetchFault(): void {
+    const { int32 } = this.memory;
+    const { base } = this.#current;
+    if (--int32[(base + CPU_STATE.budget) >> 2]! <= 0) int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
+  }
+
+  /** @returns whether the block went on directly within its page: its successor need not be an entry */
+  #runBlock(cpu: ExecutionCpu, translated: TranslatedBlock, direct: boolean): boolean {
+    if (translated.functionIndex === 0 && ++translated.executions >= this.#options.compileThreshold) {
+      translated.isEntry = true;
+      this.#compile(cpu.lastPage!, translated);
+    }
+    if (translated.functionIndex !== 0) {
+      this.statistics.entered++;
+      this.#fillJumpCache(cpu, translated);
+      this.compiler.runtime.enter(cpu.base, translated.functionIndex, translated.entry);
+      return false;
+    }
+    this.statistics.evaluated++;
+    if (!direct) translated.isEntry = true;
+    const page = cpu.pc & ~0xfffn;
+    evaluateBlock(translated.block, page, cpu);
+    const { kind } = translated.block.terminal;
+    return (kind === 'jump' || kind === 'branch') && (cpu.pc & ~0xfffn) === page;
+  }
+
+  /** The translated block at the PC, or `undefined` when the fetch faulted. */
+  #find(cpu: ExecutionCpu): TranslatedBlock | undefined {
+    const { int32 } = this.memory;
+    const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
+    const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
+    const page = cpu.codePage(low, high);
+    return page && this.code.block(page, low & (PAGE - 1), cpu.modeKey);
+  }
+
+  #fillJumpCache(cpu: ExecutionCpu, translated: TranslatedBlock): void {
+    const { int32 } = this.memory;
+    const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
+    const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
+    const entry = (int32[(cpu.base + CPU_STATE.bank) >> 2]! + jumpOffset(low)) >> 2;
+    int32[entry] = low;
+    int32[entry + 1] = high;
+    int32[entry + 2] = translated.functionIndex;
+    int32[entry + 3] = translated.entry;
+  }
+
+  #compile(page: CodePage, seed: TranslatedBlock): void {
+    const blocks = planRegion(page, seed);
+    const entries = blocks.flatMap((candidate, number) => (candidate.isEntry ? [number] : []));
+    if (this.compiler.full || this.compiler.discardedCount > 4096) this.#recycle();
+    const index = this.compiler.compile({ blocks: blocks.map(({ block }) => block), entries });
+    for (const number of entries) {
+      const entry = blocks[number]!;
+      entry.functionIndex = index;
+      entry.entry = number;
+    }
+    const regions = this.#regionsOf.get(page);
+    if (regions) regions.add(index);
+    else this.#regionsOf.set(page, new Set([index]));
+  }
+
+  #recycle(): void {
+    for (const cpu of this.cpus) cpu.banks.clearJumpCaches();
+    this.compiler.recycle();
+  }
+
+  #dropRegions(page: CodePage): void {
+    for (const index of this.#regionsOf.get(page) ?? []) this.compiler.discard(index);
+    this.#regionsOf.delete(page);
+  }
+}

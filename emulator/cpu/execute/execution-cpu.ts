@@ -1,0 +1,156 @@
+/** The engine's side of one CPU: its state block, translation banks and memory unit. */
+import type { Bus } from '../../memory/bus.ts';
+import type { GuestMemory } from '../../memory/guest-memory.ts';
+import type { MemoryAccess } from '../ir/block.ts';
+import type { CodeCache, CodePage } from './code-cache.ts';
+import { CPU_STATE, EXIT } from './cpu-state.ts';
+import type { EvaluationContext } from './evaluate.ts';
+import type { EngineCpu, GuestCpu, HelperImplementation } from './guest.ts';
+import { MemoryUnit } from './memory-unit.ts';
+import { type Bank, TranslationBanks } from './soft-tlb.ts';
+
+const PAGE = 4096;
+/** Entries of the cache of instruction pages; a power of two. */
+const FETCH_ENTRIES = 256;
+
+/** What an engine is to its CPUs. */
+export interface EngineHost {
+  readonly memory: GuestMemory;
+  readonly code: CodeCache;
+  readonly helpers: Readonly<Record<string, HelperImplementation>>;
+  readonly retired: number;
+  requestAttention(): void;
+}
+
+/** A cached instruction translation, valid while its bank's generation stands. */
+interface FetchEntry {
+  low: number;
+  high: number;
+  bank: Bank | undefined;
+  generation: number;
+  page: CodePage | undefined;
+}
+
+/** One CPU as the engine runs it, and as its guest sees the engine. */
+export class ExecutionCpu implements EngineCpu, EvaluationContext {
+  readonly index: number;
+  readonly base: number;
+  readonly view: DataView;
+  readonly int32: Int32Array;
+  readonly banks: TranslationBanks;
+  readonly unit: MemoryUnit;
+  readonly guest: GuestCpu;
+  /** Page of the block that `codePage` found last. */
+  lastPage: CodePage | undefined;
+  /** Key of the mode that translation depends on, as of the last `setContext`. */
+  modeKey = 0;
+  readonly #host: EngineHost;
+  readonly #fetches: FetchEntry[];
+  #bank: Bank;
+
+  constructor(
+    host: EngineHost,
+    bus: Bus,
+    index: number,
+    base: number,
+    banksBase: number,
+    createGuestCpu: (cpu: EngineCpu) => GuestCpu,
+  ) {
+    this.#host = host;
+    this.index = index;
+    this.base = base;
+    this.view = host.memory.view;
+    this.int32 = host.memory.int32;
+    this.banks = new TranslationBanks(host.memory, banksBase);
+    this.#bank = this.banks.select(0);
+    this.#fetches = Array.from({ length: FETCH_ENTRIES }, () => ({
+      low: 0,
+      high: 0,
+      bank: undefined,
+      generation: 0,
+      page: undefined,
+    }));
+    this.guest = createGuestCpu(this);
+    this.unit = new MemoryUnit(host.memory, bus, this.banks, host.code, base, this.guest);
+  }
+
+  get helpers(): Readonly<Record<string, HelperImplementation>> {
+    return this.#host.helpers;
+  }
+
+  get pc(): bigint {
+    return this.view.getBigUint64(this.base + CPU_STATE.pc, true);
+  }
+  set pc(value: bigint) {
+    this.view.setBigUint64(this.base + CPU_STATE.pc, value, true);
+  }
+
+  load(low: number, high: number, access: MemoryAccess): boolean {
+    return this.unit.load(low, high, access);
+  }
+  store(low: number, high: number, access: MemoryAccess): boolean {
+    return this.unit.store(low, high, access);
+  }
+
+  setContext(current: number, unprivileged: number): void {
+    this.modeKey = this.guest.modeKey();
+    this.#bank = this.banks.select(current * 64 + this.modeKey);
+    this.int32[(this.base + CPU_STATE.bank) >> 2] = this.#bank.base;
+    const bank = unprivileged === current ? this.#bank : this.banks.select(unprivileged * 64 + this.modeKey);
+    this.int32[(this.base + CPU_STATE.unprivilegedBank) >> 2] = bank.base;
+  }
+
+  requestException(): void {
+    this.int32[(this.base + CPU_STATE.exit) >> 2]! |= EXIT.exception;
+  }
+
+  requestAttention(): void {
+    this.#host.requestAttention();
+  }
+
+  flushTlb(): void {
+    this.banks.flush();
+  }
+  flushTlbPage(low: number, high: number): void {
+    this.banks.flushPage(low, high);
+  }
+  flushTlbContexts(matches: (key: number) => boolean): void {
+    this.banks.flushContexts(key => matches(Math.floor(key / 64)));
+  }
+
+  invalidateCode(paddr: number): void {
+    const address = this.ramAddress(paddr - (paddr % PAGE));
+    if (address >= 0) this.#host.code.written(address, PAGE);
+  }
+
+  ramAddress(paddr: number): number {
+    return this.#host.memory.ramAddress(paddr);
+  }
+
+  instructionsRetired(): number {
+    return this.#host.retired;
+  }
+
+  /** The page of code at a virtual address, or `undefined` when the fetch faults. */
+  codePage(low: number, high: number): CodePage | undefined {
+    const entry = this.#fetches[(low >>> 12) & (FETCH_ENTRIES - 1)]!;
+    const start = low & -PAGE;
+    const hit =
+      entry.low === start &&
+      entry.high === high &&
+      entry.bank === this.#bank &&
+      entry.generation === this.#bank.generation &&
+      entry.page!.valid;
+    if (!hit) {
+      const address = this.unit.fetch(low, high);
+      if (address < 0) return undefined;
+      entry.low = start;
+      entry.high = high;
+      entry.bank = this.#bank;
+      entry.generation = this.#bank.generation;
+      entry.page = this.#host.code.page(address);
+    }
+    this.lastPage = entry.page;
+    return entry.page;
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * The slow path of guest memory accesses: what the inline TLB probe of compiled code does not settle, and all accesses of
+ * evaluated code. TLB misses, page crossings, devices, alignment checks, stores to pages with translated code.
+ *
+ * Values pass through the scratch area of the CPU state block.
+ */
+import type { Bus } from '../../memory/bus.ts';
+import type { GuestMemory } from '../../memory/guest-memory.ts';
+import type { MemoryAccess } from '../ir/block.ts';
+import type { AccessSize } from '../ir/types.ts';
+import type { CodeCache } from './code-cache.ts';
+import { CPU_STATE, EXIT } from './cpu-state.ts';
+import type { AccessKind, AccessRegime, GuestCpu, WalkResult } from './guest.ts';
+import { BANK, type TranslationBanks } from './soft-tlb.ts';
+
+/** Results of `#resolve` that are no linear-memory address. */
+const FAULT = -1;
+const DEVICE = -2;
+
+const PAGE = 4096;
+
+/** What one CPU's memory accesses go through. */
+export class MemoryUnit {
+  readonly #memory: GuestMemory;
+  readonly #bus: Bus;
+  readonly #banks: TranslationBanks;
+  readonly #code: CodeCache;
+  readonly #base: number;
+  readonly #scratch: number;
+  readonly #guest: GuestCpu;
+  readonly #walked: WalkResult = {
+    paddr: 0,
+    readable: false,
+    writable: false,
+    executable: false,
+    leafSize: PAGE,
+    guarded: false,
+  };
+  /** Physical address of the last access that `#resolve` sent to a device. */
+  #devicePaddr = 0;
+
+  constructor(memory: GuestMemory, bus: Bus, banks: TranslationBanks, code: CodeCache, base: number, guest: GuestCpu) {
+    this.#memory = memory;
+    this.#bus = bus;
+    this.#banks = banks;
+    this.#code = code;
+    this.#base = base;
+    this.#scratch = base + CPU_STATE.scratch;
+    this.#guest = guest;
+  }
+
+  /** Loads into the scratch area, zero-extended to 8 bytes (16 for a vector). @returns false when it faulted: `exit` is set */
+  load(low: number, high: number, access: MemoryAccess): boolean {
+    const { size, regime, forWrite } = access;
+    const kind = forWrite ? 'write' : 'read';
+    if ((low & (access.alignment - 1)) !== 0) return this.#alignmentFault(low, high, kind);
+    if (crossesPage(low, size)) return this.#loadCrossing(low, high, access);
+    const address = this.#resolve(low, high, kind, regime);
+    if (address >= 0) this.#copyIn(address, size);
+    else if (address === FAULT) return false;
+    else return this.#readDevice(low, high, size);
+    return true;
+  }
+
+  /** Stores the first `size` bytes of the scratch area. @returns false when it faulted: `exit` is set */
+  store(low: number, high: number, access: MemoryAccess): boolean {
+    const { size, regime } = access;
+    if ((low & (access.alignment - 1)) !== 0) return this.#alignmentFault(low, high, 'write');
+    if (crossesPage(low, size)) return this.#storeCrossing(low, high, access);
+    const address = this.#resolve(low, high, 'write', regime);
+    if (address >= 0) {
+      this.#memory.bytes.copyWithin(address, this.#scratch, this.#scratch + size);
+      if (this.#code.hasCode(address)) this.#code.written(address, size);
+      return true;
+    }
+    return address === DEVICE && this.#writeDevice(low, high, size);
+  }
+
+  /**
+   * Translates the address of an instruction.
+   * @returns linear-memory address, or -1 when the fetch faulted (the guest keeps the fault; `exit` is not set)
+   */
+  fetch(low: number, high: number): number {
+    const walked = this.#walked;
+    if (!this.#guest.walk(low, high, 'execute', 'current', walked)) return -1;
+    const address = this.#memory.ramAddress(walked.paddr);
+    if (address < 0) {
+      this.#guest.busFault(low, high, 'execute');
+      return -1;
+    }
+    this.#banks.rememberLeaf(this.#bank('current'), low, high, walked.leafSize);
+    return address + (low & (PAGE - 1));
+  }
+
+  /** Makes sure that a store of up to a page at this address will not fault. @returns linear-memory address, or a negative number */
+  resolveForWrite(low: number, high: number, regime: AccessRegime): number {
+    return this.#resolve(low, high, 'write', regime);
+  }
+
+  #bank(regime: AccessRegime) {
+    const field = regime === 'current' ? CPU_STATE.bank : CPU_STATE.unprivilegedBank;
+    return this.#banks.at(this.#memory.int32[(this.#base + field) >> 2]!);
+  }
+
+  /** Linear-memory address of the byte, filling the TLB; FAULT or DEVICE otherwise. */
+  #resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number {
+    const { int32 } = this.#memory;
+    const bank = this.#bank(regime);
+    const entry = (bank.base + ((low >>> BANK.TLB_SHIFT) & BANK.TLB_MASK)) >> 2;
+    const tag = entry + (kind === 'read' ? BANK.readTag >> 2 : BANK.writeTag >> 2);
+    if (int32[tag] === (low & -PAGE) && int32[tag + 1] === high)
+      return (low + int32[entry + (BANK.addend >> 2)]!) >>> 0;
+    const walked = this.#walked;
+    if (!this.#guest.walk(low, high, kind, regime, walked)) return this.#fault();
+    const address = this.#memory.ramAddress(walked.paddr);
+    if (address < 0) {
+      this.#devicePaddr = walked.paddr + (low & (PAGE - 1));
+      return DEVICE;
+    }
+    const writable = walked.writable && !this.#code.hasCode(address);
+    this.#banks.fill(bank, low, high, address, walked.readable, writable, walked.leafSize);
+    return address + (low & (PAGE - 1));
+  }
+
+  #fault(): number {
+    this.#memory.int32[(this.#base + CPU_STATE.exit) >> 2]! |= EXIT.exception;
+    return FAULT;
+  }
+
+  #alignmentFault(low: number, high: number, kind: AccessKind): false {
+    this.#guest.alignmentFault(low, high, kind);
+    this.#fault();
+    return false;
+  }
+
+  #copyIn(address: number, size: AccessSize): void {
+    const { view, bytes } = this.#memory;
+    const scratch = this.#scratch;
+    if (size === 16) {
+      bytes.copyWithin(scratch, address, address + 16);
+      return;
+    }
+    view.setUint32(scratch + 4, 0, true);
+    if (size === 1) view.setUint32(scratch, bytes[address]!, true);
+    else if (size === 2) view.setUint32(scratch, view.getUint16(address, true), true);
+    else view.setUint32(scratch, view.getUint32(address, true), true);
+    if (size === 8) view.setUint32(scratch + 4, view.getUint32(address + 4, true), true);
+  }
+
+  #loadCrossing(low: number, high: number, access: MemoryAccess): boolean {
+    const { view, bytes } = this.#memory;
+    const kind = access.forWrite ? 'write' : 'read';
+    const first = PAGE - (low & (PAGE - 1));
+    const [nextLow, nextHigh] = advance(low, high, first);
+    const head = this.#resolve(low, high, kind, access.regime);
+    const headPaddr = this.#devicePaddr;
+    if (head === FAULT) return false;
+    const tail = this.#resolve(nextLow, nextHigh, kind, access.regime);
+    const tailPaddr = this.#devicePaddr;
+    if (tail === FAULT) return false;
+    view.setBigUint64(this.#scratch, 0n, true);
+    for (let i = 0; i < access.size; i++) {
+      const address = i < first ? head : tail;
+      const offset = i < first ? i : i - first;
+      bytes[this.#scratch + i] =
+        address >= 0
+          ? bytes[address + offset]!
+          : (this.#bus.read((i < first ? headPaddr : tailPaddr) + offset, 1) ?? 0);
+    }
+    return true;
+  }
+
+  #storeCrossing(low: number, high: number, access: MemoryAccess): boolean {
+    const { bytes } = this.#memory;
+    const first = PAGE - (low & (PAGE - 1));
+    const [nextLow, nextHigh] = advance(low, high, first);
+    const head = this.#resolve(low, high, 'write', access.regime);
+    const headPaddr = this.#devicePaddr;
+    if (head === FAULT) return false;
+    const tail = this.#resolve(nextLow, nextHigh, 'write', access.regime);
+    const tailPaddr = this.#devicePaddr;
+    if (tail === FAULT) return false;
+    for (let i = 0; i < access.size; i++) {
+      const address = i < first ? head : tail;
+      const offset = i < first ? i : i - first;
+      const byte = bytes[this.#scratch + i]!;
+      if (address < 0) this.#bus.write((i < first ? headPaddr : tailPaddr) + offset, byte, 1);
+      else {
+        bytes[address + offset] = byte;
+        if (this.#code.hasCode(address + offset)) this.#code.written(address + offset, 1);
+      }
+    }
+    return true;
+  }
+
+  #readDevice(low: number, high: number, size: AccessSize): boolean {
+    const { view } = this.#memory;
+    const paddr = this.#devicePaddr;
+    view.setBigUint64(this.#scratch, 0n, true);
+    if (size <= 4) {
+      const value = this.#bus.read(paddr, size as 1 | 2 | 4);
+      if (value === undefined) return this.#unassigned(low, high, 'read');
+      view.setUint32(this.#scratch, value, true);
+      return true;
+    }
+    for (let offset = 0; offset < size; offset += 8) {
+      const value = this.#bus.readLong(paddr + offset);
+      if (value === undefined) return this.#unassigned(low, high, 'read');
+      view.setBigUint64(this.#scratch + offset, value, true);
+    }
+    return true;
+  }
+
+  #writeDevice(low: number, high: number, size: AccessSize): boolean {
+    const { view } = this.#memory;
+    const paddr = this.#devicePaddr;
+    const scratch = this.#scratch;
+    if (size === 16 || size === 8) {
+      for (let offset = 0; offset < size; offset += 8) {
+        const value = view.getBigUint64(scratch + offset, true);
+        if (!this.#bus.writeLong(paddr + offset, value)) return this.#unassigned(low, high, 'write');
+      }
+      return true;
+    }
+    const value =
+      size === 4 ? view.getUint32(scratch, true) : size === 2 ? view.getUint16(scratch, true) : view.getUint8(scratch);
+    return this.#bus.write(paddr, value, size) || this.#unassigned(low, high, 'write');
+  }
+
+  /** Nothing answers at the address: a guest fault, or zeros, as the guest says. */
+  #unassigned(low: number, high: number, kind: AccessKind): boolean {
+    if (!this.#guest.busFault(low, high, kind)) return true;
+    this.#fault();
+    return false;
+  }
+}
+
+function crossesPage(low: number, size: number): boolean {
+  return (low & (PAGE - 1)) + size > PAGE;
+}
+
+/** Address + distance on 32-bit halves. */
+function advance(low: number, high: number, distance: number): readonly [low: number, high: number] {
+  const sum = (low >>> 0) + distance;
+  return [sum | 0, (high + (sum > 0xffff_ffff ? 1 : 0)) | 0];
+}

@@ -1,0 +1,275 @@
+/**
+ * Emits the contents of one block: its values in the order of their effects.
+ *
+ * A pure value with one use becomes part of the expression that uses it; others get a local. Registers are locals of the
+ * region; reading one is free as long as no write to it comes between.
+ */
+import { assert } from '../../../../capture/formats/errors.ts';
+import type { Block, MemoryAccess, Value } from '../../ir/block.ts';
+import type { HelperDeclaration } from '../../ir/helper-declaration.ts';
+import { OPS, type PureOpName } from '../../ir/ops.ts';
+import { inlineValues } from '../../ir/passes/inline-values.ts';
+import { countUses, type UseCounts } from '../../ir/passes/liveness.ts';
+import type { StateField } from '../../ir/state-field.ts';
+import type { AccessSize, ValueType } from '../../ir/types.ts';
+import type { CodeWriter } from '../../../wasm/code-writer.ts';
+import type { NumericName } from '../../../wasm/opcodes.ts';
+import { accessKey } from '../access-key.ts';
+import { CPU_STATE } from '../cpu-state.ts';
+import { BANK } from '../soft-tlb.ts';
+import { emitDivision } from './emit-division.ts';
+import { LOCAL, type RegionCode } from './region-code.ts';
+
+const LOADS = { 1: 'i64.load8_u', 2: 'i64.load16_u', 4: 'i64.load32_u', 8: 'i64.load', 16: 'v128.load' } as const;
+const STORES = { 1: 'i64.store8', 2: 'i64.store16', 4: 'i64.store32', 8: 'i64.store', 16: 'v128.store' } as const;
+const PAGE_MASK = -4096n;
+
+/** Emits the contents of one block into a region. */
+export class BlockEmitter {
+  readonly #region: RegionCode;
+  readonly #code: CodeWriter;
+  readonly #block: Block;
+  readonly #uses: UseCounts;
+  /** By position: the local that holds a value, or -1 for values that are part of the expression that uses them. */
+  readonly #locals: Int32Array;
+
+  constructor(region: RegionCode, block: Block) {
+    this.#region = region;
+    this.#code = region.code;
+    this.#block = block;
+    this.#uses = countUses(block);
+    this.#locals = new Int32Array(block.values.length).fill(-1);
+  }
+
+  /** Emits everything but the terminal. */
+  emit(): void {
+    this.#code.get(LOCAL.budget);
+    this.#code.i32(this.#block.instructions.length);
+    this.#code.op('i32.sub');
+    this.#code.set(LOCAL.budget);
+    const inline = inlineValues(this.#block, this.#uses);
+    for (const value of this.#block.values) {
+      if (this.#uses[value.position] === 0 || inline[value.position]) continue;
+      this.#emitRoot(value);
+    }
+  }
+
+  /** Pushes a value that the terminal uses. */
+  push(value: Value): void {
+    const local = value.position >= 0 ? this.#locals[value.position]! : -1;
+    if (local >= 0) this.#code.get(local);
+    else this.#pushComputed(value);
+  }
+
+  #emitRoot(value: Value): void {
+    switch (value.op) {
+      case OPS.set:
+        return this.#emitSet(value);
+      case OPS.load:
+        return this.#emitLoad(value);
+      case OPS.store:
+        return this.#emitStore(value);
+      case OPS.call:
+        return this.#emitCall(value);
+      default:
+        this.#pushComputed(value);
+        this.#keep(value);
+    }
+  }
+
+  /** Computes a value into a local, unless it is in one, because it is needed more than once. */
+  #settle(value: Value): void {
+    if (value.position < 0 || this.#locals[value.position]! >= 0) return;
+    this.#pushComputed(value);
+    this.#keep(value);
+  }
+
+  /** Moves the value on the stack into a local of its own. */
+  #keep(value: Value): void {
+    const local = this.#region.temporary(value.type as ValueType);
+    this.#locals[value.position] = local;
+    this.#code.set(local);
+  }
+
+  #pushComputed(value: Value): void {
+    switch (value.op) {
+      case OPS.get:
+        return this.#pushField(value.immediate as StateField);
+      case OPS.pc:
+        return this.#region.pushPc(value.immediate as number);
+      case OPS['i32.const']:
+        return this.#code.i32(value.immediate as number);
+      case OPS['i64.const']:
+        return this.#code.i64(value.immediate as bigint);
+      case OPS['v128.const']:
+      case OPS['i8x16.shuffle']:
+        value.args.forEach(arg => this.push(arg));
+        return this.#code.bytes16(value.op.name as 'v128.const', value.immediate as Uint8Array);
+      default:
+        return this.#pushPure(value);
+    }
+  }
+
+  #pushPure(value: Value): void {
+    const { name, immediate } = value.op;
+    if (name.endsWith('.select')) {
+      const [condition, a, b] = value.args;
+      [a!, b!, condition!].forEach(arg => this.push(arg));
+      return this.#code.select();
+    }
+    assert(value.op.effect === 'pure', `${name} is no expression`);
+    value.args.forEach(arg => this.push(arg));
+    if (name.includes('.div_')) return emitDivision(this.#region, name as 'i32.div_s');
+    if (immediate === 'lane') return this.#code.lane(name as NumericName, value.immediate as number);
+    return this.#code.op(name as Exclude<PureOpName, `${string}.select`>);
+  }
+
+  #pushField(field: StateField): void {
+    const register = this.#region.register(field);
+    if (register !== undefined) return this.#code.get(register);
+    this.#code.get(LOCAL.cpu);
+    return this.#region.loadField(field);
+  }
+
+  #emitSet(value: Value): void {
+    const field = value.immediate as StateField;
+    const register = this.#region.register(field);
+    if (register !== undefined) {
+      this.push(value.args[0]!);
+      this.#code.set(register);
+      return;
+    }
+    this.#code.get(LOCAL.cpu);
+    this.push(value.args[0]!);
+    this.#region.storeField(field);
+  }
+
+  /** Pushes 1 when the TLB has the page; leaves address and TLB entry in locals. @returns the local of the address */
+  #probe(value: Value, access: MemoryAccess, tag: number): number {
+    const address = this.#region.temporary('i64');
+    const code = this.#code;
+    this.push(value.args[0]!);
+    code.tee(address);
+    code.op('i32.wrap_i64');
+    code.i32(BANK.TLB_SHIFT);
+    code.op('i32.shr_u');
+    code.i32(BANK.TLB_MASK);
+    code.op('i32.and');
+    if (access.regime === 'current') {
+      code.get(this.#region.bank);
+    } else {
+      code.get(LOCAL.cpu);
+      code.memory('i32.load', CPU_STATE.unprivilegedBank);
+    }
+    code.op('i32.add');
+    code.tee(this.#region.tlbEntry);
+    code.memory('i64.load', tag);
+    this.#pushTag(address, access.size, access.alignment);
+    code.op('i64.eq');
+    return address;
+  }
+
+  /** What the tag has to equal: no tag equals that of an access that crosses the page or lacks alignment. */
+  #pushTag(address: number, size: AccessSize, alignment: AccessSize): void {
+    const code = this.#code;
+    code.get(address);
+    if (alignment < size) {
+      code.i64(BigInt(size - alignment));
+      code.op('i64.add');
+    }
+    code.i64(PAGE_MASK | BigInt(alignment - 1));
+    code.op('i64.and');
+  }
+
+  /** Pushes the linear-memory address. */
+  #pushHost(address: number): void {
+    this.#code.get(address);
+    this.#code.op('i32.wrap_i64');
+    this.#code.get(this.#region.tlbEntry);
+    this.#code.memory('i32.load', BANK.addend);
+    this.#code.op('i32.add');
+  }
+
+  #emitLoad(value: Value): void {
+    const access = value.immediate as MemoryAccess;
+    const type = access.size === 16 ? 'v128' : 'i64';
+    const address = this.#probe(value, access, access.forWrite ? BANK.writeTag : BANK.readTag);
+    const code = this.#code;
+    const result = this.#region.temporary(type);
+    this.#locals[value.position] = result;
+    code.if();
+    this.#pushHost(address);
+    code.memory(LOADS[access.size], 0, false);
+    code.set(result);
+    code.else();
+    this.#pushSlowArguments(value, address, access);
+    code.call(this.#region.imports.slow('loadSlow'));
+    if (access.size === 16) {
+      code.drop();
+      code.get(LOCAL.cpu);
+      code.memory('v128.load', CPU_STATE.scratch);
+    }
+    code.set(result);
+    this.#afterSlow(value);
+    code.end();
+  }
+
+  #emitStore(value: Value): void {
+    const access = value.immediate as MemoryAccess;
+    const stored = value.args[1]!;
+    if (stored.args.length > 0) this.#settle(stored);
+    const address = this.#probe(value, access, BANK.writeTag);
+    const code = this.#code;
+    code.if();
+    this.#pushHost(address);
+    this.push(stored);
+    code.memory(STORES[access.size], 0, false);
+    code.else();
+    this.#pushSlowArguments(value, address, access);
+    this.push(stored);
+    code.call(this.#region.imports.slow(access.size === 16 ? 'storeSlow128' : 'storeSlow'));
+    this.#afterSlow(value);
+    code.end();
+  }
+
+  #pushSlowArguments(value: Value, address: number, access: MemoryAccess): void {
+    this.#code.get(LOCAL.cpu);
+    this.#code.get(address);
+    this.#region.pushPc(this.#block.instructions[value.instruction]!);
+    this.#region.pushBudget(this.#rest(value));
+    this.#code.i32(accessKey(access));
+  }
+
+  #afterSlow(value: Value): void {
+    this.#region.reloadBudget(this.#rest(value));
+    this.#region.leaveOnException();
+  }
+
+  /** Instructions of the block that have not retired when this one is under way. */
+  #rest(value: Value): number {
+    return this.#block.instructions.length - value.instruction;
+  }
+
+  #emitCall(value: Value): void {
+    const helper = value.immediate as HelperDeclaration;
+    const { state, mayFault } = helper.effects;
+    const code = this.#code;
+    if (state === 'all') {
+      this.#region.saveRegisters();
+      code.get(LOCAL.cpu);
+      this.#region.pushPc(this.#block.instructions[value.instruction]!);
+      code.memory('i64.store', CPU_STATE.pc);
+      code.get(LOCAL.cpu);
+      this.#region.pushBudget(this.#rest(value));
+      code.memory('i32.store', CPU_STATE.budget);
+    }
+    value.args.forEach(arg => this.push(arg));
+    code.call(this.#region.imports.helper(helper.name));
+    if (helper.result !== 'none') this.#keep(value);
+    if (state !== 'all') return;
+    this.#region.loadRegisters();
+    this.#region.loadBank();
+    this.#region.reloadBudget(this.#rest(value));
+    if (mayFault) this.#region.leaveOnException();
+  }
+}

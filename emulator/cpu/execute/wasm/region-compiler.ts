@@ -1,0 +1,114 @@
+/** Turns region plans into WebAssembly functions in the machine's function table, and takes them out again. */
+import { assert } from '../../../../capture/formats/errors.ts';
+import type { GuestMemory } from '../../../memory/guest-memory.ts';
+import { ModuleWriter } from '../../../wasm/module-writer.ts';
+import type { HelperDeclaration } from '../../ir/helper-declaration.ts';
+import { OPS } from '../../ir/ops.ts';
+import type { HelperImplementation } from '../guest.ts';
+import { emitRegion, type RegionPlan } from './emit-region.ts';
+import {
+  createRuntime,
+  REGION_PARAMETERS,
+  type Runtime,
+  SLOW_ACCESS_TYPES,
+  type SlowAccess,
+  type SlowAccessName,
+} from './runtime-module.ts';
+
+/** Regions that may be alive at a time; slot 0 stays empty. */
+const TABLE_SIZE = 65_536;
+
+/** Compiles regions and owns the function table. */
+export class RegionCompiler {
+  readonly #memory: GuestMemory;
+  readonly #helpers: Readonly<Record<string, HelperImplementation>>;
+  readonly #table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE, maximum: TABLE_SIZE });
+  readonly runtime: Runtime;
+  #nextSlot = 1;
+  readonly #freeSlots: number[] = [];
+  /** Slots whose region is gone but that jump caches may still name. */
+  readonly #discarded: number[] = [];
+  /** Bytes of modules and number of regions compiled so far. */
+  readonly statistics = { regions: 0, blocks: 0, bytes: 0 };
+
+  constructor(memory: GuestMemory, helpers: Readonly<Record<string, HelperImplementation>>, slow: SlowAccess) {
+    this.#memory = memory;
+    this.#helpers = helpers;
+    this.runtime = createRuntime(memory, this.#table, slow);
+  }
+
+  /** True when no slot is free: jump caches have to be cleared, and `recycle` called, before the next region. */
+  get full(): boolean {
+    return this.#freeSlots.length === 0 && this.#nextSlot === TABLE_SIZE;
+  }
+
+  /** Compiles a region. @returns its index in the function table */
+  compile(plan: RegionPlan): number {
+    const bytes = this.#moduleOf(plan);
+    const imports = {
+      engine: { memory: this.#memory.memory, table: this.#table },
+      slow: this.runtime as unknown as Record<string, unknown>,
+      helper: this.#helpers,
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    assert(slot < TABLE_SIZE, 'function table is full');
+    this.#table.set(slot, instance.exports['region']);
+    this.statistics.regions++;
+    this.statistics.blocks += plan.blocks.length;
+    this.statistics.bytes += bytes.length;
+    return slot;
+  }
+
+  /** Drops a region; whoever still jumps to it comes back to the run loop. */
+  discard(slot: number): void {
+    this.#table.set(slot, this.runtime.discarded);
+    this.#discarded.push(slot);
+  }
+
+  /** Number of slots that wait for `recycle`. */
+  get discardedCount(): number {
+    return this.#discarded.length;
+  }
+
+  /** Reuses the slots of discarded regions: no jump cache names them any more. */
+  recycle(): void {
+    this.#freeSlots.push(...this.#discarded.splice(0));
+  }
+
+  #moduleOf(plan: RegionPlan): Uint8Array<ArrayBuffer> {
+    const module = new ModuleWriter();
+    module.importMemory('engine', 'memory', this.#memory.wasmPages, this.#memory.wasmPages);
+    module.importFunctionTable('engine', 'table', TABLE_SIZE);
+    const regionType = module.type(REGION_PARAMETERS, []);
+    const slow = new Map<SlowAccessName, number>();
+    for (const name of ['loadSlow', 'storeSlow', 'storeSlow128'] as const) {
+      const { params, results } = SLOW_ACCESS_TYPES[name];
+      slow.set(name, module.importFunction('slow', name, module.type(params, results)));
+    }
+    const helpers = new Map<string, number>();
+    for (const helper of helpersOf(plan)) {
+      const type = module.type(helper.params, helper.result === 'none' ? [] : [helper.result]);
+      helpers.set(helper.name, module.importFunction('helper', helper.name, type));
+    }
+    const region = emitRegion(plan, {
+      slow: name => slow.get(name)!,
+      helper: name => helpers.get(name)!,
+      regionType,
+    });
+    module.defineFunction(regionType, region.code, 'region');
+    return module.finish();
+  }
+}
+
+function helpersOf(plan: RegionPlan): ReadonlySet<HelperDeclaration> {
+  const helpers = new Map<string, HelperDeclaration>();
+  for (const { values } of plan.blocks) {
+    for (const value of values) {
+      if (value.op !== OPS.call) continue;
+      const helper = value.immediate as HelperDeclaration;
+      helpers.set(helper.name, helper);
+    }
+  }
+  return new Set(helpers.values());
+}
