@@ -16,7 +16,14 @@ export const FIRST_INODE = 11;
 export const LONGEST_WRITTEN_EXTENT = 32768;
 
 /** s_feature_incompat */
-export const INCOMPAT = { FILETYPE: 0x2, RECOVER: 0x4, EXTENTS: 0x40, BIT64: 0x80, FLEX_BG: 0x200, CSUM_SEED: 0x2000 } as const;
+export const INCOMPAT = {
+  FILETYPE: 0x2,
+  RECOVER: 0x4,
+  EXTENTS: 0x40,
+  BIT64: 0x80,
+  FLEX_BG: 0x200,
+  CSUM_SEED: 0x2000,
+} as const;
 /** s_feature_ro_compat */
 export const RO_COMPAT = { SPARSE_SUPER: 0x1, LARGE_FILE: 0x2, DIR_NLINK: 0x20, EXTRA_ISIZE: 0x40 } as const;
 /** i_flags */
@@ -144,7 +151,12 @@ export const EXTENT_HEADER = struct('ext4_extent_header', {
 
 export const EXTENT = struct('ext4_extent', { ee_block: u32, ee_len: u16, ee_start_hi: u16, ee_start_lo: u32 });
 
-export const EXTENT_INDEX = struct('ext4_extent_idx', { ei_block: u32, ei_leaf_lo: u32, ei_leaf_hi: u16, ei_unused: u16 });
+export const EXTENT_INDEX = struct('ext4_extent_idx', {
+  ei_block: u32,
+  ei_leaf_lo: u32,
+  ei_leaf_hi: u16,
+  ei_unused: u16,
+});
 
 /** A directory entry up to its name. */
 export const DIRECTORY_ENTRY = struct('ext4_dir_entry_2', { inode: u32, rec_len: u16, name_len: u8, file_type: u8 });

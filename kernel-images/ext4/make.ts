@@ -215,7 +215,11 @@ function buildFolderInode(block: number, permissions: number, links: number): Ui
   });
 }
 
-function buildFolderBlock(self: number, parent: number, others: readonly { inode: number; name: string }[]): Uint8Array {
+function buildFolderBlock(
+  self: number,
+  parent: number,
+  others: readonly { inode: number; name: string }[],
+): Uint8Array {
   const entries = [{ inode: self, name: '.' }, { inode: parent, name: '..' }, ...others];
   const block = new Uint8Array(BLOCK_SIZE);
   let at = 0;

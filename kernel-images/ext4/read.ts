@@ -81,7 +81,9 @@ export class Ext4Image implements Disposable {
   /** Names in a folder, without `.` and `..`. @throws FormatError */
   list(path: string): string[] {
     const folder = this.find(path);
-    return folder?.isFolder === true ? [...this.#entries(folder)].map(entry => entry.name).filter(name => !/^\.\.?$/.test(name)) : [];
+    return folder?.isFolder === true
+      ? [...this.#entries(folder)].map(entry => entry.name).filter(name => !/^\.\.?$/.test(name))
+      : [];
   }
 
   /** Finds a file by its absolute path. Symbolic links are not followed. @throws FormatError */
@@ -103,7 +105,8 @@ export class Ext4Image implements Disposable {
     for (const extent of file.extents) {
       const from = Math.max(offset, extent.fileOffset);
       const to = Math.min(end, extent.fileOffset + extent.length);
-      if (from < to) bytes.set(this.#source.read(extent.diskOffset + from - extent.fileOffset, to - from), from - offset);
+      if (from < to)
+        bytes.set(this.#source.read(extent.diskOffset + from - extent.fileOffset, to - from), from - offset);
     }
     return bytes;
   }
@@ -123,7 +126,7 @@ export class Ext4Image implements Disposable {
     const end = Math.min(extent.fileOffset + extent.length, file.size);
     for (let at = extent.fileOffset; at < end; at += COPY_CHUNK) {
       const bytes = this.#source.read(extent.diskOffset + at - extent.fileOffset, Math.min(COPY_CHUNK, end - at));
-      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
+      for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
     }
   }
 
@@ -135,7 +138,10 @@ export class Ext4Image implements Disposable {
     const at = this.#inodeTable(group) * this.#blockSize + index * s_inode_size;
     const inode = INODE.parse(this.#source.read(at, INODE.size), 0, { file: this.#source.name, base: at });
     if ((inode.i_flags & INODE_FLAG.EXTENTS) === 0) {
-      throw new UnimplementedError('ext4 files without an extent tree', 'Documentation/filesystems/ext4/ifork.rst "Direct/Indirect Block Addressing"');
+      throw new UnimplementedError(
+        'ext4 files without an extent tree',
+        'Documentation/filesystems/ext4/ifork.rst "Direct/Indirect Block Addressing"',
+      );
     }
     return {
       inode: number,
@@ -188,11 +194,13 @@ export class Ext4Image implements Disposable {
 
   *#entries(folder: Ext4File): Generator<{ inode: number; name: string }> {
     const bytes = this.read(folder, 0, alignUp(folder.size, this.#blockSize));
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const entry = DIRECTORY_ENTRY.parse(bytes, at, { file: this.#source.name });
-      if (entry.rec_len < DIRECTORY_ENTRY.size || entry.rec_len % 4 !== 0) throw this.#damaged(`directory entry of ${entry.rec_len} bytes`, 'at least 8');
+      if (entry.rec_len < DIRECTORY_ENTRY.size || entry.rec_len % 4 !== 0)
+        throw this.#damaged(`directory entry of ${entry.rec_len} bytes`, 'at least 8');
       const start = at + DIRECTORY_ENTRY.size;
-      if (entry.inode !== 0) yield { inode: entry.inode, name: asBuffer(bytes.subarray(start, start + entry.name_len)).toString('utf8') };
+      if (entry.inode !== 0)
+        yield { inode: entry.inode, name: asBuffer(bytes.subarray(start, start + entry.name_len)).toString('utf8') };
       at += entry.rec_len;
     }
   }

@@ -1,0 +1,279 @@
+/**
+ * The whole flow on one machine: production kernel, kexec, panic, capture kernel, dump on the disk, dump on the host.
+ *
+ * Files appear in the output folder under their final names when they are whole.
+ */
+import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+
+import { UsageError } from '../../capture/formats/errors.ts';
+import { writeFileAtomically } from '../../kernel-images/cache-folder.ts';
+import { makeExt4 } from '../../kernel-images/ext4/make.ts';
+import { Ext4Image } from '../../kernel-images/ext4/read.ts';
+import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
+import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
+import type { PreparedRun } from './prepare.ts';
+import { hashBytes, hashFile, type Note, type Phase, type RunReport } from './report.ts';
+import type { Scenario } from './scenario.ts';
+
+/** Who wants to know how a run goes. */
+export interface FlowListener {
+  onPhase?(phase: Phase): void;
+  onNote?(note: Note): void;
+  onConsole?(bytes: Uint8Array): void;
+}
+
+/** What a run leaves behind. */
+export interface FlowFiles {
+  readonly folder: string;
+  readonly console: string;
+  readonly report: string;
+  readonly vmcore: string;
+  /** Gone at the end. */
+  readonly disk: string;
+}
+
+/** Names of a run's files. */
+export function flowFiles(folder: string): FlowFiles {
+  return {
+    folder,
+    console: join(folder, 'console.log'),
+    report: join(folder, 'report.json'),
+    vmcore: join(folder, 'vmcore'),
+    disk: join(folder, 'disk.img.tmp'),
+  };
+}
+
+/**
+ * Runs a prepared scenario.
+ * @param signal aborts the run: the report then says `interrupted`
+ * @returns the report, which is also in the folder; what the guest does wrong is in it and not thrown
+ * @throws UsageError when the folder cannot be written
+ */
+export async function runFlow(
+  prepared: PreparedRun,
+  folder: string,
+  createMachine: LabMachineFactory,
+  listener: FlowListener = {},
+  signal?: AbortSignal,
+): Promise<RunReport> {
+  const files = prepareFolder(folder);
+  try {
+    makeExt4(files.disk, prepared.scenario.diskSize ?? defaultDiskSize(prepared.scenario));
+    const machine = createMachine(machineConfig(prepared, files.disk));
+    const observed = await observe(machine, prepared, files, listener, signal);
+    const report = await makeReport(prepared, machine, observed, files);
+    writeFileAtomically(files.report, `${JSON.stringify(report, undefined, 2)}\n`);
+    return report;
+  } catch (error) {
+    throw hostError(error, folder);
+  } finally {
+    rmSync(files.disk, { force: true });
+  }
+}
+
+function prepareFolder(folder: string): FlowFiles {
+  const files = flowFiles(folder);
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const path of [files.console, files.report, files.vmcore]) rmSync(path, { force: true });
+  } catch (error) {
+    throw hostError(error, folder);
+  }
+  return files;
+}
+
+/** Turns what the host's file system refuses into one clear line. */
+function hostError(error: unknown, folder: string): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const reasons: Readonly<Record<string, string>> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk quota is used up',
+    EACCES: 'permission denied',
+    EROFS: 'the file system is read-only',
+    ENOTDIR: 'not a folder',
+    EEXIST: 'not a folder',
+  };
+  const reason = typeof code === 'string' ? reasons[code] : undefined;
+  return reason === undefined ? error : new UsageError(`cannot write to ${folder}: ${reason}`, { cause: error });
+}
+
+/** RAM, a quarter more for headers and file system, in whole MiB; the file is sparse. */
+function defaultDiskSize(scenario: Scenario): number {
+  return Math.ceil((scenario.memorySize * 1.25) / 2 ** 20) * 2 ** 20;
+}
+
+function machineConfig(prepared: PreparedRun, disk: string): LabMachineConfig {
+  const { architecture, machine, cpu, cpus, memorySize, diskBus } = prepared.scenario;
+  return {
+    architecture,
+    machine,
+    cpu,
+    cpus,
+    memorySize,
+    diskBus,
+    disk,
+    kernel: prepared.kernelPath,
+    initrd: prepared.initramfs.production,
+    commandLine: prepared.productionCommandLine,
+    seeds: prepared.seeds,
+  };
+}
+
+/** What came out of a machine. */
+interface Observation {
+  readonly stop: LabStop;
+  readonly phases: Phase[];
+  readonly notes: Note[];
+  collector: string;
+  failure: string | undefined;
+}
+
+async function observe(
+  machine: LabMachine,
+  prepared: PreparedRun,
+  files: FlowFiles,
+  listener: FlowListener,
+  signal: AbortSignal | undefined,
+): Promise<Observation> {
+  const start = performance.now();
+  const seen = {
+    phases: [] as Phase[],
+    notes: [...prepared.notes],
+    collector: '',
+    failure: undefined as string | undefined,
+  };
+  const enter = (name: PhaseName) => {
+    const { guestSeconds, instructions } = machine.progress();
+    const phase = {
+      name,
+      guestSeconds: guestSeconds ?? null,
+      wallSeconds: (performance.now() - start) / 1000,
+      instructions: instructions ?? null,
+    };
+    seen.phases.push(phase);
+    listener.onPhase?.(phase);
+  };
+  const handle = (event: ConsoleEvent) => {
+    if (event.kind === 'phase') enter(event.name);
+    else if (event.kind === 'collector') seen.collector = event.command;
+    else if (event.kind === 'note') {
+      seen.notes.push({ code: event.code, text: event.text });
+      listener.onNote?.(event);
+    } else {
+      seen.failure ??= event.text;
+      // A kernel that is dead would spin until the time is over.
+      if (event.kind === 'dead') machine.interrupt(event.text);
+    }
+  };
+  for (const note of prepared.notes) listener.onNote?.(note);
+  enter('power-on');
+  const stop = await runMachine(machine, prepared, files, { ...listener, onEvent: handle }, signal);
+  enter('stop');
+  return { ...seen, stop };
+}
+
+async function runMachine(
+  machine: LabMachine,
+  prepared: PreparedRun,
+  files: FlowFiles,
+  listener: FlowListener & { onEvent(event: ConsoleEvent): void },
+  signal: AbortSignal | undefined,
+): Promise<LabStop> {
+  const watch = new ConsoleWatch();
+  const temporary = `${files.console}.tmp`;
+  const log = createWriteStream(temporary);
+  const abort = () => machine.interrupt('interrupted');
+  signal?.addEventListener('abort', abort);
+  try {
+    const running = machine.run(
+      {
+        onConsole: bytes => {
+          log.write(Uint8Array.from(bytes));
+          listener.onConsole?.(bytes);
+          for (const event of watch.push(bytes)) listener.onEvent(event);
+        },
+      },
+      { guestSeconds: prepared.scenario.timeoutSeconds },
+    );
+    if (signal?.aborted === true) abort();
+    return await running;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    log.end();
+    await finished(log);
+    renameSync(temporary, files.console);
+  }
+}
+
+async function makeReport(
+  prepared: PreparedRun,
+  machine: LabMachine,
+  observed: Observation,
+  files: FlowFiles,
+): Promise<RunReport> {
+  const vmcore =
+    observed.failure === undefined && observed.stop.kind === 'power-off' ? await takeDump(files) : undefined;
+  const failure = vmcore === undefined ? describeFailure(observed) : undefined;
+  const { image, initramfs } = prepared;
+  return {
+    format: 1,
+    outcome: vmcore !== undefined ? 'dumped' : isInterrupted(observed) ? 'interrupted' : 'failed',
+    failure: failure ?? null,
+    machine: machine.name,
+    scenario: prepared.scenario,
+    kernel: {
+      release: prepared.release,
+      format: image.format,
+      sha256: hashBytes(image.bytes).sha256,
+      package: prepared.package?.name ?? null,
+      version: prepared.package?.version ?? null,
+    },
+    commandLines: { production: prepared.productionCommandLine, capture: prepared.captureCommandLine },
+    programs: prepared.programs,
+    initramfs: { production: hashBytes(initramfs.production), capture: hashBytes(initramfs.capture) },
+    notes: observed.notes,
+    phases: observed.phases,
+    stop: observed.stop,
+    console: await hashFile(files.console),
+    vmcore: vmcore === undefined ? null : { ...vmcore, collector: observed.collector },
+  };
+}
+
+/** Takes the dump off the disk. @returns undefined when the disk has none */
+async function takeDump(files: FlowFiles): Promise<{ size: number; sha256: string } | undefined> {
+  using image = new Ext4Image(files.disk);
+  const file = image.find('/vmcore');
+  if (file === undefined) return undefined;
+  const temporary = `${files.vmcore}.tmp`;
+  try {
+    image.copyOut(file, temporary);
+    const hashed = await hashFile(temporary);
+    renameSync(temporary, files.vmcore);
+    return hashed;
+  } finally {
+    if (existsSync(temporary)) rmSync(temporary);
+  }
+}
+
+function isInterrupted(observed: Observation): boolean {
+  return observed.failure === undefined && observed.stop.kind === 'interrupted';
+}
+
+function describeFailure({ failure, stop, phases }: Observation): string {
+  if (failure !== undefined) return failure;
+  const last = phases.at(-2)?.name ?? 'power-on';
+  switch (stop.kind) {
+    case 'power-off':
+      return `the guest powered off after ${last} without saving a dump`;
+    case 'reset':
+      return `the guest reset itself after ${last}`;
+    case 'timeout':
+      return `the guest was not done after ${stop.guestSeconds} guest seconds (last seen: ${last})`;
+    case 'interrupted':
+      return stop.reason;
+    case 'failed':
+      return stop.message;
+  }
+}

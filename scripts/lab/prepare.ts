@@ -1,0 +1,203 @@
+/** From a scenario to what a machine boots: kernel, command lines, initramfs, and the ways round that this kernel needs. */
+import { existsSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+
+import { ImageError, UsageError } from '../../capture/formats/errors.ts';
+import {
+  captureCommandLine,
+  captureKernelNeed,
+  defaultCrashkernel,
+  productionCommandLine,
+} from '../../kernel-images/command-line.ts';
+import { PackageArchive, type FetchEvent } from '../../kernel-images/debian/package-index.ts';
+import {
+  buildInitramfs,
+  fetchGuestPrograms,
+  type GuestPrograms,
+  type Initramfs,
+} from '../../kernel-images/initramfs/build.ts';
+import type { GuestSettings } from '../../kernel-images/initramfs/settings.ts';
+import { KernelConfig } from '../../kernel-images/kernel-config.ts';
+import { readKernelImage, requireArchitecture, type KernelImage } from '../../kernel-images/kernel-image.ts';
+import { resolveModules, type KernelModule, type ModuleTree } from '../../kernel-images/kernel-modules.ts';
+import {
+  DEBIAN_ARCHITECTURES,
+  fetchKernel,
+  resolveKernelPackage,
+  type UnpackedKernel,
+} from '../../kernel-images/kernel-package.ts';
+import { checkCma, checkCollector, checkKaslrSeed } from '../../kernel-images/workarounds.ts';
+import type { Note } from './report.ts';
+import type { Scenario } from './scenario.ts';
+
+/** A scenario made ready. */
+export interface PreparedRun {
+  readonly scenario: Scenario;
+  readonly kernelPath: string;
+  readonly image: KernelImage;
+  readonly release: string;
+  readonly package: { readonly name: string; readonly version: string } | undefined;
+  readonly initramfs: Initramfs;
+  readonly productionCommandLine: string;
+  readonly captureCommandLine: string;
+  readonly seeds: boolean;
+  readonly programs: Readonly<Record<string, string>>;
+  readonly notes: readonly Note[];
+}
+
+interface ChosenKernel {
+  readonly path: string;
+  readonly image: KernelImage;
+  readonly unpacked: UnpackedKernel | undefined;
+  readonly notes: readonly Note[];
+}
+
+/** Fetches and builds everything. @throws UsageError, ImageError, FormatError */
+export async function prepareRun(scenario: Scenario, onFetch?: (event: FetchEvent) => void): Promise<PreparedRun> {
+  // A kernel file is looked at before anything is fetched.
+  const file = scenario.kernel === undefined ? undefined : await readKernelFile(scenario.kernel, scenario);
+  const { architecture, suite, mirror } = scenario;
+  const archive = await PackageArchive.open({
+    suite,
+    architecture: DEBIAN_ARCHITECTURES[architecture],
+    mirror,
+    onFetch,
+  });
+  const kernel =
+    file === undefined ? await debianKernel(scenario, archive) : await kernelWithModules(scenario, file, archive);
+  const programs = await fetchGuestPrograms(archive, architecture);
+  const modules = await chooseModules(kernel.unpacked?.modules, scenario);
+  return assemble(scenario, kernel, programs, modules);
+}
+
+async function readKernelFile(path: string, scenario: Scenario): Promise<KernelImage> {
+  if (!existsSync(path)) throw new UsageError(`--kernel ${path}: no such file`);
+  const image = await readKernelImage(readFileSync(path), path);
+  requireArchitecture(image, scenario.architecture, path);
+  return image;
+}
+
+async function debianKernel(scenario: Scenario, archive: PackageArchive): Promise<ChosenKernel> {
+  const unpacked = await fetchKernel(archive, resolveKernelPackage(archive, scenario.flavour));
+  const image = await readKernelImage(readFileSync(unpacked.imagePath), basename(unpacked.imagePath));
+  requireArchitecture(image, scenario.architecture, unpacked.imagePath);
+  return { path: unpacked.imagePath, image, unpacked, notes: [] };
+}
+
+async function kernelWithModules(
+  scenario: Scenario,
+  image: KernelImage,
+  archive: PackageArchive,
+): Promise<ChosenKernel> {
+  const path = scenario.kernel!;
+  const record = image.version === '' ? undefined : archive.find(`linux-image-${image.version}`);
+  if (record !== undefined) return { path, image, unpacked: await fetchKernel(archive, record), notes: [] };
+  const text = `no package of ${scenario.suite} has modules for ${image.version || 'this kernel'}: its disk drivers must be built in`;
+  return { path, image, unpacked: undefined, notes: [{ code: 'modules', text }] };
+}
+
+async function chooseModules(tree: ModuleTree | undefined, scenario: Scenario): Promise<KernelModule[]> {
+  if (tree === undefined) return [];
+  const transport = scenario.diskBus === 'mmio' ? 'virtio_mmio' : 'virtio_pci';
+  return resolveModules(tree, [transport, 'virtio_blk', 'ext4']);
+}
+
+function assemble(
+  scenario: Scenario,
+  kernel: ChosenKernel,
+  programs: GuestPrograms,
+  modules: readonly KernelModule[],
+): PreparedRun {
+  const config = kernel.unpacked?.config ?? new KernelConfig('');
+  const plan = planKernels(scenario, kernel.image, config, programs, modules);
+  const initramfs = buildInitramfs({
+    programs,
+    modules,
+    settings: plan.settings,
+    captureKernel: captureKernelBytes(kernel.image),
+  });
+  const record = kernel.unpacked?.package;
+  return {
+    scenario,
+    kernelPath: kernel.path,
+    image: kernel.image,
+    release: kernel.image.version || (kernel.unpacked?.release ?? ''),
+    package: record === undefined ? undefined : { name: record.name, version: record.version },
+    initramfs,
+    productionCommandLine: plan.productionCommandLine,
+    captureCommandLine: plan.settings.captureCommandLine,
+    seeds: plan.seeds,
+    programs: { ...programs.busybox.versions, ...programs.kexec.versions, ...programs.makedumpfile.versions },
+    notes: [...kernel.notes, ...plan.notes],
+  };
+}
+
+/** kexec takes the image as Debian ships it; compressed arm64 kernels were unpacked when they were read. */
+function captureKernelBytes(image: KernelImage): Uint8Array {
+  if (image.format === 'vmlinux')
+    throw new ImageError('kexec as a capture kernel wants an Image or bzImage, not a vmlinux');
+  return image.bytes;
+}
+
+interface KernelPlan {
+  readonly settings: GuestSettings;
+  readonly productionCommandLine: string;
+  readonly seeds: boolean;
+  readonly notes: readonly Note[];
+}
+
+const MIB = 1024 * 1024;
+
+function planKernels(
+  scenario: Scenario,
+  image: KernelImage,
+  config: KernelConfig,
+  programs: GuestPrograms,
+  modules: readonly KernelModule[],
+): KernelPlan {
+  const need = captureKernelNeed(
+    image.memorySize,
+    captureInitramfsSize(programs, modules),
+    config.number('CMA_SIZE_MBYTES') * MIB,
+  );
+  const crashkernel = scenario.crashkernel ?? defaultCrashkernel(need);
+  const cma = checkCma(crashkernel, config, need);
+  const seed = checkKaslrSeed(scenario.append, scenario.architecture);
+  const collector = checkCollector(scenario.collector, config, programs.makedumpfile.versions['makedumpfile'] ?? '');
+  const options = {
+    architecture: scenario.architecture,
+    crashkernel,
+    append: scenario.append,
+    withoutCryptoTests: scenario.fast,
+    captureAppend: [cma === undefined ? '' : 'cma=0', scenario.captureAppend].filter(word => word !== '').join(' '),
+  };
+  return {
+    settings: {
+      disk: '/dev/vda',
+      modules: modules.map(module => module.name),
+      users: scenario.users,
+      repairKallsyms: scenario.architecture === 'aarch64',
+      kexecOptions: kexecOptions(scenario),
+      captureCommandLine: captureCommandLine(options),
+      panic: scenario.panic,
+      collector: collector === undefined ? scenario.collector : 'cp',
+      collectorNote: collector === undefined ? '' : `${collector.code} ${collector.text}`,
+    },
+    productionCommandLine: productionCommandLine(options),
+    seeds: !scenario.fast && seed === undefined,
+    // The collector's note comes from the guest's console, when its time has come.
+    notes: [cma, seed].filter(note => note !== undefined),
+  };
+}
+
+function captureInitramfsSize(programs: GuestPrograms, modules: readonly KernelModule[]): number {
+  const files = [...programs.busybox.files, ...programs.makedumpfile.files, ...modules];
+  return files.reduce((sum, file) => sum + file.bytes.length, 0);
+}
+
+/** `-i` leaves out the purgatory's check of the segments; kexec_file_load has none. */
+function kexecOptions(scenario: Scenario): string {
+  const options = scenario.kexecOptions.trim();
+  const usesFileLoad = /(^|\s)(-s|--kexec-file-syscall|-a|--kexec-syscall-auto)(\s|$)/.test(options);
+  return scenario.fast && !usesFileLoad && !/(^|\s)-i(\s|$)/.test(options) ? `${options} -i` : options;
+}

@@ -1,0 +1,110 @@
+/**
+ * A lab machine on QEMU: the judge of our own machine and the yardstick of the benchmark.
+ *
+ * Source: `qemu-system-aarch64(1)`. QEMU tells neither guest time nor instruction counts, so limits are in wall seconds.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { UsageError } from '../../capture/formats/errors.ts';
+import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
+
+/** Debian packages that hold the programs, for the message. */
+const PACKAGES: Readonly<Record<Architecture, string>> = { aarch64: 'qemu-system-arm', x86_64: 'qemu-system-x86' };
+
+/** Runs QEMU as a child process. */
+export class QemuMachine implements LabMachine {
+  readonly name: string;
+  readonly #config: LabMachineConfig;
+  readonly #program: string;
+  #child: ChildProcess | undefined;
+  #interrupted: string | undefined;
+
+  constructor(config: LabMachineConfig) {
+    this.#config = config;
+    this.#program = `qemu-system-${config.architecture}`;
+    const version = spawnSync(this.#program, ['--version'], { encoding: 'utf8' });
+    if (version.error !== undefined) {
+      throw new UsageError(`${this.#program} is not installed (Debian package ${PACKAGES[config.architecture]})`);
+    }
+    this.name = /QEMU emulator version \S+/.exec(version.stdout)?.[0].replace(' emulator version', '') ?? 'QEMU';
+  }
+
+  progress(): LabProgress {
+    return { guestSeconds: undefined, instructions: undefined };
+  }
+
+  interrupt(reason: string): void {
+    if (this.#child === undefined) return;
+    this.#interrupted ??= reason;
+    this.#child.kill('SIGKILL');
+  }
+
+  async run(listener: LabMachineListener, limits: { readonly guestSeconds: number }): Promise<LabStop> {
+    const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-'));
+    try {
+      const initrd = join(folder, 'initrd');
+      writeFileSync(initrd, this.#config.initrd);
+      return await this.#spawn(qemuArguments(this.#config, initrd), listener, limits.guestSeconds);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  #spawn(args: readonly string[], listener: LabMachineListener, seconds: number): Promise<LabStop> {
+    return new Promise(resolve => {
+      // Its own process group: Ctrl-C in the terminal goes to us, and we decide.
+      const child = spawn(this.#program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+      this.#child = child;
+      let complaint = '';
+      let tail = '';
+      let timedOut = false;
+      const timer = setTimeout(() => {
+        timedOut = true;
+        child.kill('SIGKILL');
+      }, seconds * 1000);
+      child.stdout.on('data', (bytes: Buffer) => {
+        tail = (tail + bytes.toString('latin1')).slice(-400);
+        listener.onConsole(bytes);
+      });
+      child.stderr.on('data', (bytes: Buffer) => (complaint += bytes.toString('utf8')));
+      child.on('close', code => {
+        clearTimeout(timer);
+        this.#child = undefined;
+        if (this.#interrupted !== undefined) resolve({ kind: 'interrupted', reason: this.#interrupted });
+        else if (timedOut) resolve({ kind: 'timeout', guestSeconds: seconds });
+        else if (code !== 0) resolve({ kind: 'failed', message: complaint.trim().split('\n').at(-1) ?? 'QEMU failed' });
+        else resolve({ kind: tail.includes('reboot: Power down') ? 'power-off' : 'reset' });
+      });
+    });
+  }
+}
+
+/** QEMU's command line for a configuration. */
+export function qemuArguments(config: LabMachineConfig, initrd: string): string[] {
+  const seedless = config.architecture === 'aarch64' && !config.seeds ? ',dtb-randomness=off' : '';
+  const device = config.diskBus === 'mmio' ? 'virtio-blk-device' : 'virtio-blk-pci';
+  return [
+    ...['-machine', `${config.machine}${seedless}`, '-cpu', config.cpu, '-smp', String(config.cpus)],
+    ...[
+      '-m',
+      `${config.memorySize / 2 ** 20}M`,
+      '-kernel',
+      config.kernel,
+      '-initrd',
+      initrd,
+      '-append',
+      config.commandLine,
+    ],
+    ...[
+      '-drive',
+      `file=${config.disk.replaceAll(',', ',,')},format=raw,if=none,id=disk0,cache=unsafe`,
+      '-device',
+      `${device},drive=disk0`,
+    ],
+    ...['-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
+  ];
+}
