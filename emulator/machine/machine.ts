@@ -1,0 +1,119 @@
+/**
+ * A machine: CPUs on an engine, RAM, a bus of devices and one clock, run deterministically on the host's thread.
+ *
+ * CPUs take turns of a fixed number of instructions. When all of them wait, time jumps to the next alarm; when there is
+ * no alarm either, the guest can never go on and the machine stops.
+ */
+import type { Engine } from '../cpu/execute/engine.ts';
+import type { ExecutionCpu } from '../cpu/execute/execution-cpu.ts';
+import type { Nanoseconds } from '../memory/device.ts';
+import type { VirtualClock } from './clock.ts';
+
+/** Why a machine stopped running. */
+export type StopReason =
+  | { readonly kind: 'power-off' }
+  | { readonly kind: 'reset' }
+  /** All CPUs are off or wait for interrupts that no device will raise. */
+  | { readonly kind: 'halted' }
+  /** The limit of guest time was reached. */
+  | { readonly kind: 'timeout' }
+  /** `interrupt` was called. */
+  | { readonly kind: 'interrupted'; readonly reason: string };
+
+/** Instructions of a CPU's turn: long when it is alone, short enough for spinlocks when it is not. */
+const ALONE_TURN = 1_000_000;
+const SHARED_TURN = 20_000;
+/** Host milliseconds after which the run loop lets the host's other work go on. */
+const HOST_TURN_MS = 20;
+
+/** Runs an engine's CPUs in turns. */
+export class Machine {
+  readonly engine: Engine;
+  readonly clock: VirtualClock;
+  #stop: StopReason | undefined;
+  #next = 0;
+
+  constructor(engine: Engine, clock: VirtualClock) {
+    this.engine = engine;
+    this.clock = clock;
+  }
+
+  /** Guest time since power-on. */
+  get guestNs(): Nanoseconds {
+    return this.clock.now();
+  }
+
+  /** Instructions retired by all CPUs since power-on. */
+  get instructions(): number {
+    return this.engine.retired;
+  }
+
+  /** Stops the machine at the next checkpoint; devices call it (power off, reset), and so may the host at any time. */
+  stop(reason: StopReason): void {
+    this.#stop ??= reason;
+    this.engine.requestAttention();
+  }
+
+  /** Runs until the machine stops or guest time reaches `untilNs`. */
+  async run(untilNs: Nanoseconds = Number.POSITIVE_INFINITY): Promise<StopReason> {
+    let hostTurn = performance.now();
+    for (;;) {
+      const stop = this.#turn(untilNs);
+      if (stop !== undefined) return stop;
+      if (performance.now() - hostTurn > HOST_TURN_MS) {
+        await new Promise(resume => {
+          setImmediate(resume);
+        });
+        hostTurn = performance.now();
+      }
+    }
+  }
+
+  /** One CPU's turn, or one jump over idle time. */
+  #turn(untilNs: Nanoseconds): StopReason | undefined {
+    this.clock.fireDue();
+    const stop = this.#stop;
+    if (stop !== undefined) {
+      this.#stop = undefined;
+      return stop;
+    }
+    if (this.clock.now() >= untilNs) return { kind: 'timeout' };
+    const cpu = this.#nextRunnable();
+    if (cpu === undefined) {
+      const alarm = this.clock.nextAlarm;
+      if (alarm === undefined) return { kind: 'halted' };
+      this.clock.skipTo(Math.min(alarm, untilNs));
+    } else {
+      const turn = this.engine.cpus.length === 1 ? ALONE_TURN : SHARED_TURN;
+      this.engine.runSlice(cpu, this.clock.planSlice(turn));
+    }
+    return undefined;
+  }
+
+  /** The next CPU in turn that does not wait. */
+  #nextRunnable(): ExecutionCpu | undefined {
+    const { cpus } = this.engine;
+    for (let i = 0; i < cpus.length; i++) {
+      const cpu = cpus[(this.#next + i) % cpus.length]!;
+      if (!isRunnable(cpu)) continue;
+      this.#next = (cpu.index + 1) % cpus.length;
+      return cpu;
+    }
+    return undefined;
+  }
+}
+
+/** WFE only ends a turn: a waiting CPU looks again in its next one. */
+function isRunnable({ guest }: ExecutionCpu): boolean {
+  switch (guest.idle) {
+    case 'running':
+    case 'waiting-for-event':
+      return true;
+    case 'waiting-for-interrupt':
+      return guest.wakeUp;
+    case 'off':
+      return false;
+    default:
+      return false;
+  }
+}
