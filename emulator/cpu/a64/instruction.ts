@@ -34,8 +34,8 @@ interface Conditions<E extends Encodings> {
   readonly features?: { readonly [N in keyof E]?: A64FeatureName };
   /** The rows use the vector registers: they trap when CPACR_EL1.FPEN says so. */
   readonly simd?: boolean;
-  /** Rows that win over others (by name) whose encoding they overlap; they must have more fixed bits. */
-  readonly over?: { readonly [N in keyof E]?: readonly string[] };
+  /** Names of rows that those of the group win over where they overlap; a winner has more fixed bits. */
+  readonly over?: readonly string[];
 }
 
 /** A row of the instruction table. */
@@ -62,7 +62,7 @@ export function group<const E extends Encodings>(
     pattern: parsePattern(encoding),
     feature: conditions.features?.[name] ?? conditions.feature,
     simd: conditions.simd ?? false,
-    over: conditions.over?.[name] ?? [],
+    over: conditions.over ?? [],
     semantics: semantics[name]! as Instruction['semantics'],
   }));
 }

@@ -7,31 +7,22 @@ import { BlockBuilder } from '../ir/builder.ts';
 import { faultingHelper } from '../ir/helper-declaration.ts';
 import type { IntType } from '../ir/types.ts';
 import type { A64Features } from './features.ts';
+import { Flags } from './flags.ts';
 import type { A64Mode } from './mode.ts';
 import { A64_STATE } from './state.ts';
+import { EXCEPTION_CLASS } from './system/syndrome.ts';
 
 /** Raises a synchronous exception: (ESR_ELx.EC, ESR_ELx.ISS); the preferred return address is this instruction's. */
 export const raiseException = faultingHelper('a64.raiseException', ['i32', 'i32'], 'none');
 
-/** Exception classes (ESR_ELx.EC) that translation raises itself. Source: Arm ARM DDI 0487 "ESR_EL1, Exception Syndrome Register". */
-export const EC = {
-  UNKNOWN: 0x00,
-  WFX: 0x01,
-  SIMD_TRAPPED: 0x07,
-  ILLEGAL_STATE: 0x0e,
-  BTI: 0x0d,
-  SVC64: 0x15,
-  HVC64: 0x16,
-  SMC64: 0x17,
-  SYSTEM_REGISTER: 0x18,
-  PC_ALIGNMENT: 0x22,
-  SP_ALIGNMENT: 0x26,
-  BRK64: 0x3c,
-} as const;
+/** Exception classes that translation raises itself. */
+export { EXCEPTION_CLASS as EC };
 
 /** The translation of one block; `terminal` is set by the instruction that ends it. */
 export class Translation {
   readonly ir: BlockBuilder;
+  /** PSTATE.NZCV. */
+  readonly flags: Flags;
   readonly mode: A64Mode;
   readonly features: A64Features;
   terminal: Terminal | undefined;
@@ -39,6 +30,7 @@ export class Translation {
   /** @param start byte offset of the block in its page */
   constructor(start: number, mode: A64Mode, features: A64Features) {
     this.ir = new BlockBuilder(start);
+    this.flags = new Flags(this.ir);
     this.mode = mode;
     this.features = features;
   }
@@ -73,6 +65,11 @@ export class Translation {
     else this.setReg(n, value);
   }
 
+  /** Base address of a load or store. Not modelled: the alignment check of SP (SCTLR_ELx.SA). */
+  base(n: number): Value<'i64'> {
+    return this.xOrSp(n);
+  }
+
   // Vector registers
 
   v(n: number): Value<'v128'> {
@@ -87,6 +84,12 @@ export class Translation {
   /** Guest-virtual address of this instruction plus `distance`. */
   pc(distance: number): Value<'i64'> {
     return this.ir.pc(this.ir.instructionOffset + distance);
+  }
+  /** Guest-virtual address of the 4 KiB page that lies `pages` after this instruction's. */
+  page(pages: number): Value<'i64'> {
+    const distance = pages * 0x1000;
+    if (distance === (distance | 0)) return this.ir.pc(distance);
+    return this.ir.add(this.ir.pc(0), this.ir.i64(BigInt(distance)));
   }
   jump(distance: number): void {
     this.terminal = { kind: 'jump', target: this.ir.instructionOffset + distance };
@@ -111,6 +114,6 @@ export class Translation {
   }
   /** The instruction is UNDEFINED here. */
   undefined(): void {
-    this.raise(EC.UNKNOWN, 0);
+    this.raise(EXCEPTION_CLASS.UNKNOWN, 0);
   }
 }

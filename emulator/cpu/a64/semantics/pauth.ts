@@ -1,0 +1,85 @@
+/** Pointer authentication. Source: Arm ARM DDI 0487 "Pointer authentication". Helpers compute; without FEAT_PAuth the hints are NOP. */
+import type { Value } from '../../ir/block.ts';
+import type { PAUTH, PAUTH_BRANCHES, PAUTH_HINTS, PAUTH_LOADS } from '../encodings/pauth.ts';
+import { type Semantics, unimplemented } from '../instruction.ts';
+import { pacAuthenticate, pacGeneric, pacSign, pacStrip } from '../system/helpers.ts';
+import type { Translation } from '../translation.ts';
+import { signed } from './operands.ts';
+
+/** Key numbers as the helpers take them. */
+const KEY = { IA: 0, IB: 1, DA: 2, DB: 3 } as const;
+const LR = 30;
+
+type Helper = typeof pacSign;
+type Modifier = (t: Translation) => Value<'i64'>;
+
+const zero: Modifier = t => t.ir.i64(0);
+const sp: Modifier = t => t.xOrSp(31);
+const x16: Modifier = t => t.x(16);
+
+function convert(t: Translation, helper: Helper, key: number, register: number, modifier: Value<'i64'>): void {
+  t.setReg(register, t.ir.call(helper, t.ir.i32(key), t.x(register), modifier));
+}
+
+/** A form in hint space: a fixed register and modifier. */
+function hint(helper: Helper, key: number, register: number, modifier: Modifier): (t: Translation) => void {
+  return t => {
+    if (t.features.has('FEAT_PAuth')) convert(t, helper, key, register, modifier(t));
+  };
+}
+
+export const pauthHints: Semantics<typeof PAUTH_HINTS> = {
+  XPACLRI: t => {
+    if (t.features.has('FEAT_PAuth')) t.setReg(LR, t.ir.call(pacStrip, t.ir.i32(0), t.x(LR)));
+  },
+  PACIA1716: hint(pacSign, KEY.IA, 17, x16),
+  PACIB1716: hint(pacSign, KEY.IB, 17, x16),
+  AUTIA1716: hint(pacAuthenticate, KEY.IA, 17, x16),
+  AUTIB1716: hint(pacAuthenticate, KEY.IB, 17, x16),
+  PACIAZ: hint(pacSign, KEY.IA, LR, zero),
+  PACIASP: hint(pacSign, KEY.IA, LR, sp),
+  PACIBZ: hint(pacSign, KEY.IB, LR, zero),
+  PACIBSP: hint(pacSign, KEY.IB, LR, sp),
+  AUTIAZ: hint(pacAuthenticate, KEY.IA, LR, zero),
+  AUTIASP: hint(pacAuthenticate, KEY.IA, LR, sp),
+  AUTIBZ: hint(pacAuthenticate, KEY.IB, LR, zero),
+  AUTIBSP: hint(pacAuthenticate, KEY.IB, LR, sp),
+};
+
+export const pauth: Semantics<typeof PAUTH> = {
+  'PACIA/IB/DA/DB': (t, f) => convert(t, pacSign, f.key, f.rd, t.xOrSp(f.rn)),
+  'AUTIA/IB/DA/DB': (t, f) => convert(t, pacAuthenticate, f.key, f.rd, t.xOrSp(f.rn)),
+  'PACIZA/IZB/DZA/DZB': (t, f) => convert(t, pacSign, f.key, f.rd, zero(t)),
+  'AUTIZA/IZB/DZA/DZB': (t, f) => convert(t, pacAuthenticate, f.key, f.rd, zero(t)),
+  'XPACI/D': (t, f) => t.setReg(f.rd, t.ir.call(pacStrip, t.ir.i32(f.D), t.x(f.rd))),
+  PACGA: (t, f) => t.setReg(f.rd, t.ir.call(pacGeneric, t.x(f.rn), t.xOrSp(f.rm))),
+};
+
+/** Authenticates register `rn` with instruction key A (0) or B (1). */
+function authenticated(t: Translation, M: number, rn: number, modifier: Value<'i64'>): Value<'i64'> {
+  return t.ir.call(pacAuthenticate, t.ir.i32(M), t.x(rn), modifier);
+}
+
+function call(t: Translation, target: Value<'i64'>): void {
+  t.setReg(LR, t.pc(4));
+  t.indirect(target);
+}
+
+export const pauthBranches: Semantics<typeof PAUTH_BRANCHES> = {
+  'BRAAZ/BZ': (t, f) => t.indirect(authenticated(t, f.M, f.rn, zero(t))),
+  'BLRAAZ/BZ': (t, f) => call(t, authenticated(t, f.M, f.rn, zero(t))),
+  'RETAA/AB': (t, f) => t.indirect(authenticated(t, f.M, LR, sp(t))),
+  'ERETAA/AB': unimplemented('no kernel seen uses it'),
+  'BRAA/AB': (t, f) => t.indirect(authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
+  'BLRAA/AB': (t, f) => call(t, authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
+};
+
+export const pauthLoads: Semantics<typeof PAUTH_LOADS> = {
+  'LDRAA/AB': (t, f) => {
+    const { ir } = t;
+    const pointer = ir.call(pacAuthenticate, ir.i32(f.M ? KEY.DB : KEY.DA), t.xOrSp(f.rn), zero(t));
+    const address = ir.add(pointer, ir.i64(signed((f.S << 9) | f.imm9, 10) * 8));
+    t.setReg(f.rt, ir.load(address, 8));
+    if (f.W) t.setRegOrSp(f.rn, address);
+  },
+};
