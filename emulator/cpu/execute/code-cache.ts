@@ -5,7 +5,7 @@
  * holds translated code traps writes; a write into a piece of 128 bytes that holds code drops the page's translations.
  */
 import type { GuestMemory } from '../../memory/guest-memory.ts';
-import type { Block } from '../ir/block.ts';
+import type { Block, Value } from '../ir/block.ts';
 import type { Guest } from './guest.ts';
 
 const PAGE = 4096;
@@ -18,6 +18,8 @@ const MODE_SHIFT = 12;
 export interface TranslatedBlock {
   readonly block: Block;
   readonly modeKey: number;
+  /** The block's live values, from its second evaluation on. */
+  live: readonly Value[] | undefined;
   /** Times evaluated; the compiler looks at blocks that reach its threshold. */
   executions: number;
   /** Index of the compiled region in the function table, or 0 while there is none. */
@@ -87,7 +89,7 @@ export class CodeCache {
     let translated = page.blocks.get(key);
     if (translated === undefined) {
       const block = this.#guest.translateBlock(page.code, offset, modeKey);
-      translated = { block, modeKey, executions: 0, functionIndex: 0, entry: 0, isEntry: false };
+      translated = { block, modeKey, live: undefined, executions: 0, functionIndex: 0, entry: 0, isEntry: false };
       page.blocks.set(key, translated);
       page.pieces |= pieceMask(offset, block.end);
     }

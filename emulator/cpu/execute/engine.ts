@@ -6,6 +6,7 @@ import type { Bus } from '../../memory/bus.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { ACCESS_BY_KEY } from './access-key.ts';
 import { CodeCache, type CodePage, type TranslatedBlock } from './code-cache.ts';
+import { liveValues } from '../ir/passes/liveness.ts';
 import { CPU_STATE, CPU_STATE_SIZE, EXIT } from './cpu-state.ts';
 import { evaluateBlock } from './evaluate.ts';
 import { ExecutionCpu } from './execution-cpu.ts';
@@ -186,7 +187,8 @@ export class Engine {
     this.statistics.evaluated++;
     if (!direct) translated.isEntry = true;
     const page = cpu.pc & ~0xfffn;
-    evaluateBlock(translated.block, page, cpu);
+    if (translated.executions === 2) translated.live = liveValues(translated.block);
+    evaluateBlock(translated.block, page, cpu, translated.live);
     const { kind } = translated.block.terminal;
     return (kind === 'jump' || kind === 'branch') && (cpu.pc & ~0xfffn) === page;
   }

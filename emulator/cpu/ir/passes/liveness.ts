@@ -29,6 +29,12 @@ export function countUses(block: Block): UseCounts {
   return uses;
 }
 
+/** The values that are not dead, in order. */
+export function liveValues(block: Block): readonly Value[] {
+  const uses = countUses(block);
+  return block.values.filter(value => uses[value.position] !== 0);
+}
+
 function isEffect(value: Value, overwritten: Set<StateField>): boolean {
   switch (value.op) {
     case OPS.set: {
