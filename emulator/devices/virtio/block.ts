@@ -17,6 +17,8 @@ const VIRTIO_BLK_F = {
   GEOMETRY: 1n << 4n,
   RO: 1n << 5n,
   BLK_SIZE: 1n << 6n,
+  /** Pass-through of SCSI commands: legacy devices of QEMU announce it, and answer UNSUPP. */
+  SCSI: 1n << 7n,
   FLUSH: 1n << 9n,
   TOPOLOGY: 1n << 10n,
   CONFIG_WCE: 1n << 11n,
@@ -80,6 +82,7 @@ export class VirtioBlock implements VirtioDevice<VirtioBlockState> {
   readonly deviceId = DEVICE_ID.BLOCK;
   readonly pciClass = PCI_CLASS;
   readonly features: bigint;
+  readonly legacyFeatures: bigint = VIRTIO_BLK_F.SCSI;
   readonly queueSizes = [QUEUE_SIZE];
   readonly configSize = CONFIG_BYTES;
   private readonly backend: BlockBackend;

@@ -17,6 +17,8 @@ export interface VirtioDevice<State = unknown> {
   readonly pciClass: number;
   /** The device's own feature bits. */
   readonly features: bigint;
+  /** Feature bits that it offers only where VERSION_1 is not on offer. */
+  readonly legacyFeatures?: bigint;
   /** Size of each queue as its PCI function announces it. */
   readonly queueSizes: readonly number[];
   /** Bytes of the device-specific configuration. */
@@ -100,7 +102,9 @@ export class VirtioCore implements VirtioHost {
     this.device = device;
     this.memory = memory;
     this.signals = signals;
-    this.offered = device.features | RING_FEATURES | transportFeatures;
+    const isLegacy = (transportFeatures & FEATURE.VERSION_1) === 0n;
+    const legacyFeatures = isLegacy ? (device.legacyFeatures ?? 0n) : 0n;
+    this.offered = device.features | legacyFeatures | RING_FEATURES | transportFeatures;
     this.queues = queueSizes.map(size => new SplitQueue(memory, size));
     device.attach?.(this);
   }
