@@ -23,6 +23,7 @@ import * as register from './semantics/data-processing-register.ts';
 import * as loadsStores from './semantics/loads-stores.ts';
 import * as multiplyDivide from './semantics/multiply-divide.ts';
 import * as pauth from './semantics/pauth.ts';
+import { SIMD_INSTRUCTIONS } from './simd-instructions.ts';
 import * as system from './semantics/system.ts';
 
 /** Every row. */
@@ -91,6 +92,8 @@ export const A64_INSTRUCTIONS: readonly Instruction[] = [
   ...group(pauthEncodings.PAUTH, pauth.pauth, { feature: 'FEAT_PAuth' }),
   ...group(pauthEncodings.PAUTH_BRANCHES, pauth.pauthBranches, { feature: 'FEAT_PAuth' }),
   ...group(pauthEncodings.PAUTH_LOADS, pauth.pauthLoads, { feature: 'FEAT_PAuth' }),
+
+  ...SIMD_INSTRUCTIONS,
 ];
 
 const decoders = new WeakMap<A64Features, Decoder>();
