@@ -13,9 +13,22 @@ export function cacheFolder(env: Readonly<NodeJS.ProcessEnv> = process.env): str
   return join(xdg?.startsWith('/') === true ? xdg : join(homedir(), '.cache'), 'kdump-lab');
 }
 
-/** A sibling name for a file that is being written; never the final name. */
+const unfinished = new Set<string>();
+process.on('exit', () => {
+  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+});
+
+/** A sibling name for a file or folder that is being written; what is left of it when the program ends is deleted. */
 export function temporaryName(path: string): string {
-  return `${path}.${randomBytes(4).toString('hex')}.tmp`;
+  const name = `${path}.${randomBytes(4).toString('hex')}.tmp`;
+  unfinished.add(name);
+  return name;
+}
+
+/** Deletes a temporary, or what the last rename left of it. */
+export function discardTemporary(name: string): void {
+  rmSync(name, { recursive: true, force: true });
+  unfinished.delete(name);
 }
 
 /** Writes a whole file under a temporary name and renames it: the final name never holds half a file. */
@@ -26,6 +39,6 @@ export function writeFileAtomically(path: string, contents: Uint8Array | string)
     writeFileSync(temporary, contents);
     renameSync(temporary, path);
   } finally {
-    rmSync(temporary, { force: true });
+    discardTemporary(temporary);
   }
 }

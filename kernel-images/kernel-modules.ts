@@ -48,15 +48,34 @@ export function parseBuiltIn(text: string): Set<string> {
   );
 }
 
-/** Reads a field of a module's `.modinfo` section; an absent one is undefined. */
-export function readModinfo(module: Uint8Array, field: string): string | undefined {
+/** Reads all values of a field of a module's `.modinfo` section. */
+export function readModinfo(module: Uint8Array, field: string): string[] {
   const section = findSection(module, '.modinfo');
-  if (section === undefined) return undefined;
-  const entry = asBuffer(section)
+  if (section === undefined) return [];
+  return asBuffer(section)
     .toString('latin1')
     .split('\0')
-    .find(text => text.startsWith(`${field}=`));
-  return entry?.slice(field.length + 1);
+    .filter(text => text.startsWith(`${field}=`))
+    .map(text => text.slice(field.length + 1));
+}
+
+/** Modules that must be loaded before this one. */
+function readDependencies(module: Uint8Array): string[] {
+  return readModinfo(module, 'depends')
+    .flatMap(text => text.split(','))
+    .filter(text => text !== '')
+    .map(text => text.replaceAll('-', '_'));
+}
+
+/**
+ * Modules that should be loaded before this one, if they exist: `pre:` of `modprobe.d(5)` softdep. `crypto-crc32c` is the alias of
+ * an algorithm, whose plain C implementation is in crc32c_generic.
+ */
+function readSoftDependencies(module: Uint8Array): string[] {
+  return readModinfo(module, 'softdep')
+    .flatMap(text => (/pre:(.*?)(post:|$)/.exec(text)?.[1] ?? '').split(/\s+/))
+    .filter(text => text !== '')
+    .map(text => text.replace(/^(crypto-)?crc32c$/, 'crc32c_generic').replaceAll('-', '_'));
 }
 
 /**
@@ -72,9 +91,8 @@ export async function resolveModules(tree: ModuleTree, wanted: readonly string[]
     if (path === undefined)
       throw new ImageError(`the kernel ${tree.release} has no module ${name} (needed by ${neededBy})`);
     const bytes = await decompress(tree.read(path), path);
-    for (const dependency of (readModinfo(bytes, 'depends') ?? '').split(',').filter(text => text !== '')) {
-      await visit(dependency.replaceAll('-', '_'), name);
-    }
+    for (const dependency of readSoftDependencies(bytes)) if (paths.has(dependency)) await visit(dependency, name);
+    for (const dependency of readDependencies(bytes)) await visit(dependency, name);
     loaded.set(name, { name, bytes });
   };
   for (const name of wanted) await visit(name, 'the disk');

@@ -1,9 +1,9 @@
 /** Unpacked parts of Debian packages in the cache, so that a package is decompressed once. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { ImageError } from '../capture/formats/errors.ts';
-import { cacheFolder, temporaryName } from './cache-folder.ts';
+import { cacheFolder, discardTemporary, temporaryName } from './cache-folder.ts';
 import { unpackDeb, type PackageEntry } from './debian/deb-archive.ts';
 import type { PackageArchive, PackageRecord } from './debian/package-index.ts';
 
@@ -46,7 +46,7 @@ function storeFolder(folder: string, entries: readonly PackageEntry[]): void {
     if (!existsSync(folder))
       throw new ImageError(`cannot unpack into the cache: ${String(error)}`, { file: folder, cause: error });
   } finally {
-    rmSync(temporary, { recursive: true, force: true });
+    discardTemporary(temporary);
   }
 }
 

@@ -33,7 +33,7 @@ function* listEntries(tree: FileTree, folder: string): Generator<CpioEntry> {
   for (const name of names.sort()) {
     const path = folder === '/' ? `/${name}` : `${folder}/${name}`;
     const status = tree.lstatSync(path);
-    const entry = { name: path.slice(1), mode: Number(status.mode) };
+    const entry = { name: path.slice(1), mode: status.mode };
     if (status.isSymbolicLink()) {
       yield { ...entry, bytes: Buffer.from(String(tree.readlinkSync(path))) };
     } else if (status.isDirectory()) {

@@ -83,7 +83,8 @@ class LibraryFinder {
     if (interpreter !== undefined)
       await this.#add(interpreter.slice(interpreter.lastIndexOf('/') + 1), interpreter, file);
     // The linker itself is needed by name too, but it is there already.
-    for (const name of libraries) if (!/^ld-/.test(name)) await this.#add(name, `/lib/${this.#triplet}/${name}`, file);
+    for (const name of libraries)
+      if (!name.startsWith('ld-')) await this.#add(name, `/lib/${this.#triplet}/${name}`, file);
   }
 
   async #add(soname: string, path: string, neededBy: string): Promise<void> {
@@ -121,7 +122,7 @@ class LibraryFinder {
 
 /** `libdw.so.1` → `libdw1`, `libdw1t64` (the 64-bit time_t transition renamed some); the linker is in `libc6`. */
 function namesBySoname(soname: string): string[] {
-  if (/^ld-linux/.test(soname) || soname === 'libc.so.6') return ['libc6'];
+  if (soname.startsWith('ld-linux') || soname === 'libc.so.6') return ['libc6'];
   if (soname === 'libz.so.1') return ['zlib1g'];
   const match = /^(lib.+)\.so\.(\d+)/.exec(soname);
   if (match === null) return [];

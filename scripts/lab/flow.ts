@@ -3,12 +3,12 @@
  *
  * Files appear in the output folder under their final names when they are whole.
  */
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 
-import { UsageError } from '../../capture/formats/errors.ts';
-import { writeFileAtomically } from '../../kernel-images/cache-folder.ts';
+import { UsageError, assertNever } from '../../capture/formats/errors.ts';
+import { discardTemporary, temporaryName, writeFileAtomically } from '../../kernel-images/cache-folder.ts';
 import { makeExt4 } from '../../kernel-images/ext4/make.ts';
 import { Ext4Image } from '../../kernel-images/ext4/read.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
@@ -30,8 +30,6 @@ export interface FlowFiles {
   readonly console: string;
   readonly report: string;
   readonly vmcore: string;
-  /** Gone at the end. */
-  readonly disk: string;
 }
 
 /** Names of a run's files. */
@@ -41,7 +39,6 @@ export function flowFiles(folder: string): FlowFiles {
     console: join(folder, 'console.log'),
     report: join(folder, 'report.json'),
     vmcore: join(folder, 'vmcore'),
-    disk: join(folder, 'disk.img.tmp'),
   };
 }
 
@@ -59,17 +56,18 @@ export async function runFlow(
   signal?: AbortSignal,
 ): Promise<RunReport> {
   const files = prepareFolder(folder);
+  const disk = temporaryName(join(folder, 'disk.img'));
   try {
-    makeExt4(files.disk, prepared.scenario.diskSize ?? defaultDiskSize(prepared.scenario));
-    const machine = createMachine(machineConfig(prepared, files.disk));
+    makeExt4(disk, prepared.scenario.diskSize ?? defaultDiskSize(prepared.scenario));
+    const machine = createMachine(machineConfig(prepared, disk));
     const observed = await observe(machine, prepared, files, listener, signal);
-    const report = await makeReport(prepared, machine, observed, files);
+    const report = await makeReport(prepared, machine, observed, files, disk);
     writeFileAtomically(files.report, `${JSON.stringify(report, undefined, 2)}\n`);
     return report;
   } catch (error) {
     throw hostError(error, folder);
   } finally {
-    rmSync(files.disk, { force: true });
+    discardTemporary(disk);
   }
 }
 
@@ -182,7 +180,7 @@ async function runMachine(
   signal: AbortSignal | undefined,
 ): Promise<LabStop> {
   const watch = new ConsoleWatch();
-  const temporary = `${files.console}.tmp`;
+  const temporary = temporaryName(files.console);
   const log = createWriteStream(temporary);
   const abort = () => machine.interrupt('interrupted');
   signal?.addEventListener('abort', abort);
@@ -204,6 +202,7 @@ async function runMachine(
     log.end();
     await finished(log);
     renameSync(temporary, files.console);
+    discardTemporary(temporary);
   }
 }
 
@@ -212,9 +211,10 @@ async function makeReport(
   machine: LabMachine,
   observed: Observation,
   files: FlowFiles,
+  disk: string,
 ): Promise<RunReport> {
   const vmcore =
-    observed.failure === undefined && observed.stop.kind === 'power-off' ? await takeDump(files) : undefined;
+    observed.failure === undefined && observed.stop.kind === 'power-off' ? await takeDump(files, disk) : undefined;
   const failure = vmcore === undefined ? describeFailure(observed) : undefined;
   const { image, initramfs } = prepared;
   return {
@@ -242,18 +242,18 @@ async function makeReport(
 }
 
 /** Takes the dump off the disk. @returns undefined when the disk has none */
-async function takeDump(files: FlowFiles): Promise<{ size: number; sha256: string } | undefined> {
-  using image = new Ext4Image(files.disk);
+async function takeDump(files: FlowFiles, disk: string): Promise<{ size: number; sha256: string } | undefined> {
+  using image = new Ext4Image(disk);
   const file = image.find('/vmcore');
   if (file === undefined) return undefined;
-  const temporary = `${files.vmcore}.tmp`;
+  const temporary = temporaryName(files.vmcore);
   try {
     image.copyOut(file, temporary);
     const hashed = await hashFile(temporary);
     renameSync(temporary, files.vmcore);
     return hashed;
   } finally {
-    if (existsSync(temporary)) rmSync(temporary);
+    discardTemporary(temporary);
   }
 }
 
@@ -275,5 +275,7 @@ function describeFailure({ failure, stop, phases }: Observation): string {
       return stop.reason;
     case 'failed':
       return stop.message;
+    default:
+      return assertNever(stop);
   }
 }

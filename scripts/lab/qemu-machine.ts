@@ -87,24 +87,21 @@ export class QemuMachine implements LabMachine {
 export function qemuArguments(config: LabMachineConfig, initrd: string): string[] {
   const seedless = config.architecture === 'aarch64' && !config.seeds ? ',dtb-randomness=off' : '';
   const device = config.diskBus === 'mmio' ? 'virtio-blk-device' : 'virtio-blk-pci';
-  return [
-    ...['-machine', `${config.machine}${seedless}`, '-cpu', config.cpu, '-smp', String(config.cpus)],
-    ...[
-      '-m',
-      `${config.memorySize / 2 ** 20}M`,
-      '-kernel',
-      config.kernel,
-      '-initrd',
-      initrd,
-      '-append',
-      config.commandLine,
-    ],
-    ...[
-      '-drive',
-      `file=${config.disk.replaceAll(',', ',,')},format=raw,if=none,id=disk0,cache=unsafe`,
-      '-device',
-      `${device},drive=disk0`,
-    ],
-    ...['-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
+  const options: readonly (readonly [option: string, value?: string])[] = [
+    ['-machine', `${config.machine}${seedless}`],
+    ['-cpu', config.cpu],
+    ['-smp', String(config.cpus)],
+    ['-m', `${config.memorySize / 2 ** 20}M`],
+    ['-kernel', config.kernel],
+    ['-initrd', initrd],
+    ['-append', config.commandLine],
+    ['-drive', `file=${config.disk.replaceAll(',', ',,')},format=raw,if=none,id=disk0,cache=unsafe`],
+    ['-device', `${device},drive=disk0`],
+    ['-display', 'none'],
+    ['-serial', 'stdio'],
+    ['-monitor', 'none'],
+    ['-nic', 'none'],
+    ['-no-reboot'],
   ];
+  return options.flat() as string[];
 }

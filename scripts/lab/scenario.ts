@@ -1,6 +1,6 @@
 /** A scenario: everything that decides what happens in a run, as plain data. The options of `kdump-lab run` in one type. */
 import { UsageError } from '../../capture/formats/errors.ts';
-import { parseSize } from '../../kernel-images/command-line.ts';
+import { plainCrashkernelSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { Flavour } from '../../kernel-images/kernel-package.ts';
 
@@ -81,17 +81,22 @@ const MOST_MEMORY = 3072 * MIB;
 /** Checks that a scenario's numbers are possible. @throws UsageError */
 export function checkScenario(scenario: Scenario): void {
   const { cpus, memorySize, crashkernel, timeoutSeconds, collector } = scenario;
-  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MOST_CPUS)
-    throw new UsageError(`--smp ${cpus}: must be 1 to ${MOST_CPUS}`);
-  if (memorySize < LEAST_MEMORY || memorySize > MOST_MEMORY || memorySize % MIB !== 0) {
-    throw new UsageError(`--memory: must be 128M to 3G in whole MiB, and is ${memorySize / MIB}M`);
-  }
-  if (!(timeoutSeconds > 0)) throw new UsageError('--timeout: must be a number of guest seconds above 0');
-  if (crashkernel !== undefined && !/^\w[\w@:,.-]*$/.test(crashkernel))
-    throw new UsageError(`--crashkernel ${crashkernel}: not a crashkernel= value`);
-  if (crashkernel !== undefined && /^\d+[KMG]?$/i.test(crashkernel) && parseSize(crashkernel) >= memorySize) {
-    throw new UsageError(`--crashkernel ${crashkernel}: more than the machine's ${memorySize / MIB}M`);
-  }
-  if (collector.trim() === '')
-    throw new UsageError('--collector: must name a command, like "makedumpfile -l -d 31" or cp');
+  require(Number.isInteger(cpus) && cpus >= 1 && cpus <= MOST_CPUS, `--smp ${cpus}: must be 1 to ${MOST_CPUS}`);
+  require(memorySize >= LEAST_MEMORY &&
+    memorySize <= MOST_MEMORY &&
+    memorySize % MIB === 0, `--memory: must be 128M to 3G in whole MiB, and is ${memorySize / MIB}M`);
+  require(timeoutSeconds > 0, '--timeout: must be a number of guest seconds above 0');
+  require(collector.trim() !== '', '--collector: must name a command, like "makedumpfile -l -d 31" or cp');
+  if (crashkernel !== undefined) checkCrashkernel(crashkernel, memorySize);
+}
+
+function checkCrashkernel(crashkernel: string, memorySize: number): void {
+  require(/^\w[\w@:,.-]*$/.test(crashkernel), `--crashkernel ${crashkernel}: not a crashkernel= value`);
+  const size = plainCrashkernelSize(crashkernel);
+  require(size === undefined ||
+    size < memorySize, `--crashkernel ${crashkernel}: more than the machine's ${memorySize / MIB}M`);
+}
+
+function require(condition: boolean, message: string): void {
+  if (!condition) throw new UsageError(message);
 }

@@ -1,0 +1,219 @@
+/** `kdump-lab run`: the whole two-kernel flow, with every part of it as an option. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+import { UsageError } from '../../capture/formats/errors.ts';
+import { parseSize } from '../../kernel-images/command-line.ts';
+import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import type { Flavour } from '../../kernel-images/kernel-package.ts';
+import { flowFiles, runFlow } from '../lab/flow.ts';
+import { prepareRun, type PreparedRun } from '../lab/prepare.ts';
+import type { Phase, RunReport } from '../lab/report.ts';
+import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, checkScenario, type Scenario } from '../lab/scenario.ts';
+import { DEFAULT_BACKEND, findBackend } from './backends.ts';
+import { EXIT_FAILURE, EXIT_INTERRUPTED } from './errors.ts';
+import { interruptSignal } from './interrupt.ts';
+import { ProgressLine } from './progress-line.ts';
+
+/** Options as commander gives them. */
+interface RunOptions {
+  readonly arch: Architecture;
+  readonly suite: string;
+  readonly flavour: Flavour;
+  readonly kernel?: string;
+  readonly mirror?: string;
+  readonly machine?: string;
+  readonly cpu?: string;
+  readonly smp: number;
+  readonly memory: number;
+  readonly crashkernel?: string;
+  readonly append: string;
+  readonly captureAppend: string;
+  readonly diskBus?: Scenario['diskBus'];
+  readonly diskSize?: number;
+  readonly kexec: string;
+  readonly collector: string;
+  readonly panic: string;
+  readonly users: boolean;
+  readonly fast: boolean;
+  readonly timeout: number;
+  readonly out: string;
+  readonly console: boolean;
+  readonly backend: string;
+}
+
+const EXAMPLES = `
+Examples:
+  kdump-lab run
+  kdump-lab run --fast --suite trixie --out trixie-dump
+  kdump-lab run --arch x86_64 --kexec '-p -s' --smp 2
+  kdump-lab run --kernel ./vmlinuz --collector cp --crashkernel 192M
+
+Writes console.log, report.json and vmcore into the output folder. Exit status: 0 when the dump was saved, 1 when the flow
+failed (the reason is on stderr and in report.json), 2 for wrong options, 130 when interrupted.`;
+
+/** The `run` command. */
+export function runCommand(): Command {
+  return addRunOptions(new Command('run'))
+    .description('boot, crash, capture: the whole two-kernel flow')
+    .option('--out <dir>', 'folder for console.log, vmcore and report.json', 'kdump-lab-out')
+    .option('--no-console', 'do not show the guest console')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: RunOptions) => {
+      const report = await runScenario(scenarioFromOptions(options), options);
+      process.exitCode = exitStatus(report);
+    });
+}
+
+function addRunOptions(command: Command): Command {
+  const defaults = DEFAULT_SCENARIO;
+  return command
+    .addOption(
+      new Option('--arch <arch>', 'architecture').choices(['aarch64', 'x86_64']).default(defaults.architecture),
+    )
+    .option('--suite <suite>', 'Debian suite: bookworm, trixie, sid', defaults.suite)
+    .addOption(
+      new Option('--flavour <flavour>', 'Debian kernel flavour')
+        .choices(['cloud', 'generic'])
+        .default(defaults.flavour),
+    )
+    .option('--kernel <file>', 'kernel image instead of the newest one of the suite')
+    .option('--mirror <url>', "Debian mirror (default: the one of apt's configuration)")
+    .option('--machine <type>', 'machine, as QEMU names it (default: virt,gic-version=3 or q35)')
+    .option('--cpu <model>', 'CPU model, as QEMU names it (default: cortex-a57 or qemu64)')
+    .option('--smp <n>', 'number of CPUs, 1 to 8', parseInteger, defaults.cpus)
+    .addOption(sizeOption('--memory <size>', 'RAM: 128M to 3G', defaults.memorySize))
+    .option('--crashkernel <spec>', 'value of crashkernel= (default: sized by the kernel)')
+    .option('--append <text>', "more words for the production kernel's command line", defaults.append)
+    .option('--capture-append <text>', "more words for the capture kernel's command line", defaults.captureAppend)
+    .addOption(
+      new Option('--disk-bus <bus>', 'bus of the dump disk (default: mmio on virt, else pci)').choices(['mmio', 'pci']),
+    )
+    .addOption(sizeOption('--disk-size <size>', 'size of the dump disk (default: RAM and a quarter)'))
+    .option('--kexec <options>', "options of the guest's kexec", defaults.kexecOptions)
+    .option('--collector <command>', 'what saves /proc/vmcore in the capture kernel', defaults.collector)
+    .option('--panic <command>', 'shell command that panics the production kernel', defaults.panic)
+    .option('--no-users', 'start no processes beside init')
+    .option(
+      '--fast',
+      'shortcuts: kexec -i, cryptomgr.notests in both kernels, a device tree without seeds',
+      defaults.fast,
+    )
+    .option('--timeout <seconds>', 'guest seconds after which to give up', parseNumber, defaults.timeoutSeconds)
+    .addOption(new Option('--backend <name>', 'machine to run on').default(DEFAULT_BACKEND).hideHelp());
+}
+
+function sizeOption(flags: string, description: string, value?: number): Option {
+  const option = new Option(flags, description).argParser(text => {
+    try {
+      return parseSize(text);
+    } catch (error) {
+      throw error instanceof UsageError ? new InvalidArgumentError(error.message) : error;
+    }
+  });
+  return value === undefined ? option : option.default(value, `${value / 2 ** 20}M`);
+}
+
+function parseInteger(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('not a whole number');
+  return Number(text);
+}
+
+function parseNumber(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('not a number');
+  return Number(text);
+}
+
+function scenarioFromOptions(options: RunOptions): Scenario {
+  const byArchitecture = ARCHITECTURE_DEFAULTS[options.arch];
+  const machine = options.machine ?? byArchitecture.machine;
+  return {
+    architecture: options.arch,
+    suite: options.suite,
+    flavour: options.flavour,
+    kernel: options.kernel,
+    mirror: options.mirror,
+    machine,
+    cpu: options.cpu ?? byArchitecture.cpu,
+    cpus: options.smp,
+    memorySize: options.memory,
+    crashkernel: options.crashkernel,
+    append: options.append,
+    captureAppend: options.captureAppend,
+    diskBus: options.diskBus ?? (machine.startsWith('microvm') ? 'mmio' : byArchitecture.diskBus),
+    diskSize: options.diskSize,
+    kexecOptions: options.kexec,
+    collector: options.collector,
+    panic: options.panic,
+    users: options.users,
+    fast: options.fast,
+    timeoutSeconds: options.timeout,
+  };
+}
+
+/** Runs a scenario with everything shown that `options` wants, and says how it ended. @throws UsageError, ImageError, FormatError */
+export async function runScenario(
+  scenario: Scenario,
+  options: { readonly out: string; readonly console: boolean; readonly backend: string },
+): Promise<RunReport> {
+  checkScenario(scenario);
+  const createMachine = findBackend(options.backend);
+  const prepared = await prepareWithProgress(scenario);
+  announce(prepared, options.out);
+  using interrupt = interruptSignal();
+  const report = await runFlow(
+    prepared,
+    options.out,
+    createMachine,
+    {
+      onConsole: bytes => {
+        if (options.console) process.stdout.write(Uint8Array.from(bytes));
+      },
+      onPhase: phase => {
+        if (!options.console) console.error(`kdump-lab: ${formatPhase(phase)}`);
+      },
+      onNote: note => console.error(`kdump-lab: note: ${note.text}`),
+    },
+    interrupt.signal,
+  );
+  printOutcome(report, options.out);
+  return report;
+}
+
+async function prepareWithProgress(scenario: Scenario): Promise<PreparedRun> {
+  using progress = new ProgressLine();
+  return prepareRun(scenario, event => progress.show(event));
+}
+
+function announce(prepared: PreparedRun, out: string): void {
+  const { scenario, image, release, package: record } = prepared;
+  const origin = record === undefined ? scenario.kernel : `${record.name} ${record.version}`;
+  console.error(
+    `kdump-lab: kernel ${release} (${image.format}, ${origin ?? ''}), ${scenario.cpus} CPU, ${scenario.memorySize / 2 ** 20} MiB, output in ${out}`,
+  );
+  if (scenario.fast) {
+    console.error('kdump-lab: fast: kexec -i, cryptomgr.notests in both kernels, no seeds in the device tree');
+  }
+}
+
+/** One line: `capture-init    guest 4.123 s, wall 1.2 s, 1,234 M instructions`. */
+export function formatPhase(phase: Phase): string {
+  const parts = [`wall ${phase.wallSeconds.toFixed(2)} s`];
+  if (phase.guestSeconds !== null) parts.unshift(`guest ${phase.guestSeconds.toFixed(3)} s`);
+  if (phase.instructions !== null)
+    parts.push(`${Math.round(phase.instructions / 1e6).toLocaleString('en')} M instructions`);
+  return `${phase.name.padEnd(16)}${parts.join(', ')}`;
+}
+
+function printOutcome(report: RunReport, out: string): void {
+  const files = flowFiles(out);
+  if (report.vmcore !== null) {
+    console.error(`kdump-lab: ${files.vmcore}: ${report.vmcore.size} bytes, saved by ${report.vmcore.collector}`);
+  } else {
+    console.error(`kdump-lab: ${report.failure ?? 'failed'} (console in ${files.console})`);
+  }
+}
+
+/** Exit status for a report. */
+export function exitStatus(report: RunReport): number {
+  return { dumped: 0, failed: EXIT_FAILURE, interrupted: EXIT_INTERRUPTED }[report.outcome];
+}

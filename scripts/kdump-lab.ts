@@ -1,0 +1,36 @@
+/** The command line: `kdump-lab demo | run | boot | crash | images`. */
+import { Command, CommanderError } from 'commander';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { bootCommand, runBoot } from './commands/boot.ts';
+import { demoCommand } from './commands/demo.ts';
+import { EXIT_USAGE, exitStatusOf, reportError } from './commands/errors.ts';
+import { imagesCommand } from './commands/images.ts';
+import { installInterruptHandler } from './commands/interrupt.ts';
+import { runCommand } from './commands/run.ts';
+
+const program = new Command('kdump-lab')
+  .description(
+    'Boots real Linux kernels on an emulated machine, crashes them, captures the dump through kexec, and analyses it.',
+  )
+  .version(packageJson.version)
+  .exitOverride()
+  .showHelpAfterError('(add --help for the options)')
+  .configureHelp({ showGlobalOptions: true });
+
+program.addCommand(demoCommand());
+program.addCommand(runCommand());
+program.addCommand(bootCommand());
+program.addCommand(imagesCommand());
+for (const command of program.commands) command.exitOverride();
+
+installInterruptHandler();
+try {
+  // boot has QEMU's options, which are not of the form that commander reads.
+  if (process.argv[2] === 'boot') process.exitCode = await runBoot(process.argv.slice(3));
+  else await program.parseAsync();
+} catch (error) {
+  // commander has written its message, or the help that was asked for.
+  process.exitCode = error instanceof CommanderError ? Math.min(error.exitCode, 1) * EXIT_USAGE : exitStatusOf(error);
+  if (!(error instanceof CommanderError)) reportError(error);
+}
