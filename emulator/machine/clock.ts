@@ -22,19 +22,20 @@ export interface InstructionCounter {
 
 /** Time and alarms of one machine. */
 export class VirtualClock implements Clock {
-  readonly #counter: InstructionCounter;
+  readonly #counter: () => InstructionCounter;
   /** Sorted by time; alarms of the same time fire in the order in which they were set. */
   readonly #alarms: PendingAlarm[] = [];
   #skippedNs = 0;
   /** Until when the run loop plans to run without looking at the alarms. */
   #horizon: Nanoseconds = 0;
 
-  constructor(counter: InstructionCounter) {
+  /** @param counter gives the engine, which is made after its clock */
+  constructor(counter: () => InstructionCounter) {
     this.#counter = counter;
   }
 
   now(): Nanoseconds {
-    return this.#counter.retired * NS_PER_INSTRUCTION + this.#skippedNs;
+    return this.#counter().retired * NS_PER_INSTRUCTION + this.#skippedNs;
   }
 
   schedule(at: Nanoseconds, fire: () => void): Alarm {
@@ -42,7 +43,7 @@ export class VirtualClock implements Clock {
     let position = this.#alarms.length;
     while (position > 0 && this.#alarms[position - 1]!.at > at) position--;
     this.#alarms.splice(position, 0, alarm);
-    if (at < this.#horizon) this.#counter.requestAttention();
+    if (at < this.#horizon) this.#counter().requestAttention();
     return alarm;
   }
 
