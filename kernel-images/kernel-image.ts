@@ -159,7 +159,9 @@ function readVmlinux(bytes: Uint8Array, file: string): KernelImage {
       throw new ImageError('truncated kernel: a segment lies beyond the end of the file', { file });
     }
   }
-  return { format: 'vmlinux', architecture, version: findVersionBanner(bytes), bytes, memorySize: 0 };
+  const version = findVersionBanner(bytes);
+  if (version === '') throw new ImageError('an ELF file, but no Linux kernel: it has no version banner', { file });
+  return { format: 'vmlinux', architecture, version, bytes, memorySize: 0 };
 }
 
 /** Finds `linux_banner`: "Linux version 6.1.0-50-cloud-arm64 (…". */

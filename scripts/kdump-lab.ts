@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { bootCommand, runBoot } from './commands/boot.ts';
 import { demoCommand } from './commands/demo.ts';
-import { EXIT_USAGE, exitStatusOf, reportError } from './commands/errors.ts';
+import { EXIT_FAILURE, endQuietlyWhenOutputCloses, reportError } from './commands/errors.ts';
 import { imagesCommand } from './commands/images.ts';
 import { installInterruptHandler } from './commands/interrupt.ts';
 import { runCommand } from './commands/run.ts';
@@ -24,6 +24,7 @@ program.addCommand(bootCommand());
 program.addCommand(imagesCommand());
 for (const command of program.commands) command.exitOverride();
 
+endQuietlyWhenOutputCloses();
 installInterruptHandler();
 try {
   // boot has QEMU's options, which are not of the form that commander reads.
@@ -31,6 +32,6 @@ try {
   else await program.parseAsync();
 } catch (error) {
   // commander has written its message, or the help that was asked for.
-  process.exitCode = error instanceof CommanderError ? Math.min(error.exitCode, 1) * EXIT_USAGE : exitStatusOf(error);
+  process.exitCode = error instanceof CommanderError ? error.exitCode : EXIT_FAILURE;
   if (!(error instanceof CommanderError)) reportError(error);
 }

@@ -1,16 +1,10 @@
 /** What the command line says, and with which exit status it ends, for each kind of error. */
 import { FaultError, FormatError, ImageError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 
+/** Bad input, wrong options, or a flow that failed. */
 export const EXIT_FAILURE = 1;
-/** Wrong options or arguments. */
-export const EXIT_USAGE = 2;
 /** 128 + SIGINT, as shells have it. */
 export const EXIT_INTERRUPTED = 130;
-
-/** Exit status for an error. */
-export function exitStatusOf(error: unknown): number {
-  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
-}
 
 /** Writes one line for what the user can do something about; anything else is a bug of ours and shows its stack. */
 export function reportError(error: unknown): void {
@@ -25,4 +19,12 @@ export function reportError(error: unknown): void {
 /** Errors of the host's file system: they name the file and the reason. */
 function isHostError(error: unknown): error is Error {
   return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+/** A reader that goes away (`| head`) is no error of ours. */
+export function endQuietlyWhenOutputCloses(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
 }

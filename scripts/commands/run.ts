@@ -48,8 +48,8 @@ Examples:
   kdump-lab run --arch x86_64 --kexec '-p -s' --smp 2
   kdump-lab run --kernel ./vmlinuz --collector cp --crashkernel 192M
 
-Writes console.log, report.json and vmcore into the output folder. Exit status: 0 when the dump was saved, 1 when the flow
-failed (the reason is on stderr and in report.json), 2 for wrong options, 130 when interrupted.`;
+Writes console.log, report.json and vmcore into the output folder. Exit status: 0 when the dump was saved, 130 when
+interrupted, else 1; the reason is on stderr and in report.json.`;
 
 /** The `run` command. */
 export function runCommand(): Command {
