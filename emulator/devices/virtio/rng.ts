@@ -9,7 +9,7 @@ import { scatter, type SplitQueue, totalLength } from './split-queue.ts';
 
 const QUEUE_SIZE = 8;
 /** Others: the class that QEMU's virtio-rng-pci shows. */
-const PCI_CLASS = 0xff_0000;
+const PCI_CLASS = 0x00_ff00;
 const MAX_REQUEST_BYTES = 65536;
 
 /** What a snapshot holds: the generator's four words. */
