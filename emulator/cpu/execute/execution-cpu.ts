@@ -5,7 +5,7 @@ import type { MemoryAccess } from '../ir/block.ts';
 import type { CodeCache, CodePage } from './code-cache.ts';
 import { CPU_STATE, EXIT } from './cpu-state.ts';
 import type { EvaluationContext } from './evaluate.ts';
-import type { EngineCpu, GuestCpu, HelperImplementation } from './guest.ts';
+import { type EngineCpu, GUARDED_MODE, type GuestCpu, type HelperImplementation } from './guest.ts';
 import { MemoryUnit } from './memory-unit.ts';
 import { type Bank, TranslationBanks } from './soft-tlb.ts';
 
@@ -29,6 +29,8 @@ interface FetchEntry {
   bank: Bank | undefined;
   generation: number;
   page: CodePage | undefined;
+  /** Mode key of code from the page, or its part that the page decides. */
+  pageMode: number;
 }
 
 /** One CPU as the engine runs it, and as its guest sees the engine. */
@@ -44,6 +46,8 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
   lastPage: CodePage | undefined;
   /** Key of the mode that translation depends on, as of the last `setContext`. */
   modeKey = 0;
+  /** Mode key of the code that `codePage` found last. */
+  codeMode = 0;
   readonly #host: EngineHost;
   readonly #fetches: FetchEntry[];
   #bank: Bank;
@@ -69,6 +73,7 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
       bank: undefined,
       generation: 0,
       page: undefined,
+      pageMode: 0,
     }));
     this.guest = createGuestCpu(this);
     this.unit = new MemoryUnit(host.memory, bus, this.banks, host.code, base, this.guest);
@@ -149,8 +154,10 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
       entry.bank = this.#bank;
       entry.generation = this.#bank.generation;
       entry.page = this.#host.code.page(address);
+      entry.pageMode = this.unit.fetchedGuarded ? GUARDED_MODE : 0;
     }
     this.lastPage = entry.page;
+    this.codeMode = this.modeKey | entry.pageMode;
     return entry.page;
   }
 }

@@ -7,6 +7,9 @@
 import type { Block } from '../ir/block.ts';
 import type { StateLayout } from '../ir/state-field.ts';
 
+/** Bit that the engine adds to a mode key for code from a guarded page (`WalkResult.guarded`); mode keys are below 64. */
+export const GUARDED_MODE = 16;
+
 /** What an access wants to do with a page. */
 export type AccessKind = 'read' | 'write' | 'execute';
 

@@ -36,6 +36,8 @@ export class MemoryUnit {
     leafSize: PAGE,
     guarded: false,
   };
+  /** Whether the page that `fetch` found last is guarded. */
+  fetchedGuarded = false;
   /** Physical address of the last access that `#resolve` sent to a device. */
   #devicePaddr = 0;
 
@@ -81,6 +83,7 @@ export class MemoryUnit {
    * @returns linear-memory address, or -1 when the fetch faulted (the guest keeps the fault; `exit` is not set)
    */
   fetch(low: number, high: number): number {
+    this.fetchedGuarded = false;
     const walked = this.#walked;
     if (!this.#guest.walk(low, high, 'execute', 'current', walked)) return -1;
     const address = this.#memory.ramAddress(walked.paddr);
@@ -88,6 +91,7 @@ export class MemoryUnit {
       this.#guest.busFault(low, high, 'execute');
       return -1;
     }
+    this.fetchedGuarded = walked.guarded;
     this.#banks.rememberLeaf(this.#bank('current'), low, high, walked.leafSize);
     return address + (low & (PAGE - 1));
   }
