@@ -8,13 +8,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 import { ImageError, UsageError } from '../../capture/formats/errors.ts';
 import { cacheFolder, writeFileAtomically } from '../cache-folder.ts';
 import { decompress } from '../decompress.ts';
-import { parseStanza, readAptSources, readTransport, type AptSource, type Transport } from './apt-sources.ts';
+import { readAptSources, readTransport, type AptSource, type Transport } from './apt-sources.ts';
 import { HttpStatusError, downloadSmall, downloadVerified, withoutLogin } from './download.ts';
+import { buildPackageTable, findInTable } from './package-table.ts';
 import { checkSignature, parseRelease, type ReleaseFile, type SignatureCheck } from './release-file.ts';
 import { compareVersions } from './version.ts';
 
@@ -62,7 +62,7 @@ interface Repository {
 
 interface LoadedIndex {
   readonly repository: Repository;
-  readonly packages: Buffer;
+  readonly table: Buffer;
   readonly signature: SignatureCheck;
 }
 
@@ -157,14 +157,14 @@ function hasSecuritySuite(suite: string): boolean {
 
 async function loadIndex(repository: Repository, options: ArchiveOptions, transport: Transport): Promise<LoadedIndex> {
   const folder = indexFolder(repository, options);
-  const packagesPath = join(folder, 'Packages.zst');
+  const tablePath = join(folder, 'packages.tsv');
   const statePath = join(folder, 'signature');
-  if (options.refresh === true || !existsSync(packagesPath) || !existsSync(statePath)) {
+  if (options.refresh === true || !existsSync(tablePath) || !existsSync(statePath)) {
     await fetchIndex(repository, options, transport, folder);
   }
   return {
     repository,
-    packages: zstdDecompressSync(readFileSync(packagesPath)),
+    table: readFileSync(tablePath),
     signature: readFileSync(statePath, 'utf8') as SignatureCheck,
   };
 }
@@ -193,7 +193,7 @@ async function fetchIndex(
   rmSync(compressed, { force: true });
   await downloadVerified(release.byHash ? hashed : `${base}/${path}`, compressed, expected, transport, report);
   const text = await decompress(readFileSync(compressed), compressed);
-  writeFileAtomically(join(folder, 'Packages.zst'), zstdCompressSync(text));
+  writeFileAtomically(join(folder, 'packages.tsv'), buildPackageTable(text));
   writeFileAtomically(join(folder, 'signature'), signature);
   rmSync(compressed);
 }
@@ -218,27 +218,10 @@ async function fetchRelease(
 }
 
 function findInIndex(index: LoadedIndex, name: string): PackageRecord | undefined {
-  const start = findStanza(index.packages, name);
-  if (start === -1) return undefined;
-  const end = index.packages.indexOf('\n\n', start);
-  const fields = parseStanza(index.packages.toString('utf8', start, end === -1 ? undefined : end));
-  return {
-    name,
-    version: fields.get('version') ?? '',
-    depends: parseDepends(
-      [fields.get('pre-depends'), fields.get('depends')].filter(text => text !== undefined).join(', '),
-    ),
-    url: `${index.repository.uri}/${fields.get('filename') ?? ''}`,
-    sha256: fields.get('sha256') ?? '',
-    size: Number(fields.get('size')),
-  };
-}
-
-function findStanza(packages: Buffer, name: string): number {
-  const key = `Package: ${name}\n`;
-  if (packages.subarray(0, key.length).equals(Buffer.from(key))) return 0;
-  const at = packages.indexOf(`\n\n${key}`);
-  return at === -1 ? -1 : at + 2;
+  const fields = findInTable(index.table, name);
+  if (fields === undefined) return undefined;
+  const { version, depends, filename, size, sha256 } = fields;
+  return { name, version, depends: parseDepends(depends), url: `${index.repository.uri}/${filename}`, sha256, size };
 }
 
 /** Reads a Depends field into names, versions and architecture qualifiers dropped. */
