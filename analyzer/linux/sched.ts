@@ -121,6 +121,7 @@ export class TaskTable {
   /** What each online CPU ran when the kernel crashed. */
   readonly active: ReadonlyMap<number, Task>;
   readonly #byAddress: ReadonlyMap<bigint, Task>;
+  #groups: ReadonlyMap<number, readonly Task[]> | undefined;
 
   constructor(program: Program) {
     this.program = program;
@@ -141,6 +142,12 @@ export class TaskTable {
 
   byPid(pid: number): Task[] {
     return this.all.filter(task => task.pid === pid);
+  }
+
+  /** All tasks of a thread group. */
+  threadsOf(tgid: number): readonly Task[] {
+    this.#groups ??= Map.groupBy(this.all, task => task.tgid);
+    return this.#groups.get(tgid) ?? [];
   }
 
   isActive(task: Task): boolean {

@@ -14,7 +14,7 @@ import type { Vmcoreinfo } from '../../capture/formats/vmcoreinfo.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import type { KallsymsLocation } from './kallsyms.ts';
 
-const DIGITS = Buffer.from([...'0123456789'].map(digit => `${digit}\0`).join(''), 'latin1');
+const DIGITS = Buffer.from(Array.from({ length: 10 }, (_, digit) => `${digit}\0`).join(''), 'latin1');
 const IMAGE_LIMIT = 96 * 2 ** 20;
 const CHUNK = 2 ** 20;
 /** Farther apart than this the tables never stand. */
@@ -148,7 +148,6 @@ function offsetsNear(
   count: number,
   tokenIndex: bigint,
 ): Pick<KallsymsLocation, 'offsets' | 'relativeBase'> | undefined {
-  const isKernelAddress = (value: bigint): boolean => value >= 0xffff_0000_0000_0000n;
   const before = readU64(bytes, numSymsAt - 8);
   const second = readU64(bytes, numSymsAt - 16);
   // Offsets and relative_base in front: the word before num_syms is the base, the one before it are two offsets.
@@ -160,4 +159,8 @@ function offsetsNear(
   const offsets = tokenIndex + BigInt(2 * TOKENS);
   const relativeBase = offsets + BigInt(Math.ceil((4 * count) / 8) * 8);
   return isKernelAddress(memory.readU64(relativeBase)) ? { offsets, relativeBase } : undefined;
+}
+
+function isKernelAddress(value: bigint): boolean {
+  return value >= 0xffff_0000_0000_0000n;
 }

@@ -1,0 +1,225 @@
+/** `bt`: kernel stacks of tasks. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import type { Task } from '../linux/sched.ts';
+import { hex16 } from '../text/layout.ts';
+import { registersText } from '../text/registers.ts';
+import { taskStack } from '../unwind/stacks.ts';
+import type { Backtrace, SavedRegisters, StackItem, StackSwitch, UnwindProblem } from '../unwind/frames.ts';
+import { exceptionFrames } from '../unwind/search.ts';
+import { textAddresses } from '../unwind/search.ts';
+import type { TextReference } from '../unwind/search.ts';
+import { unwind } from '../unwind/unwind.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseCpus } from './cpus.ts';
+import { taskHeader, tasksOf } from './select-tasks.ts';
+import type { Session } from './session.ts';
+import { wordsText } from './stack-words.ts';
+
+interface FrameData {
+  readonly kind: 'frame';
+  readonly level: number;
+  readonly address: bigint;
+  readonly pc: bigint;
+  readonly symbol: string;
+  readonly offset: number;
+  readonly module: string | undefined;
+  /** Stack memory up to the next frame, with `-f`. */
+  readonly words: { readonly start: bigint; readonly end: bigint } | undefined;
+}
+
+type ItemData = FrameData | StackSwitch | SavedRegisters | UnwindProblem;
+
+interface TaskTrace {
+  readonly task: Task;
+  readonly header: string;
+  readonly items: readonly ItemData[];
+  /** With `-t` and `-T`. */
+  readonly references?: { readonly start: TextReference | undefined; readonly list: readonly TextReference[] };
+  /** With `-e`. */
+  readonly exceptions?: readonly SavedRegisters[];
+  /** With `-r`. */
+  readonly raw?: { readonly start: bigint; readonly end: bigint };
+}
+
+interface BtData {
+  readonly traces: readonly TaskTrace[];
+  readonly options: { readonly offsets: boolean; readonly radix: 10 | 16; readonly symbolic: 0 | 1 | 2 };
+}
+
+/** `bt`. */
+export const bt: Command<BtData> = {
+  name: 'bt',
+  summary: "a task's kernel stack",
+  synopsis: '[-a|-c cpu(s)|-g|-r|-t|-T|-e|-f|-F|-FF|-p] [-s [-x|-d]] [-n idle] [pid | task]...',
+  options: [
+    { flag: '-a', help: 'the active task of every CPU' },
+    { flag: '-c', takes: 'cpus', help: 'the active task of these CPUs: `1`, `0-3`, `1,4`' },
+    { flag: '-n', takes: 'idle', help: 'with -a or -c: leave out idle tasks' },
+    { flag: '-g', help: 'all threads of the task' },
+    { flag: '-p', help: 'the task that panicked' },
+    { flag: '-r', help: 'the raw stack' },
+    { flag: '-t', help: 'every kernel text address from the last frame up' },
+    { flag: '-T', help: 'every kernel text address of the whole stack' },
+    { flag: '-e', help: 'saved registers found anywhere on the stack' },
+    { flag: '-f', help: 'the stack memory of each frame' },
+    { flag: '-F', help: 'as -f, with symbols and slab objects by name; twice: with their addresses' },
+    { flag: '-s', help: 'offsets behind symbols' },
+    { flag: '-x', help: 'offsets in hexadecimal' },
+    { flag: '-d', help: 'offsets in decimal' },
+    { flag: '-l', help: 'source lines, with a vmlinux' },
+    { flag: '-v', help: 'check all stacks for overflow' },
+  ],
+  description:
+    'Follows frame records (arm64) or ORC (x86_64) from where a task was switched out, or from where a running one was\nstopped, over IRQ and exception stacks to the registers that user space had.',
+  examples: [
+    { line: 'bt', why: 'how the panic came about' },
+    { line: 'bt -a', why: 'what all CPUs did' },
+    { line: 'foreach UN bt', why: 'where blocked tasks wait' },
+  ],
+  run(session, args) {
+    const tasks = selectTasks(session, args);
+    const frames = args.has('-f') || args.has('-F');
+    return {
+      traces: tasks.map(task => traceOf(session, task, args, frames)),
+      options: {
+        offsets: args.has('-s'),
+        radix: args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix,
+        symbolic: args.count('-F') > 1 ? 2 : args.has('-F') ? 1 : 0,
+      },
+    };
+  },
+  text(data, session) {
+    return data.traces.map(trace => traceText(session, trace, data.options)).join('\n');
+  },
+};
+
+function selectTasks(session: Session, args: Arguments): Task[] {
+  const { tasks } = session;
+  const skipIdle = args.value('-n') === 'idle';
+  if (args.has('-p')) return [session.panicTask];
+  if (args.has('-a') || args.has('-c')) {
+    const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : [...tasks.active.keys()];
+    const active = cpus.map(cpu => tasks.active.get(cpu)).filter(task => task !== undefined);
+    return active.filter(task => !skipIdle || task.pid !== 0);
+  }
+  const chosen = tasksOf(session, args.positionals);
+  return args.has('-g') ? chosen.flatMap(task => [...tasks.threadsOf(task.tgid)]) : chosen;
+}
+
+function traceOf(session: Session, task: Task, args: Arguments, frames: boolean): TaskTrace {
+  const { program } = session;
+  const header = taskHeader(task);
+  const stack = taskStack(program, task);
+  if (args.has('-r')) return { task, header, items: [], raw: stack };
+  if (args.has('-e')) return { task, header, items: [], exceptions: exceptionFrames(program, stack) };
+  const backtrace = unwind(session.tasks, task);
+  if (args.has('-t') || args.has('-T'))
+    return { task, header, ...referencesOf(session, task, backtrace, args.has('-T')) };
+  if (backtrace.items.length === 0) throw new UsageError(`the stack of task ${task.pid} cannot be read`);
+  return { task, header, items: describe(session, backtrace, frames) };
+}
+
+function referencesOf(
+  session: Session,
+  task: Task,
+  backtrace: Backtrace,
+  whole: boolean,
+): Pick<TaskTrace, 'items' | 'references'> {
+  const { program } = session;
+  const stack = taskStack(program, task);
+  const first = backtrace.items.find(item => item.kind === 'frame');
+  const isArm = program.architecture === 'aarch64';
+  const slot = first === undefined ? stack.start : isArm ? first.address - 8n : first.address;
+  const list = textAddresses(
+    program,
+    whole ? stack.start + BigInt(program.types.findStruct('thread_info')?.size ?? 0) : slot,
+    stack.end,
+  );
+  const start = whole ? undefined : list.find(({ address }) => address === slot);
+  const user = isArm ? [] : backtrace.items.filter(item => item.kind === 'registers' && item.user);
+  return {
+    items: user as SavedRegisters[],
+    references: { start, list: list.filter(({ address }) => address < backtrace.end) },
+  };
+}
+
+function describe(session: Session, backtrace: Backtrace, frames: boolean): ItemData[] {
+  const { symbols, architecture } = session.program;
+  return backtrace.items.map((item, index): ItemData => {
+    if (item.kind !== 'frame') return item;
+    const place = symbols.lookup(item.pc);
+    const next = nextAddress(backtrace, index);
+    const start = architecture === 'aarch64' ? item.address : item.address + 8n;
+    const end = architecture === 'aarch64' ? next : next === backtrace.end ? next : next + 8n;
+    return {
+      kind: 'frame',
+      level: item.level,
+      address: item.address,
+      pc: item.pc,
+      symbol: place?.symbol.name ?? '(unknown)',
+      offset: place?.offset ?? 0,
+      module: place?.symbol.module,
+      words: frames ? { start, end } : undefined,
+    };
+  });
+}
+
+/** Where a frame's stack memory ends: at the next frame of the same stack, or at the saved registers. */
+function nextAddress(backtrace: Backtrace, index: number): bigint {
+  const rest: readonly StackItem[] = backtrace.items.slice(index + 1);
+  const next = rest.find(item => item.kind !== 'registers');
+  return next?.kind === 'frame' ? next.address : backtrace.end;
+}
+
+function traceText(session: Session, trace: TaskTrace, options: BtData['options']): string {
+  const out = [`${trace.header}\n`];
+  if (trace.raw !== undefined) return out.join('') + rawText(session, trace.raw);
+  if (trace.references !== undefined) out.push(referencesText(trace.references));
+  if (trace.exceptions !== undefined) out.push(exceptionsText(session, trace.exceptions));
+  for (const item of trace.items) out.push(itemText(session, item, options));
+  return out.join('');
+}
+
+function itemText(session: Session, item: ItemData, options: BtData['options']): string {
+  switch (item.kind) {
+    case 'frame': {
+      const offset = options.offsets ? `+${options.radix === 16 ? `0x${item.offset.toString(16)}` : item.offset}` : '';
+      const module = item.module === undefined ? '' : ` [${item.module}]`;
+      const line = `${`#${item.level}`.padStart(3)} [${item.address.toString(16)}] ${item.symbol}${offset} at ${item.pc.toString(16)}${module}\n`;
+      return item.words === undefined
+        ? line
+        : line + wordsText(session, item.words.start, item.words.end, options.symbolic);
+    }
+    case 'switch':
+      return `--- <${item.from}> ---\n`;
+    case 'problem':
+      return `    (the stack ends here: ${item.text})\n`;
+    case 'registers':
+      return registersText(session.program, item);
+  }
+}
+
+function referencesText({ start, list }: NonNullable<TaskTrace['references']>): string {
+  const line = (reference: TextReference): string => `${reference.symbol} at ${reference.value.toString(16)}\n`;
+  const head = start === undefined ? '' : `              START: ${line(start)}`;
+  return head + list.map(reference => `  [${reference.address.toString(16)}] ${line(reference)}`).join('');
+}
+
+function exceptionsText(session: Session, frames: readonly SavedRegisters[]): string {
+  const indent = session.program.architecture === 'aarch64' ? '' : '  ';
+  return frames
+    .map(
+      frame =>
+        `\n${indent}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(session.program, frame)}`,
+    )
+    .join('');
+}
+
+function rawText(session: Session, { start, end }: { start: bigint; end: bigint }): string {
+  const out: string[] = [];
+  for (let at = start; at < end; at += 16n) {
+    const words = [at, at + 8n].map(address => hex16(session.program.memory.readU64(address)));
+    out.push(`${at.toString(16)}:  ${words.join(' ')} \n`);
+  }
+  return out.join('');
+}

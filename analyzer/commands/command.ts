@@ -1,0 +1,119 @@
+/** What a command is: a declaration, a function from arguments to data, and the text of that data. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import type { Session } from './session.ts';
+
+/** One option. */
+export interface OptionSpec {
+  /** With its dashes: `-a`, `-32`. */
+  readonly flag: string;
+  /** Name of the argument it takes, if any. */
+  readonly takes?: string;
+  readonly help: string;
+}
+
+/** An example in a command's help: what is typed and what it is good for. */
+export interface Example {
+  readonly line: string;
+  readonly why: string;
+}
+
+/** A command. `Data` is what `--json` prints; plain data, addresses as bigint. */
+export interface Command<Data = unknown> {
+  readonly name: string;
+  /** One line, no full stop. */
+  readonly summary: string;
+  /** Arguments as `help` prints them, without the name. */
+  readonly synopsis: string;
+  readonly options: readonly OptionSpec[];
+  readonly description: string;
+  readonly examples: readonly Example[];
+  /** @throws UsageError, FaultError, FormatError, UnimplementedError: shown as one line */
+  run(session: Session, args: Arguments): Data;
+  /** The command's text, each line ended. */
+  text(data: Data, session: Session): string;
+}
+
+/** Parsed arguments. */
+export class Arguments {
+  readonly positionals: readonly string[];
+  readonly #options: ReadonlyMap<string, readonly string[]>;
+
+  constructor(positionals: readonly string[], options: ReadonlyMap<string, readonly string[]>) {
+    this.positionals = positionals;
+    this.#options = options;
+  }
+
+  has(flag: string): boolean {
+    return this.#options.has(flag);
+  }
+
+  /** The argument of an option, the last when it was given several times. */
+  value(flag: string): string | undefined {
+    return this.#options.get(flag)?.at(-1);
+  }
+
+  /** The arguments of an option that may be repeated. */
+  values(flag: string): readonly string[] {
+    return this.#options.get(flag) ?? [];
+  }
+
+  /** How often an option was given. */
+  count(flag: string): number {
+    return this.#options.get(flag)?.length ?? 0;
+  }
+}
+
+/**
+ * Parses words by a command's options: exact (`-32`), clustered (`-sx`), with arguments attached or following.
+ * Options may stand anywhere; a negative number is no option.
+ * @throws UsageError for an unknown option or a missing argument
+ */
+export function parseArguments(command: Pick<Command, 'name' | 'options'>, words: readonly string[]): Arguments {
+  const specs = new Map(command.options.map(spec => [spec.flag, spec]));
+  const options = new Map<string, string[]>();
+  const positionals: string[] = [];
+  const add = (flag: string, value: string): void => void options.set(flag, [...(options.get(flag) ?? []), value]);
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    if (!/^-[A-Za-z0-9-]/.test(word) || (/^-\d+$/.test(word) && !specs.has(word))) {
+      positionals.push(word);
+      continue;
+    }
+    const exact = specs.get(word);
+    if (exact !== undefined) {
+      if (exact.takes !== undefined) index++;
+      add(word, exact.takes === undefined ? '' : argumentOf(command, word, words[index]));
+      continue;
+    }
+    index += parseCluster(command, specs, word, words[index + 1], add);
+  }
+  return new Arguments(positionals, options);
+}
+
+/** Splits `-sx` into its letters. Returns the number of following words used: 1 when the last letter takes one. */
+function parseCluster(
+  command: Pick<Command, 'name'>,
+  specs: ReadonlyMap<string, OptionSpec>,
+  word: string,
+  next: string | undefined,
+  add: (flag: string, value: string) => void,
+): number {
+  for (let at = 1; at < word.length; at++) {
+    const flag = `-${word[at]!}`;
+    const spec = specs.get(flag);
+    if (spec === undefined) throw new UsageError(`invalid option: ${flag}`);
+    if (spec.takes === undefined) {
+      add(flag, '');
+      continue;
+    }
+    const attached = word.slice(at + 1);
+    add(flag, attached === '' ? argumentOf(command, flag, next) : attached);
+    return attached === '' ? 1 : 0;
+  }
+  return 0;
+}
+
+function argumentOf(command: Pick<Command, 'name'>, flag: string, value: string | undefined): string {
+  if (value === undefined) throw new UsageError(`option ${flag} of ${command.name} wants an argument`);
+  return value;
+}

@@ -1,0 +1,36 @@
+/** Numbers, symbols and small expressions as commands take them. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import type { Session } from './session.ts';
+
+/** A decimal or `0x` number, or `0n`-prefixed as the user's habit is. @throws UsageError */
+export function parseNumber(word: string): bigint {
+  if (/^(?:0x[\da-f]+|\d+)$/i.test(word)) return BigInt(word);
+  if (/^[\da-f]+$/i.test(word)) return BigInt(`0x${word}`);
+  throw new UsageError(`not a number: ${word}`);
+}
+
+/** A hexadecimal address with or without `0x`. @throws UsageError */
+export function parseHex(word: string): bigint {
+  if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`not a hexadecimal address: ${word}`);
+  return BigInt.asUintN(64, BigInt(/^0x/i.test(word) ? word : `0x${word}`));
+}
+
+/**
+ * An address: hexadecimal, a symbol, or a sum of these (`init_task+8`).
+ * @throws UsageError when a part is neither
+ */
+export function parseAddress(session: Session, word: string): bigint {
+  let total = 0n;
+  for (const [, sign, part] of word.replace(/^\((.*)\)$/, '$1').matchAll(/([+-]?)([^+-]+)/g)) {
+    const value = addressTerm(session, part!.trim());
+    total = sign === '-' ? total - value : total + value;
+  }
+  return BigInt.asUintN(64, total);
+}
+
+function addressTerm(session: Session, term: string): bigint {
+  const symbol = session.program.symbols.find(term);
+  if (symbol !== undefined) return symbol;
+  if (/^(?:0x)?[\da-f]+$/i.test(term)) return BigInt(/^0x/i.test(term) ? term : `0x${term}`);
+  throw new UsageError(`symbol not found: ${term}`);
+}

@@ -1,0 +1,276 @@
+/** `ps`: tasks. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { onlineCpus } from '../linux/cpumask.ts';
+import { taskMemory } from '../linux/mm.ts';
+import type { TaskMemory } from '../linux/mm.ts';
+import { commandLine } from '../linux/process-arguments.ts';
+import { resourceLimits } from '../linux/rlimit.ts';
+import { runQueue, stateLetters } from '../linux/sched.ts';
+import type { Task } from '../linux/sched.ts';
+import { durationText, uptimeSeconds } from '../linux/timekeeping.ts';
+import { center, hex16 } from '../text/layout.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseCpus } from './cpus.ts';
+import { taskHeader, tasksNamed } from './select-tasks.ts';
+import type { Session } from './session.ts';
+
+interface Row {
+  readonly active: boolean;
+  readonly pid: number;
+  readonly ppid: number;
+  readonly cpu: number;
+  /** Address of the task, or the kernel stack pointer with `-s`; undefined for a running task's. */
+  readonly pointer: bigint | undefined;
+  readonly state: string;
+  readonly memory: TaskMemory;
+  readonly comm: string;
+}
+
+interface PsData {
+  readonly rows?: readonly Row[];
+  readonly kstackp?: boolean;
+  /** Blocks of text lines by task, for the other views. */
+  readonly blocks?: readonly (readonly string[])[];
+  readonly separator?: string;
+}
+
+/** `ps`. */
+export const ps: Command<PsData> = {
+  name: 'ps',
+  summary: 'tasks: pid, CPU, state, memory, name',
+  synopsis: '[-k|-u|-G|-y policy] [-s] [-p|-c|-t|-[l|m] [-C cpu(s)]|-a|-g|-r|-S|-A] [pid | task | command]...',
+  options: [
+    { flag: '-k', help: 'kernel threads only' },
+    { flag: '-u', help: 'user tasks only' },
+    { flag: '-G', help: 'thread group leaders only' },
+    { flag: '-I', help: 'no idle tasks' },
+    { flag: '-y', takes: 'policy', help: 'tasks of a scheduling policy, by number or name' },
+    { flag: '-s', help: 'the kernel stack pointer instead of the task address' },
+    { flag: '-p', help: 'the line of parents of each task' },
+    { flag: '-c', help: 'the children of each task' },
+    { flag: '-t', help: 'run time, start time, user and system time' },
+    { flag: '-l', help: 'when each task last ran, latest first' },
+    { flag: '-m', help: 'how long ago each task last ran' },
+    { flag: '-C', takes: 'cpus', help: 'with -l and -m: by CPU' },
+    { flag: '-a', help: 'arguments and environment' },
+    { flag: '-g', help: 'by thread group' },
+    { flag: '-r', help: 'resource limits' },
+    { flag: '-S', help: 'number of tasks in each state' },
+    { flag: '-A', help: 'active tasks only' },
+    { flag: '-H', help: 'no header' },
+  ],
+  description: 'Lists tasks in order of pid; `>` marks the ones that ran when the kernel crashed.',
+  examples: [
+    { line: 'ps | grep UN', why: 'tasks in uninterruptible sleep' },
+    { line: 'ps -m | head', why: 'who ran last' },
+    { line: 'ps -a 1', why: "init's arguments and environment" },
+  ],
+  run(session, args) {
+    const tasks = select(session, args);
+    const view = VIEWS.find(([flag]) => args.has(flag));
+    if (view !== undefined) return view[1](session, tasks, args);
+    const kstackp = args.has('-s');
+    return { rows: tasks.map(task => row(session, task, kstackp)), kstackp };
+  },
+  text(data) {
+    if (data.rows === undefined)
+      return (data.blocks ?? []).map(block => block.map(line => `${line}\n`).join('')).join(data.separator ?? '');
+    const header = `      PID    PPID  CPU ${center(data.kstackp === true ? 'KSTACKP' : 'TASK', 16)}  ST  %MEM      VSZ      RSS  COMM\n`;
+    return header + data.rows.map(rowText).join('');
+  },
+};
+
+type View = (session: Session, tasks: readonly Task[], args: Arguments) => PsData;
+
+const VIEWS: readonly (readonly [flag: string, view: View])[] = [
+  ['-S', stateCounts],
+  ['-a', argumentsView],
+  ['-t', timesView],
+  ['-l', lastRunView],
+  ['-m', lastRunView],
+  ['-g', groupsView],
+  ['-p', parentsView],
+  ['-c', childrenView],
+  ['-r', limitsView],
+];
+
+const POLICIES = ['NORMAL', 'FIFO', 'RR', 'BATCH', 'ISO', 'IDLE', 'DEADLINE', 'EXT'];
+
+function select(session: Session, args: Arguments): Task[] {
+  const { tasks } = session;
+  const named = args.positionals.flatMap(word => {
+    const found = tasksNamed(session, word);
+    if (found.length === 0) throw new UsageError(`invalid task or pid value: ${word}`);
+    return found;
+  });
+  let chosen: readonly Task[] = args.positionals.length === 0 ? tasks.all : named;
+  if (args.has('-k')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);
+  if (args.has('-u')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
+  if (args.has('-G')) chosen = chosen.filter(task => task.isThreadLeader);
+  if (args.has('-I')) chosen = chosen.filter(task => task.pid !== 0);
+  if (args.has('-A')) chosen = chosen.filter(task => tasks.isActive(task));
+  if (args.has('-y')) {
+    const wanted = args.value('-y')!.split(',').map(policyNumber);
+    chosen = chosen.filter(task => wanted.includes(task.struct.num('policy')));
+  }
+  return [...chosen];
+}
+
+function policyNumber(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  const number = POLICIES.indexOf(text.toUpperCase());
+  if (number === -1) throw new UsageError(`unknown scheduling policy: ${text}`);
+  return number;
+}
+
+function row(session: Session, task: Task, kstackp: boolean): Row {
+  const active = session.tasks.isActive(task);
+  return {
+    active,
+    pid: task.pid,
+    ppid: task.ppid,
+    cpu: task.cpu,
+    pointer: kstackp ? (active ? undefined : savedStackPointer(task)) : task.address,
+    state: stateLetters(task.stateBits),
+    memory: taskMemory(session.tasks, task),
+    comm: task.isKernelThread || task.pid === 0 ? `[${task.comm}]` : task.comm,
+  };
+}
+
+function savedStackPointer(task: Task): bigint {
+  const { struct } = task;
+  return struct.has('thread.cpu_context.sp') ? struct.pointer('thread.cpu_context.sp') : struct.pointer('thread.sp');
+}
+
+function rowText(row: Row): string {
+  const { memory } = row;
+  const pointer = row.pointer === undefined ? center('--', 16) : hex16(row.pointer);
+  const percent = memory.percent.toFixed(1).padStart(5);
+  const sizes = `${String(memory.virtualKiB).padStart(8)} ${String(memory.residentKiB).padStart(8)}`;
+  return `${row.active ? '>' : ' '}${String(row.pid).padStart(8)} ${String(row.ppid).padStart(7)} ${String(row.cpu).padStart(3)}  ${pointer}  ${row.state} ${percent} ${sizes}  ${row.comm}\n`;
+}
+
+function stateCounts(_session: Session, tasks: readonly Task[]): PsData {
+  const counts = new Map<string, number>();
+  for (const task of tasks) {
+    const state = stateLetters(task.stateBits);
+    counts.set(state, (counts.get(state) ?? 0) + 1);
+  }
+  const order = ['RU', 'IN', 'UN', 'ST', 'TR', 'ZO', 'DE', 'PA', 'WA', 'ID', 'NE', '??'];
+  return { blocks: [order.filter(state => counts.has(state)).map(state => `  ${state}: ${counts.get(state)}`)] };
+}
+
+function argumentsView(session: Session, tasks: readonly Task[]): PsData {
+  const blocks = tasks.map(task => {
+    const process = commandLine(session, task);
+    if (process === undefined) return [taskHeader(task), '(no user stack)'];
+    return [
+      taskHeader(task),
+      `ARG: ${process.arguments.map(text => `${text} `).join('')}`,
+      ...environmentLines(process.environment),
+    ];
+  });
+  return { blocks: blocks.map(block => [...block, '']) };
+}
+
+function environmentLines(environment: readonly string[]): string[] {
+  return environment.length === 0
+    ? ['ENV: ']
+    : environment.map((text, index) => `${index === 0 ? 'ENV: ' : '     '}${text}`);
+}
+
+function timesView(session: Session, tasks: readonly Task[]): PsData {
+  const up = uptimeSeconds(session.program);
+  const blocks = tasks.map(task => {
+    const { struct } = task;
+    const startNs = struct.num(struct.has('start_time.tv_sec') ? 'start_time.tv_sec' : 'start_time');
+    const runSeconds = Math.max(0, up - Math.floor(startNs / 1e9));
+    return [
+      taskHeader(task),
+      `    RUN TIME: ${durationText(runSeconds)}`,
+      `  START TIME: ${startNs}`,
+      `       UTIME: ${struct.big('utime')}`,
+      `       STIME: ${struct.big('stime')}`,
+    ];
+  });
+  return { blocks, separator: '\n' };
+}
+
+function lastRunView(session: Session, tasks: readonly Task[], args: Arguments): PsData {
+  const relative = args.has('-m');
+  const sorted = tasks
+    .map(task => ({ task, last: lastArrival(task) }))
+    .sort((a, b) => (a.last < b.last ? 1 : a.last > b.last ? -1 : 0));
+  const line = ({ task, last }: (typeof sorted)[number]): string => {
+    const stamp = relative ? agoText(cpuClock(session, task.cpu) - last) : String(last);
+    return `[${stamp}] [${stateLetters(task.stateBits)}]  ${taskHeader(task)}`;
+  };
+  if (!args.has('-C')) return { blocks: [sorted.map(line)] };
+  const blocks = parseCpus(session, args.value('-C')!).map(cpu => [
+    `CPU: ${cpu}`,
+    ...sorted.filter(({ task }) => task.cpu === cpu).map(line),
+  ]);
+  return { blocks, separator: '\n' };
+}
+
+function lastArrival(task: Task): bigint {
+  const { struct } = task;
+  return struct.has('sched_info.last_arrival') ? struct.big('sched_info.last_arrival') : struct.big('last_run');
+}
+
+function cpuClock(session: Session, cpu: number): bigint {
+  return onlineCpus(session.program).includes(cpu) ? (runQueue(session.program, cpu)?.big('clock') ?? 0n) : 0n;
+}
+
+/** `days HH:MM:SS.mmm`. */
+function agoText(ns: bigint): string {
+  const ms = ns < 0n ? 0n : ns / 1_000_000n;
+  const seconds = Number(ms / 1000n);
+  return `${Math.floor(seconds / 86_400)} ${durationText(seconds % 86_400)}.${String(ms % 1000n).padStart(3, '0')}`;
+}
+
+function groupsView(session: Session, tasks: readonly Task[]): PsData {
+  const groups = [...new Set(tasks.map(task => task.tgid))];
+  const blocks = groups.map(tgid => {
+    const members = tgid === 0 ? tasks.filter(task => task.tgid === 0) : session.tasks.threadsOf(tgid);
+    const leader = members.find(task => task.isThreadLeader) ?? members[0]!;
+    return [taskHeader(leader), ...members.filter(task => task !== leader).map(task => `  ${taskHeader(task)}`), ''];
+  });
+  return { blocks };
+}
+
+const MAX_PARENTS = 4096;
+
+function parentsView(session: Session, tasks: readonly Task[]): PsData {
+  const blocks = tasks.map(task => {
+    const line: Task[] = [];
+    for (let at: Task | undefined = task; at !== undefined && line.length < MAX_PARENTS && !line.includes(at);) {
+      line.unshift(at);
+      at = session.tasks.byAddress(at.struct.pointer('real_parent'));
+    }
+    return line.map((member, depth) => `${' '.repeat(depth)}${taskHeader(member)}`);
+  });
+  return { blocks, separator: '\n' };
+}
+
+function childrenView(session: Session, tasks: readonly Task[]): PsData {
+  const blocks = tasks.map(task => {
+    const children = session.tasks.all.filter(
+      other => other !== task && other.isThreadLeader && other.struct.pointer('real_parent') === task.address,
+    );
+    const lines = children.map(child => `  ${taskHeader(child)}`);
+    return [taskHeader(task), ...(lines.length === 0 ? ['  (no children)'] : lines)];
+  });
+  return { blocks, separator: '\n' };
+}
+
+function limitsView(_session: Session, tasks: readonly Task[]): PsData {
+  const text = (limit: bigint): string => (limit === 0xffff_ffff_ffff_ffffn ? '(unlimited)' : String(limit));
+  const blocks = tasks.map(task => {
+    const rows = resourceLimits(task).map(({ name, current, maximum }) =>
+      `${name.padStart(10)}   ${center(text(current), 11)}  ${center(text(maximum), 11)}`.trimEnd(),
+    );
+    return [taskHeader(task), '    RLIMIT     CURRENT       MAXIMUM', ...rows];
+  });
+  return { blocks, separator: '\n' };
+}

@@ -1,0 +1,194 @@
+/** `rd`: memory. */
+import { writeFileSync } from 'node:fs';
+
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { readUnsigned } from '../../capture/formats/bytes.ts';
+import { userReader } from '../linux/user-memory.ts';
+import type { MemoryReader } from '../memory-reader.ts';
+import { hex16, printable } from '../text/layout.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseAddress, parseHex, parseNumber } from './numbers.ts';
+import type { Session } from './session.ts';
+import { nameOf } from './stack-words.ts';
+
+interface RdData {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  readonly size: 1 | 2 | 4 | 8;
+  readonly format: 'hex' | 'unsigned' | 'signed' | 'text' | 'symbols' | 'slab' | 'slab-addresses';
+  readonly ascii: boolean;
+  readonly physical: boolean;
+  readonly bigEndian: boolean;
+  readonly reverse: boolean;
+  /** Why the memory ends early, if it does. */
+  readonly fault: string | undefined;
+  /** Name of the file written with `-r`. */
+  readonly written: string | undefined;
+}
+
+const DEFAULT_TEXT_LIMIT = 4096;
+const TEXT_WIDTH = 60;
+const MAX_COUNT = 64 * 2 ** 20;
+
+/** `rd`. */
+export const rd: Command<RdData> = {
+  name: 'rd',
+  summary: 'memory, in several formats',
+  synopsis: '[-adDsSupxmfNR][-8|-16|-32|-64][-o offs][-e addr][-r file] [address|symbol] [count]',
+  options: [
+    { flag: '-p', help: 'the address is physical' },
+    { flag: '-u', help: 'the address is of the current task' },
+    { flag: '-d', help: 'signed decimal' },
+    { flag: '-D', help: 'unsigned decimal' },
+    { flag: '-s', help: 'symbols where they fit' },
+    { flag: '-S', help: 'symbols and slab cache names; twice: with addresses' },
+    { flag: '-x', help: 'no text at the right' },
+    { flag: '-8', help: 'bytes' },
+    { flag: '-16', help: '16-bit units' },
+    { flag: '-32', help: '32-bit units' },
+    { flag: '-64', help: '64-bit units (default)' },
+    { flag: '-a', help: 'text' },
+    { flag: '-N', help: 'big endian, for 16- and 32-bit units' },
+    { flag: '-R', help: 'backwards from the address' },
+    { flag: '-m', help: 'machine addresses (no meaning here: as -p)' },
+    { flag: '-f', help: 'the address is an offset in the dump file: not supported' },
+    { flag: '-o', takes: 'offset', help: 'start this far behind the address' },
+    { flag: '-e', takes: 'address', help: 'end before this address' },
+    { flag: '-r', takes: 'file', help: 'write the bytes to a file' },
+  ],
+  description: 'Reads `count` units (default 1). The address is hexadecimal, a symbol, or a sum of these.',
+  examples: [
+    { line: 'rd -a linux_banner', why: 'a string' },
+    { line: 'rd -p 40000000 16', why: 'physical memory' },
+    { line: 'rd -SS ffff800008028000 64', why: 'a stack with names' },
+  ],
+  run(session, args) {
+    const request = parseRequest(session, args);
+    const { bytes, fault } = readUpTo(request.reader, request.address, request.length);
+    if (bytes.length === 0 && fault !== undefined) throw new FaultError(request.address, fault);
+    const written = args.value('-r');
+    if (written !== undefined) writeFileSync(written, bytes);
+    return { ...request, bytes, fault, written };
+  },
+  text(data, session) {
+    const { written, bytes } = data;
+    if (written !== undefined)
+      return `${bytes.length} bytes copied from 0x${data.address.toString(16)} to ${written}\n`;
+    const text = data.format === 'text' ? textLines(data) : unitLines(data, session);
+    return data.fault === undefined ? text : `${text}rd: ${data.fault}\n`;
+  },
+};
+
+interface Request extends Omit<RdData, 'bytes' | 'fault' | 'written'> {
+  readonly reader: MemoryReader;
+  readonly length: number;
+}
+
+function parseRequest(session: Session, args: Arguments): Request {
+  if (args.has('-f')) throw new UsageError('offsets in a dump file are not addresses of memory here');
+  const [word, countWord] = args.positionals;
+  if (word === undefined) throw new UsageError('no address given');
+  const size = args.has('-8') ? 1 : args.has('-16') ? 2 : args.has('-32') ? 4 : 8;
+  const physical = args.has('-p') || args.has('-m');
+  const reader = physical ? session.program.physical : args.has('-u') ? currentUser(session) : session.program.memory;
+  const base = parseAddress(session, word) + (args.has('-o') ? parseNumber(args.value('-o')!) : 0n);
+  const reverse = args.has('-R');
+  const text = args.has('-a');
+  const count = countOf(args, countWord, base, size);
+  const length =
+    text && countWord === undefined && !args.has('-e') ? textLength(reader, base) : count * (text ? 1 : size);
+  if (length > MAX_COUNT) throw new UsageError(`more than ${MAX_COUNT} bytes`);
+  const address = reverse ? base - BigInt(length - size) : base;
+  const ascii = !args.has('-x') && !args.has('-d') && !args.has('-D') && !args.has('-s') && !args.has('-S');
+  return { reader, address, length, size, physical, reverse, bigEndian: args.has('-N'), format: formatOf(args), ascii };
+}
+
+function countOf(args: Arguments, word: string | undefined, start: bigint, size: number): number {
+  if (args.has('-e')) return Math.max(0, Number((parseHex(args.value('-e')!) - start) / BigInt(size)));
+  return word === undefined ? 1 : Number(/^\d+$/.test(word) ? BigInt(word) : parseNumber(word));
+}
+
+function currentUser(session: Session): MemoryReader {
+  const { mm } = session.current;
+  if (mm === undefined) throw new UsageError(`task ${session.current.pid} has no user memory`);
+  return userReader(session.program, mm);
+}
+
+function formatOf(args: Arguments): RdData['format'] {
+  if (args.has('-a')) return 'text';
+  if (args.has('-d')) return 'signed';
+  if (args.has('-D')) return 'unsigned';
+  if (args.count('-S') > 1) return 'slab-addresses';
+  if (args.has('-S')) return 'slab';
+  return args.has('-s') ? 'symbols' : 'hex';
+}
+
+function textLength(reader: MemoryReader, address: bigint): number {
+  return reader.readString(address, DEFAULT_TEXT_LIMIT).replace(/\n$/, '').length;
+}
+
+function readUpTo(
+  reader: MemoryReader,
+  address: bigint,
+  length: number,
+): { bytes: Uint8Array; fault: string | undefined } {
+  const bytes = reader.readAvailable(address, length);
+  if (bytes.length === length) return { bytes, fault: undefined };
+  try {
+    reader.readU8(address + BigInt(bytes.length));
+    return { bytes, fault: undefined };
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    return { bytes, fault: error.message };
+  }
+}
+
+function lineAddress(data: RdData, offset: number): string {
+  const address = data.address + BigInt(offset);
+  return data.physical ? address.toString(16).padStart(16) : hex16(address);
+}
+
+function textLines(data: RdData): string {
+  const out: string[] = [];
+  for (let at = 0; at < data.bytes.length; at += TEXT_WIDTH) {
+    out.push(`${lineAddress(data, at)}:  ${printable(data.bytes.subarray(at, at + TEXT_WIDTH))}\n`);
+  }
+  return out.join('');
+}
+
+const LINE_BYTES = 16;
+
+function unitLines(data: RdData, session: Session): string {
+  const out: string[] = [];
+  const lineBytes =
+    data.format === 'hex' || data.format === 'symbols' || data.format.startsWith('slab') ? LINE_BYTES : 2 * data.size;
+  const starts = Array.from({ length: Math.ceil(data.bytes.length / lineBytes) }, (_, index) => index * lineBytes);
+  for (const at of data.reverse ? starts.toReversed() : starts) {
+    const line = data.bytes.subarray(at, at + lineBytes);
+    const cells = Array.from({ length: Math.floor(line.length / data.size) }, (_, unit) =>
+      cell(data, session, line, unit),
+    );
+    const width = (lineBytes / data.size) * (2 * data.size + 1);
+    const body = cells.map(text => `${text} `).join('');
+    out.push(`${lineAddress(data, at)}:  ${data.ascii ? `${body.padEnd(width)}  ${printable(line)}` : body}\n`);
+  }
+  return out.join('');
+}
+
+const DECIMAL_WIDTH: Readonly<Record<1 | 2 | 4 | 8, number>> = { 1: 3, 2: 5, 4: 10, 8: 20 };
+
+function cell(data: RdData, session: Session, line: Uint8Array, unit: number): string {
+  const { size, format } = data;
+  const raw = unitValue(data, line, unit);
+  const digits = raw.toString(16).padStart(2 * size, '0');
+  if (format === 'unsigned') return String(raw).padStart(DECIMAL_WIDTH[size]);
+  if (format === 'signed') return String(BigInt.asIntN(8 * size, raw)).padStart(DECIMAL_WIDTH[size]);
+  if (size !== 8 || format === 'hex') return digits;
+  if (format === 'symbols') return session.program.symbols.format(raw)?.padEnd(16) ?? digits;
+  return nameOf(session, raw, format === 'slab-addresses') ?? digits;
+}
+
+function unitValue({ size, bigEndian }: RdData, line: Uint8Array, unit: number): bigint {
+  if (!bigEndian || size === 8 || size === 1) return readUnsigned(line, unit * size, size);
+  return readUnsigned(line.slice(unit * size, (unit + 1) * size).reverse(), 0, size);
+}

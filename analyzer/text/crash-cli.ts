@@ -1,0 +1,101 @@
+/** The command line and the prompt of `crash`. */
+import { readFileSync } from 'node:fs';
+
+import { FaultError, FormatError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import { looksLikeDump } from '../../capture/sources/dump-file.ts';
+import { Session } from '../commands/session.ts';
+import { Program } from '../program.ts';
+import { runLine } from '../shell.ts';
+
+interface CliOptions {
+  readonly dump: readonly string[];
+  readonly vmlinux: string | undefined;
+  readonly systemMap: string | undefined;
+  /** Undefined for an interactive session. */
+  readonly commands: readonly string[] | undefined;
+  readonly silent: boolean;
+  readonly json: boolean;
+}
+
+/** Runs `crash` with its arguments. Returns the exit status: 0, or 1 after an error. */
+export async function runCrash(args: readonly string[], usage: string): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  try {
+    const options = parseOptions(args);
+    using program = new Program({ dump: options.dump, vmlinux: options.vmlinux, systemMap: options.systemMap });
+    for (const warning of program.warnings) process.stderr.write(`crash: ${warning}\n`);
+    const session = new Session(program);
+    if (options.commands !== undefined) return await runCommands(session, options.commands, options.json);
+    const { runPrompt } = await import('./prompt.ts');
+    return await runPrompt(session, options.silent);
+  } catch (error) {
+    if (!isUserError(error)) throw error;
+    process.stderr.write(`crash: ${error.message}\n${error instanceof UsageError ? 'Try --help.\n' : ''}`);
+    return 1;
+  }
+}
+
+function isUserError(error: unknown): error is Error {
+  return (
+    error instanceof UsageError ||
+    error instanceof FormatError ||
+    error instanceof FaultError ||
+    error instanceof UnimplementedError
+  );
+}
+
+/** Splits at `;` and line ends, outside quotes. */
+export function splitCommands(text: string): string[] {
+  const parts = text.match(/(?:'[^']*'|"[^"]*"|[^;\n'"]|['"])+/g) ?? [];
+  return parts.map(part => part.trim()).filter(part => part !== '');
+}
+
+function parseOptions(args: readonly string[]): CliOptions {
+  const files: string[] = [];
+  const commands: string[] = [];
+  let batch = false;
+  let systemMap: string | undefined;
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index]!;
+    const needed = (): string => {
+      const value = args[++index];
+      if (value === undefined) throw new UsageError(`option ${word} wants an argument`);
+      return value;
+    };
+    if (word === '-c') commands.push(...splitCommands(needed()));
+    else if (word === '-i') commands.push(...splitCommands(readFileSync(needed(), 'utf8')));
+    else if (word === '-S') systemMap = needed();
+    else if (word !== '-s' && word !== '--json' && word.startsWith('-')) throw new UsageError(`unknown option ${word}`);
+    else if (!word.startsWith('-')) files.push(word);
+    batch ||= word === '-c' || word === '-i';
+  }
+  const dump = files.filter(looksLikeDump);
+  const others = files.filter(file => !dump.includes(file));
+  if (dump.length === 0) throw new UsageError(files.length === 0 ? 'no dump given' : `${files.at(-1)}: not a dump`);
+  if (others.length > 1) throw new UsageError(`${others[1]}: only one vmlinux can be given`);
+  return {
+    dump,
+    vmlinux: others[0],
+    systemMap,
+    commands: batch ? commands : undefined,
+    silent: args.includes('-s'),
+    json: args.includes('--json'),
+  };
+}
+
+async function runCommands(session: Session, commands: readonly string[], json: boolean): Promise<number> {
+  let status = 0;
+  for (const line of commands) {
+    const result = await runLine(session, line, json);
+    process.stdout.write(result.text);
+    if (result.error !== undefined) {
+      status = 1;
+      process.stderr.write(`${result.command}: ${result.error}\n`);
+    }
+    if (result.exit) break;
+  }
+  return status;
+}

@@ -1,0 +1,140 @@
+/** C source text of types: what `ptype` prints of a structure, and declarators. */
+import { stripTypedefs } from './types.ts';
+import type { CType, FunctionType, Member, StructType } from './types.ts';
+
+const INDENT = '    ';
+const MAX_DEPTH = 32;
+
+/** Text of a type without a name: `struct list_head *`, `int (*)(void)`. */
+export function typeName(type: CType): string {
+  return declare(type, '');
+}
+
+/** Text of a declaration without its semicolon: `char comm[16]`. Anonymous structures are written `struct {...}`. */
+export function declare(type: CType, name: string): string {
+  return declarator(type, name, baseName);
+}
+
+function declarator(type: CType, inner: string, base: (type: CType) => string): string {
+  switch (type.kind) {
+    case 'pointer': {
+      const { target } = type;
+      const bare = target.kind === 'function' || target.kind === 'array';
+      return declarator(target, bare ? `(*${inner})` : `*${inner}`, base);
+    }
+    case 'array':
+      return declarator(type.element, `${inner}[${type.length ?? ''}]`, base);
+    case 'function':
+      return declarator(type.result, `${inner}(${parameters(type)})`, base);
+    case 'qualified':
+      return qualifiedDeclarator(type.qualifier, type.target, inner, base);
+    default:
+      return inner === '' ? base(type) : `${base(type)} ${inner}`;
+  }
+}
+
+/** A qualifier of a pointer stands behind the star, all others in front of the base. */
+function qualifiedDeclarator(qualifier: string, target: CType, inner: string, base: (type: CType) => string): string {
+  if (target.kind === 'pointer') {
+    const { target: pointee } = target;
+    const bare = pointee.kind === 'function' || pointee.kind === 'array';
+    const star = inner === '' ? `* ${qualifier}` : `* ${qualifier} ${inner}`;
+    return declarator(pointee, bare ? `(${star})` : star, base);
+  }
+  return declarator(target, inner, bare => `${qualifier} ${base(bare)}`);
+}
+
+function parameters(type: FunctionType): string {
+  if (type.parameters.length === 0) return 'void';
+  return type.parameters
+    .map(({ type: parameter }) => (parameter === undefined ? '...' : declare(parameter, '')))
+    .join(', ');
+}
+
+function baseName(type: CType): string {
+  switch (type.kind) {
+    case 'struct':
+    case 'union':
+      return type.name === '' ? `${type.kind} {...}` : `${type.kind} ${type.name}`;
+    case 'enum':
+      return type.name === '' ? 'enum {...}' : `enum ${type.name}`;
+    case 'void':
+    case 'int':
+    case 'float':
+    case 'typedef':
+      return type.name;
+    default:
+      return '?';
+  }
+}
+
+/** A line of a structure's definition, with the member's place when it is a member. */
+export interface DefinitionLine {
+  readonly depth: number;
+  readonly text: string;
+  /** Byte offset from the outer structure; undefined for lines that open or close a nested one. */
+  readonly offset: number | undefined;
+}
+
+/** The members of a structure, nested anonymous ones opened up, one line each. */
+export function definitionLines(type: StructType, depth = 0, base = 0): DefinitionLine[] {
+  return type.members.flatMap(member => memberLines(member, depth, base));
+}
+
+function memberLines(member: Member, depth: number, base: number): DefinitionLine[] {
+  const offset = base + (member.bitOffset >> 3);
+  const body = anonymousBody(member.type);
+  const suffix = member.bitSize === undefined ? '' : ` : ${member.bitSize}`;
+  if (body === undefined || depth >= MAX_DEPTH)
+    return [{ depth, text: `${declare(member.type, member.name)}${suffix};`, offset }];
+  if (body.kind === 'enum') {
+    const list = body.enumerators.map(({ name }) => name).join(', ');
+    return [{ depth, text: `${declarator(member.type, member.name, () => `enum {${list}}`)}${suffix};`, offset }];
+  }
+  const closing = declarator(member.type, member.name, () => '}');
+  return [
+    { depth, text: `${body.kind} {`, offset: undefined },
+    ...definitionLines(body, depth + 1, offset),
+    { depth, text: `${closing};`, offset: member.name === '' ? undefined : offset },
+  ];
+}
+
+/** The anonymous structure or enumeration that a member defines in place, behind pointers and arrays. */
+function anonymousBody(type: CType): Extract<CType, { kind: 'struct' | 'union' | 'enum' }> | undefined {
+  let inner = type;
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    if (inner.kind === 'pointer' || inner.kind === 'qualified') inner = inner.target;
+    else if (inner.kind === 'array') inner = inner.element;
+    else break;
+  }
+  if (inner.kind !== 'struct' && inner.kind !== 'union' && inner.kind !== 'enum') return undefined;
+  return inner.name === '' ? inner : undefined;
+}
+
+/** The definition as `ptype` prints it. */
+export function definitionText(type: CType): string {
+  const bare = stripTypedefs(type);
+  if (bare.kind === 'enum') {
+    return `enum ${bare.name === '' ? '' : `${bare.name} `}{${enumBody(bare.enumerators)}}`;
+  }
+  if (bare.kind !== 'struct' && bare.kind !== 'union') return typeName(type);
+  const head = bare.name === '' ? bare.kind : `${bare.kind} ${bare.name}`;
+  const body = definitionLines(bare).map(line => `${INDENT.repeat(line.depth + 1)}${line.text}`);
+  if (body.length === 0)
+    return bare.declaredSize === undefined
+      ? `${head} {\n    <incomplete type>\n}`
+      : `${head} {\n    <no data fields>\n}`;
+  return [`${head} {`, ...body, '}'].join('\n');
+}
+
+/** Enumerators, with a value where it is not one more than the one before. */
+function enumBody(enumerators: readonly { readonly name: string; readonly value: bigint }[]): string {
+  let expected = 0n;
+  return enumerators
+    .map(({ name, value }) => {
+      const text = value === expected ? name : `${name} = ${value}`;
+      expected = value + 1n;
+      return text;
+    })
+    .join(', ');
+}

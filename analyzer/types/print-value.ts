@@ -1,0 +1,253 @@
+/**
+ * Values as gdb prints them with `set print pretty on`.
+ *
+ * Source: GDB manual "Print Settings": `repeats` 10, `elements` 200, `symbol` on.
+ */
+import { readUnsigned } from '../../capture/formats/bytes.ts';
+import { FaultError } from '../../capture/formats/errors.ts';
+import type { MemoryReader } from '../memory-reader.ts';
+import { sizeOf, stripTypedefs } from './types.ts';
+import type { ArrayType, CType, EnumType, IntType, Member, StructType } from './types.ts';
+
+const REPEATS = 10;
+const ELEMENTS = 200;
+const MAX_DEPTH = 64;
+const MAX_STRING = 200;
+
+/** What printing needs besides the bytes. */
+export interface PrintContext {
+  /** Name of what an address points to, `name+offset`, or undefined. */
+  readonly symbolAt: (address: bigint) => string | undefined;
+  /** For the text behind a `char *`. */
+  readonly memory: MemoryReader | undefined;
+  /** 10, or 16 for hexadecimal integers. */
+  readonly radix: 10 | 16;
+}
+
+/** Text of a value whose bytes start at `offset`. */
+export function printValue(type: CType, bytes: Uint8Array, offset: number, context: PrintContext, depth = 0): string {
+  const bare = stripTypedefs(type);
+  if (depth > MAX_DEPTH) return '{...}';
+  switch (bare.kind) {
+    case 'struct':
+    case 'union':
+      return printStruct(bare, bytes, offset, context, depth);
+    case 'array':
+      return printArray(bare, bytes, offset, context, depth);
+    case 'int':
+    case 'enum':
+    case 'pointer':
+      return printScalar(type, readUnsigned(bytes, offset, bare.size), 8 * bare.size, context);
+    case 'float':
+      return printFloat(bytes, offset, bare.size);
+    default:
+      return 'void';
+  }
+}
+
+function printStruct(
+  type: StructType,
+  bytes: Uint8Array,
+  offset: number,
+  context: PrintContext,
+  depth: number,
+): string {
+  if (type.members.length === 0) return type.declaredSize === undefined ? '<incomplete type>' : '{<No data fields>}';
+  const indent = '  '.repeat(depth + 1);
+  const members = type.members.map(member => {
+    const text = printMember(member, bytes, offset, context, depth + 1);
+    return `${indent}${member.name === '' ? '' : `${member.name} = `}${text}`;
+  });
+  return `{\n${members.join(',\n')}\n${'  '.repeat(depth)}}`;
+}
+
+function printMember(member: Member, bytes: Uint8Array, offset: number, context: PrintContext, depth: number): string {
+  if (member.bitSize === undefined)
+    return printValue(member.type, bytes, offset + (member.bitOffset >> 3), context, depth);
+  return printScalar(
+    member.type,
+    readBits(bytes, 8 * offset + member.bitOffset, member.bitSize),
+    member.bitSize,
+    context,
+  );
+}
+
+/** Reads a bit field, least significant bit first. */
+export function readBits(bytes: Uint8Array, bitOffset: number, width: number): bigint {
+  const start = bitOffset >> 3;
+  const shift = bitOffset & 7;
+  let word = 0n;
+  for (let i = Math.ceil((shift + width) / 8) - 1; i >= 0; i--) word = (word << 8n) | BigInt(bytes[start + i] ?? 0);
+  return BigInt.asUintN(width, word >> BigInt(shift));
+}
+
+/** Text of an integer, enumeration or pointer of `bits` bits. */
+export function printScalar(type: CType, raw: bigint, bits: number, context: PrintContext): string {
+  const bare = stripTypedefs(type);
+  if (bare.kind === 'int') return printInt(bare, raw, bits, context);
+  if (bare.kind === 'enum') return printEnum(bare, raw, bits, context);
+  if (bare.kind === 'pointer') return printPointer(bare.target, raw, context);
+  return `${raw}`;
+}
+
+function printInt(type: IntType, raw: bigint, bits: number, context: PrintContext): string {
+  if (type.encoding === 'bool') return raw === 0n ? 'false' : raw === 1n ? 'true' : `${raw}`;
+  const value = type.signed ? BigInt.asIntN(bits, raw) : raw;
+  const text = context.radix === 16 ? `0x${raw.toString(16)}` : `${value}`;
+  const isChar = type.size === 1 && bits === 8;
+  return isChar && context.radix === 10 ? `${text} '${escapeChar(Number(raw), "'")}'` : text;
+}
+
+function printEnum(type: EnumType, raw: bigint, bits: number, context: PrintContext): string {
+  const value = type.signed ? BigInt.asIntN(bits, raw) : raw;
+  const exact = type.enumerators.find(entry => entry.value === value);
+  if (exact !== undefined) return exact.name;
+  if (!isFlagEnum(type)) return context.radix === 16 ? `0x${raw.toString(16)}` : `${value}`;
+  const parts = type.enumerators.filter(entry => entry.value !== 0n && (value & entry.value) === entry.value);
+  const known = parts.reduce((sum, entry) => sum | entry.value, 0n);
+  if (value === 0n) return '0';
+  if (known === value) return `(${parts.map(({ name }) => name).join(' | ')})`;
+  const unknown = `unknown: 0x${(value & ~known).toString(16)}`;
+  return parts.length === 0 ? `(${unknown})` : `(${parts.map(({ name }) => name).join(' | ')} | ${unknown})`;
+}
+
+/** All values are disjoint bits or groups of bits: gdb's notion of a flag enumeration. */
+function isFlagEnum(type: EnumType): boolean {
+  let seen = 0n;
+  for (const { value } of type.enumerators) {
+    if (value < 0n || (value !== 0n && (seen & value) !== 0n) || !isRun(value)) return false;
+    seen |= value;
+  }
+  return true;
+}
+
+/** One bit, or several that touch. */
+function isRun(value: bigint): boolean {
+  if (value === 0n) return true;
+  const low = value & -value;
+  return (value & (value + low)) === 0n;
+}
+
+function printPointer(target: CType, raw: bigint, context: PrintContext): string {
+  const text = `0x${raw.toString(16)}`;
+  const bare = stripTypedefs(target);
+  const symbol = raw === 0n ? undefined : context.symbolAt(raw);
+  const named = symbol === undefined ? text : `${text} <${symbol}>`;
+  if (raw === 0n || bare.kind !== 'int' || bare.size !== 1 || bare.encoding === 'bool') return named;
+  const pointee = stringAt(context.memory, raw);
+  return pointee === undefined ? `${text} <error: Cannot access memory at address ${text}>` : `${named} ${pointee}`;
+}
+
+function stringAt(memory: MemoryReader | undefined, address: bigint): string | undefined {
+  if (memory === undefined) return '';
+  try {
+    const bytes = memory.readAvailable(address, MAX_STRING + 1);
+    if (bytes.length === 0) return undefined;
+    const end = bytes.indexOf(0);
+    const shown = bytes.subarray(0, end === -1 ? MAX_STRING : Math.min(end, MAX_STRING));
+    return `${quoteRuns(shown)}${end === -1 || end > MAX_STRING ? '...' : ''}`;
+  } catch (error) {
+    if (error instanceof FaultError) return undefined;
+    throw error;
+  }
+}
+
+function printArray(type: ArrayType, bytes: Uint8Array, offset: number, context: PrintContext, depth: number): string {
+  const { element } = type;
+  const length = type.length ?? 0;
+  const bare = stripTypedefs(element);
+  if (bare.kind === 'int' && bare.size === 1 && bare.encoding !== 'bool' && length > 0 && context.radix === 10) {
+    return printCharArray(bytes.subarray(offset, offset + length));
+  }
+  if (length === 0) return '{}';
+  return printElements(element, length, bytes, offset, context, depth);
+}
+
+function printElements(
+  element: CType,
+  length: number,
+  bytes: Uint8Array,
+  offset: number,
+  context: PrintContext,
+  depth: number,
+): string {
+  const size = sizeOf(element);
+  const items: string[] = [];
+  let shown = 0;
+  let index = 0;
+  while (index < length && shown < ELEMENTS) {
+    let run = 1;
+    while (index + run < length && sameBytes(bytes, offset + index * size, offset + (index + run) * size, size)) run++;
+    const text = printValue(element, bytes, offset + index * size, context, depth);
+    if (run >= REPEATS) {
+      items.push(`${text} <repeats ${run} times>`);
+      index += run;
+      shown += REPEATS;
+    } else {
+      items.push(text);
+      index++;
+      shown++;
+    }
+  }
+  return `{${items.join(', ')}${index < length ? '...' : ''}}`;
+}
+
+function sameBytes(bytes: Uint8Array, a: number, b: number, size: number): boolean {
+  for (let i = 0; i < size; i++) if (bytes[a + i] !== bytes[b + i]) return false;
+  return true;
+}
+
+/** A `char` array: one NUL at the end is not shown, runs of more than 10 are counted. */
+function printCharArray(all: Uint8Array): string {
+  const truncated = all.length > ELEMENTS;
+  const bytes = !truncated && all.at(-1) === 0 ? all.subarray(0, -1) : all.subarray(0, ELEMENTS);
+  return `${quoteRuns(bytes)}${truncated ? '...' : ''}`;
+}
+
+function quoteRuns(bytes: Uint8Array): string {
+  if (bytes.length === 0) return '""';
+  const parts: string[] = [];
+  let quoted = '';
+  let index = 0;
+  while (index < bytes.length) {
+    let run = 1;
+    while (index + run < bytes.length && bytes[index + run] === bytes[index]) run++;
+    const byte = bytes[index]!;
+    if (run > REPEATS) {
+      if (quoted !== '') parts.push(`"${quoted}"`);
+      quoted = '';
+      parts.push(`'${escapeChar(byte, "'")}' <repeats ${run} times>`);
+    } else {
+      quoted += escapeChar(byte, '"').repeat(run);
+    }
+    index += run;
+  }
+  if (quoted !== '') parts.push(`"${quoted}"`);
+  return parts.join(', ');
+}
+
+const ESCAPES: Readonly<{ [byte: number]: string }> = {
+  7: '\\a',
+  8: '\\b',
+  9: '\\t',
+  10: '\\n',
+  11: '\\v',
+  12: '\\f',
+  13: '\\r',
+  27: '\\033',
+  0x5c: '\\\\',
+};
+
+function escapeChar(byte: number, quote: string): string {
+  const named = ESCAPES[byte];
+  if (named !== undefined) return named;
+  const char = String.fromCharCode(byte);
+  if (char === quote) return `\\${quote}`;
+  return byte >= 0x20 && byte < 0x7f ? char : `\\${byte.toString(8).padStart(3, '0')}`;
+}
+
+function printFloat(bytes: Uint8Array, offset: number, size: number): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const value = size === 4 ? view.getFloat32(offset, true) : view.getFloat64(offset, true);
+  return `${value}`;
+}

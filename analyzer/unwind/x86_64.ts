@@ -1,0 +1,202 @@
+/**
+ * Backtraces of x86_64: ORC, from the registers that a switch, an NMI or the crash left on the stack.
+ *
+ * Sources: `arch/x86/kernel/unwind_orc.c`, `arch/x86/include/asm/{switch_to,ptrace}.h` (Linux v6.12).
+ * Not modelled: kernels without ORC (UNWINDER_FRAME_POINTER, UNWINDER_GUESS): their stacks are followed by frame pointer.
+ */
+import { FaultError } from '../../capture/formats/errors.ts';
+import { ORC_REG, OrcTables } from '../debug-info/orc.ts';
+import type { OrcEntry } from '../debug-info/orc.ts';
+import type { Task, TaskTable } from '../linux/sched.ts';
+import type { Program } from '../program.ts';
+import { MAX_FRAMES, inRange } from './frames.ts';
+import type { Backtrace, SavedRegisters, StackItem, StackRange } from './frames.ts';
+import { cpuStacks, taskStack } from './stacks.ts';
+
+/** Names of `struct pt_regs` in order of memory. */
+export const PT_REGS: readonly string[] =
+  'r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss'.split(' ');
+const PT_REGS_SIZE = BigInt(8 * PT_REGS.length);
+/** Bits 1:0 of CS: the privilege level. */
+const CPL_MASK = 3n;
+
+/** State between two frames. */
+interface Position {
+  /** Where the return address stands. */
+  readonly slot: bigint;
+  readonly pc: bigint;
+  /** Stack pointer after the return. */
+  readonly sp: bigint;
+  readonly bp: bigint;
+  /** `pc` is where something happened, not where a call returns to. */
+  readonly exact: boolean;
+  /** Registers of the interrupted context, for the entries that are based on them. */
+  readonly registers?: ReadonlyMap<string, bigint>;
+}
+
+const tables = new WeakMap<Program, OrcTables>();
+
+function orcTables(program: Program): OrcTables {
+  let found = tables.get(program);
+  if (found === undefined) tables.set(program, (found = new OrcTables(program)));
+  return found;
+}
+
+/** Unwinds a task's stack. */
+export function unwindX86(program: Program, task: Task, taskTable: TaskTable): Backtrace {
+  const stack = taskStack(program, task);
+  const active = taskTable.isActive(task);
+  const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
+  const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
+  const items = start === undefined ? [] : walk(program, start, stacks);
+  return { items, end: stack.end - PT_REGS_SIZE };
+}
+
+/** `struct inactive_task_frame` at `thread.sp`. */
+function sleepingStart(program: Program, task: Task): Position {
+  const sp = task.struct.pointer('thread.sp');
+  const frame = program.object('inactive_task_frame', sp);
+  const slot = frame.addressOf('ret_addr');
+  return { slot, pc: frame.pointer('ret_addr'), sp: slot + 8n, bp: frame.pointer('bp'), exact: false };
+}
+
+/** Functions on the stack of a CPU that takes, or is stopped for, a dump. */
+const DUMP_FUNCTIONS = [
+  'machine_kexec',
+  'crash_nmi_callback',
+  'crash_save_cpu',
+  'panic_smp_self_stop',
+  'stop_this_cpu',
+  'nmi_cpu_backtrace',
+];
+
+function activeStart(program: Program, task: Task, stacks: readonly StackRange[]): Position | undefined {
+  for (const name of DUMP_FUNCTIONS) {
+    for (const stack of stacks) {
+      const found = searchUp(program, stack, name);
+      if (found !== undefined) return found;
+    }
+  }
+  return registerStart(program, task) ?? sleepingStart(program, task);
+}
+
+/** The lowest word of a stack that is a return address into a function. */
+function searchUp(program: Program, stack: StackRange, name: string): Position | undefined {
+  const [symbol] = program.symbols.findAll(name);
+  const end = symbol === undefined ? undefined : program.symbols.endOf(symbol);
+  if (symbol === undefined || end === undefined) return undefined;
+  const bytes = program.memory.readAvailable(stack.start, Number(stack.end - stack.start));
+  const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
+  const index = words.findIndex(word => word > symbol.address && word < end);
+  if (index === -1) return undefined;
+  const slot = stack.start + BigInt(8 * index);
+  return { slot, pc: words[index]!, sp: slot + 8n, bp: 0n, exact: false };
+}
+
+function registerStart(program: Program, task: Task): Position | undefined {
+  const notes = program.crashRegisters;
+  const note = notes[task.cpu]?.pid === task.pid ? notes[task.cpu] : notes.find(({ pid }) => pid === task.pid);
+  const registers = note?.registers;
+  if (registers === undefined || (registers.get('cs')! & CPL_MASK) !== 0n) return undefined;
+  return fromRegisters(registers, 0n);
+}
+
+function fromRegisters(registers: ReadonlyMap<string, bigint>, at: bigint): Position {
+  const sp = registers.get('sp')!;
+  return { slot: at === 0n ? sp : sp, pc: registers.get('ip')!, sp, bp: registers.get('bp')!, exact: true, registers };
+}
+
+function walk(program: Program, start: Position, stacks: readonly StackRange[]): StackItem[] {
+  const items: StackItem[] = [];
+  const orc = orcTables(program);
+  let position: Position | undefined = start;
+  let current = stacks.find(stack => inRange(stack, start.slot));
+  try {
+    for (let level = 0; position !== undefined && level < MAX_FRAMES; level++) {
+      const at: Position = position;
+      const stack = stacks.find(range => inRange(range, at.slot));
+      if (stack !== undefined && stack !== current)
+        items.push({ kind: 'switch', from: current?.name ?? 'unknown stack' });
+      current = stack;
+      items.push({ kind: 'frame', level, address: at.slot, pc: at.pc });
+      position = caller(program, orc, at, stacks, items);
+    }
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    items.push({ kind: 'problem', text: error.message });
+  }
+  return items;
+}
+
+function caller(
+  program: Program,
+  orc: OrcTables,
+  at: Position,
+  stacks: readonly StackRange[],
+  items: StackItem[],
+): Position | undefined {
+  const entry = orc.find(at.exact ? at.pc : at.pc - 1n) ?? (orc.available ? undefined : FRAME_POINTER);
+  if (entry === undefined || entry.type === 'end' || entry.type === 'undefined') return undefined;
+  const base = frameBase(program, entry, at);
+  if (base === undefined || !stacks.some(stack => inRange(stack, base - 8n))) return undefined;
+  if (entry.type === 'call') return calledFrom(program, entry, base, at);
+  const registers = readRegisters(program, base, entry.type === 'regs-partial');
+  if (registers.values.get('cs') === 0n) return undefined;
+  items.push(registers);
+  return registers.user ? undefined : fromRegisters(registers.values, base);
+}
+
+/** Without ORC: `push %rbp; mov %rsp,%rbp` in every function. */
+const FRAME_POINTER: OrcEntry = {
+  spOffset: 16,
+  bpOffset: -16,
+  spReg: ORC_REG.BP,
+  bpReg: ORC_REG.PREV_SP,
+  type: 'call',
+  signal: false,
+};
+
+/** Registers that functions with a realigned stack, and entry code, count from. */
+const OTHER_BASES: Readonly<{ [register: number]: string }> = {
+  [ORC_REG.R10]: 'r10',
+  [ORC_REG.R13]: 'r13',
+  [ORC_REG.DI]: 'di',
+  [ORC_REG.DX]: 'dx',
+};
+
+/** The stack pointer before the call, or the address of the saved registers. */
+function frameBase(program: Program, entry: OrcEntry, at: Position): bigint | undefined {
+  const offset = BigInt(entry.spOffset);
+  switch (entry.spReg) {
+    case ORC_REG.SP:
+      return BigInt.asUintN(64, at.sp + offset);
+    case ORC_REG.BP:
+      return BigInt.asUintN(64, at.bp + offset);
+    case ORC_REG.SP_INDIRECT:
+      return BigInt.asUintN(64, program.memory.readU64(at.sp) + offset);
+    case ORC_REG.BP_INDIRECT:
+      return program.memory.readU64(BigInt.asUintN(64, at.bp + offset));
+    default:
+      return at.registers?.get(OTHER_BASES[entry.spReg] ?? '');
+  }
+}
+
+function calledFrom(program: Program, entry: OrcEntry, base: bigint, at: Position): Position {
+  const slot = base - 8n;
+  const pc = program.memory.readU64(slot);
+  const bpBase = entry.bpReg === ORC_REG.PREV_SP ? base : entry.bpReg === ORC_REG.BP ? at.bp : undefined;
+  const bp = bpBase === undefined ? at.bp : program.memory.readU64(BigInt.asUintN(64, bpBase + BigInt(entry.bpOffset)));
+  return { slot, pc, sp: base, bp, exact: false };
+}
+
+/** Reads a `struct pt_regs`, or the part that the CPU pushed (from `ip`). */
+export function readRegisters(program: Program, address: bigint, partial = false): SavedRegisters {
+  const values = new Map<string, bigint>();
+  const first = partial ? PT_REGS.indexOf('ip') : 0;
+  for (let index = 0; index < PT_REGS.length; index++) {
+    const at = address + BigInt(8 * (index - first));
+    values.set(PT_REGS[index]!, index < first ? 0n : program.memory.readU64(at));
+  }
+  const user = (values.get('cs')! & CPL_MASK) === CPL_MASK;
+  return { kind: 'registers', address, user, values };
+}
