@@ -3,11 +3,18 @@ import { Command, CommanderError } from 'commander';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { bootCommand, runBoot } from './commands/boot.ts';
+import { crash } from './commands/crash.ts';
 import { demoCommand } from './commands/demo.ts';
 import { EXIT_FAILURE, endQuietlyWhenOutputCloses, reportError } from './commands/errors.ts';
 import { imagesCommand } from './commands/images.ts';
 import { installInterruptHandler } from './commands/interrupt.ts';
 import { runCommand } from './commands/run.ts';
+
+/** boot has QEMU's options and crash those of crash: not of the form that commander reads. */
+const FOREIGN_COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  boot: runBoot,
+  crash,
+};
 
 const program = new Command('kdump-lab')
   .description(
@@ -21,15 +28,19 @@ const program = new Command('kdump-lab')
 program.addCommand(demoCommand());
 program.addCommand(runCommand());
 program.addCommand(bootCommand());
+program.addCommand(
+  new Command('crash').description('read a dump, with the commands of crash').usage('[options] [vmlinux] VMCORE'),
+);
 program.addCommand(imagesCommand());
 for (const command of program.commands) command.exitOverride();
 
 endQuietlyWhenOutputCloses();
 installInterruptHandler();
 try {
-  // boot has QEMU's options, which are not of the form that commander reads.
-  if (process.argv[2] === 'boot') process.exitCode = await runBoot(process.argv.slice(3));
-  else await program.parseAsync();
+  const [, , name, ...args] = process.argv;
+  const command = name === undefined ? undefined : FOREIGN_COMMANDS[name];
+  if (command === undefined) await program.parseAsync();
+  else process.exitCode = await command(args);
 } catch (error) {
   // commander has written its message, or the help that was asked for.
   process.exitCode = error instanceof CommanderError ? error.exitCode : EXIT_FAILURE;
