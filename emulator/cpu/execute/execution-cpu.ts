@@ -5,7 +5,7 @@ import type { MemoryAccess } from '../ir/block.ts';
 import type { CodeCache, CodePage } from './code-cache.ts';
 import { CPU_STATE, EXIT } from './cpu-state.ts';
 import type { EvaluationContext } from './evaluate.ts';
-import { type EngineCpu, GUARDED_MODE, type GuestCpu, type HelperImplementation } from './guest.ts';
+import { type EngineCpu, GUARDED_MODE, type GuestCpu, type HelperImplementation, MODE_KEYS } from './guest.ts';
 import { MemoryUnit } from './memory-unit.ts';
 import { type Bank, TranslationBanks } from './soft-tlb.ts';
 
@@ -99,9 +99,9 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
 
   setContext(current: number, unprivileged: number): void {
     this.modeKey = this.guest.modeKey();
-    this.#bank = this.banks.select(current * 64 + this.modeKey);
+    this.#bank = this.banks.select(current * MODE_KEYS + this.modeKey);
     this.int32[(this.base + CPU_STATE.bank) >> 2] = this.#bank.base;
-    const bank = unprivileged === current ? this.#bank : this.banks.select(unprivileged * 64 + this.modeKey);
+    const bank = unprivileged === current ? this.#bank : this.banks.select(unprivileged * MODE_KEYS + this.modeKey);
     this.int32[(this.base + CPU_STATE.unprivilegedBank) >> 2] = bank.base;
   }
 
@@ -120,7 +120,7 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
     this.banks.flushPage(low, high);
   }
   flushTlbContexts(matches: (key: number) => boolean): void {
-    this.banks.flushContexts(key => matches(Math.floor(key / 64)));
+    this.banks.flushContexts(key => matches(Math.floor(key / MODE_KEYS)));
   }
 
   invalidateCode(paddr: number): void {

@@ -7,8 +7,11 @@
 import type { Block } from '../ir/block.ts';
 import type { StateLayout } from '../ir/state-field.ts';
 
-/** Bit that the engine adds to a mode key for code from a guarded page (`WalkResult.guarded`); mode keys are below 64. */
+/** Bit that the engine adds to a mode key for code from a guarded page (`WalkResult.guarded`); otherwise the guest's keys have 0 there. */
 export const GUARDED_MODE = 16;
+
+/** Mode keys are below this. */
+export const MODE_KEYS = 128;
 
 /** What an access wants to do with a page. */
 export type AccessKind = 'read' | 'write' | 'execute';

@@ -3,9 +3,7 @@
  *
  * Source: QEMU 7.2 hw/arm/virt.c for what is connected to what; addresses and interrupt numbers are in layout.ts.
  */
-import type { A64Cpu } from '../../cpu/a64/cpu.ts';
-import { type A64Guest, createA64Guest } from '../../cpu/a64/index.ts';
-import { cpuModel, type CpuModel } from '../../cpu/a64/models.ts';
+import { type A64Cpu, type A64Guest, cpuModel, type CpuModel, createA64Guest } from '../../cpu/a64/index.ts';
 import type { EngineCpu } from '../../cpu/execute/guest.ts';
 import { Engine, type EngineOptions, engineReservedBytes } from '../../cpu/execute/engine.ts';
 import type { BlockBackend } from '../../devices/block/backend.ts';
