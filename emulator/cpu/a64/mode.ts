@@ -12,32 +12,37 @@ export interface A64Mode {
   readonly stepping: boolean;
   /** Instruction fetch is from a guarded page with BTI checks on (stage 1 GP bit and SCTLR_EL1.BT). */
   readonly guarded: boolean;
-  /** EL0 may not do some of DC ZVA, other cache maintenance, and reading CTR_EL0 (SCTLR_EL1.DZE, UCI, UCT are not all set). */
+  /** At EL0: SCTLR_EL1 forbids some of DC ZVA (DZE), other cache maintenance (UCI) and reading CTR_EL0 (UCT). */
   readonly cacheMaintenanceTrapped: boolean;
-  /** PSTATE.SP: the current stack pointer is SP_ELx. SP_EL0 as a system register is UNDEFINED when this is false. */
+  /** Above EL0: PSTATE.SP, the stack pointer is SP_ELx. SP_EL0 as a system register is UNDEFINED when this is false. */
   readonly handlerStack: boolean;
 }
 
-/** Packs a mode into a small number for cache keys; equal modes give equal numbers. */
+/**
+ * Packs a mode into a number below 64 for cache keys; equal modes give equal numbers. Bit 5 is cacheMaintenanceTrapped
+ * at EL0 and the absence of handlerStack above: each matters only there.
+ */
 export function modeKey(mode: A64Mode): number {
+  const last = mode.exceptionLevel === 0 ? mode.cacheMaintenanceTrapped : !mode.handlerStack;
   return (
     mode.exceptionLevel |
     (Number(mode.simdTrapped) << 2) |
     (Number(mode.stepping) << 3) |
     (Number(mode.guarded) << 4) |
-    (Number(mode.cacheMaintenanceTrapped) << 5) |
-    (Number(mode.handlerStack) << 6)
+    (Number(last) << 5)
   );
 }
 
 /** The mode that `modeKey` packed. */
 export function modeOfKey(key: number): A64Mode {
+  const exceptionLevel = (key & 3) as 0 | 1 | 2;
+  const last = (key & 32) !== 0;
   return {
-    exceptionLevel: (key & 3) as 0 | 1 | 2,
+    exceptionLevel,
     simdTrapped: (key & 4) !== 0,
     stepping: (key & 8) !== 0,
     guarded: (key & 16) !== 0,
-    cacheMaintenanceTrapped: (key & 32) !== 0,
-    handlerStack: (key & 64) !== 0,
+    cacheMaintenanceTrapped: exceptionLevel === 0 && last,
+    handlerStack: exceptionLevel > 0 && !last,
   };
 }

@@ -21,6 +21,8 @@ export interface IdentificationBase {
 /** A CPU model. */
 export interface CpuModel {
   readonly name: CpuModelName;
+  /** `compatible` of its device tree node, as QEMU's boards write it. */
+  readonly compatible: string;
   readonly features: A64Features;
   readonly MIDR_EL1: bigint;
   readonly identification: IdentificationBase;
@@ -41,8 +43,8 @@ export interface A64Configuration {
   readonly hasEl2: boolean;
   /** The GIC CPU interface is reached by system registers. */
   readonly hasGicv3: boolean;
-  /** MPIDR_EL1: the CPU's affinity with bit 31 set. */
-  readonly MPIDR_EL1: bigint;
+  /** Aff2, Aff1 and Aff0 at their places in MPIDR_EL1. */
+  readonly affinity: number;
   /** Instruction through which PSCI is called; a call by the other one is an ordinary exception. */
   readonly psciConduit: 'hvc' | 'smc' | 'none';
 }
@@ -111,6 +113,7 @@ const A5X_IDENTIFICATION: IdentificationBase = {
 
 const CORTEX_A57: CpuModel = {
   name: 'cortex-a57',
+  compatible: 'arm,cortex-a57',
   features: new Set(V8_0_CRYPTO),
   MIDR_EL1: 0x411f_d070n,
   identification: A5X_IDENTIFICATION,
@@ -123,6 +126,7 @@ const CORTEX_A57: CpuModel = {
 
 const CORTEX_A76: CpuModel = {
   name: 'cortex-a76',
+  compatible: 'arm,cortex-a76',
   features: new Set(V8_2_A76),
   MIDR_EL1: 0x414f_d0b1n,
   identification: {
@@ -147,6 +151,7 @@ const MODELS = {
   'cortex-a53': {
     ...CORTEX_A57,
     name: 'cortex-a53',
+    compatible: 'arm,cortex-a53',
     MIDR_EL1: 0x410f_d034n,
     // PARange 40 bits
     identification: { ...A5X_IDENTIFICATION, ID_AA64MMFR0_EL1: 0x1022n },
@@ -158,6 +163,7 @@ const MODELS = {
   'cortex-a72': {
     ...CORTEX_A57,
     name: 'cortex-a72',
+    compatible: 'arm,cortex-a72',
     MIDR_EL1: 0x410f_d083n,
     CCSIDR_EL1: [0x701f_e00an, 0x201f_e012n, 0x707f_e07an],
   },
@@ -166,6 +172,7 @@ const MODELS = {
   max: {
     ...CORTEX_A57,
     name: 'max',
+    compatible: 'arm,armv8',
     features: new Set(MAX),
     MIDR_EL1: 0x000f_0510n,
     identification: {

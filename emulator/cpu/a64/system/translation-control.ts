@@ -24,8 +24,8 @@ export interface AddressSpaceHalf {
   readonly firstBlockLevel: number;
   /** Bits of a valid virtual address: 64 - TxSZ. */
   readonly inputBits: number;
-  /** Bits of a valid output address. */
-  readonly outputBits: number;
+  /** First output address that is out of range. */
+  readonly outputLimit: number;
   /** TBIn: the top byte of an address is ignored. */
   readonly topByteIgnored: boolean;
   /** E0PDn: every access from EL0 faults. */
@@ -119,7 +119,7 @@ function layOut(control: HalfControl, TTBR: bigint, features: A64Features): Addr
     pageShift,
     firstBlockLevel: firstBlockLevel(pageShift, highAddress !== 'none'),
     inputBits,
-    outputBits: highAddress === 'none' ? Math.min(control.outputBits, 48) : control.outputBits,
+    outputLimit: 2 ** (highAddress === 'none' ? Math.min(control.outputBits, 48) : control.outputBits),
     topByteIgnored: control.topByteIgnored,
     el0Prevented: control.el0Prevented,
     hierarchicalPermissionsDisabled: control.hierarchicalPermissionsDisabled,

@@ -3,12 +3,13 @@
  *
  * Source: Arm ARM DDI 0487 "AArch64 System register descriptions".
  */
+import { A64_STATE } from '../../state.ts';
 import { computed, EL0_R_EL1_W, EL0_RW, EL1_RO, EL1_RW, LOW_WORD, registers, storage, zero } from './row.ts';
 
 /** TTBR0_EL1 and TTBR1_EL1, TCR_EL1 and what else the table walk reads. */
 export const TRANSLATION_REGISTERS = registers({
   SCTLR_EL1: storage('S3_0_C1_C0_0', EL1_RW, { written: (cpu, before) => cpu.systemControlWritten(before) }),
-  CPACR_EL1: storage('S3_0_C1_C0_2', EL1_RW, { mask: LOW_WORD, written: cpu => cpu.modeChanged() }),
+  CPACR_EL1: storage('S3_0_C1_C0_2', EL1_RW, { mask: LOW_WORD, written: cpu => cpu.contextChanged() }),
   TTBR0_EL1: storage('S3_0_C2_C0_0', EL1_RW, { written: cpu => cpu.translationTablesWritten() }),
   TTBR1_EL1: storage('S3_0_C2_C0_1', EL1_RW, { written: cpu => cpu.translationTablesWritten() }),
   TCR_EL1: storage('S3_0_C2_C0_2', EL1_RW, { written: (cpu, before) => cpu.translationControlWritten(before) }),
@@ -52,50 +53,50 @@ export const THREAD_REGISTERS = registers({
 /** PSTATE fields and stack pointers as registers. NZCV, DAIF, CurrentEL, FPCR and FPSR are here for tools; translated code accesses them itself. */
 export const PROCESS_STATE_REGISTERS = registers({
   SP_EL0: computed('S3_0_C4_C1_0', EL1_RW, {
-    read: cpu => cpu.stackPointer(0),
-    write: (cpu, value) => cpu.setStackPointer(0, value),
+    read: cpu => cpu.process.stackPointer(0),
+    write: (cpu, value) => cpu.process.setStackPointer(0, value),
   }),
   SPSel: computed('S3_0_C4_C2_0', EL1_RW, {
-    read: cpu => BigInt(cpu.pstateField('SP')),
-    write: (cpu, value) => cpu.selectStackPointer(Number(value & 1n) as 0 | 1),
+    read: cpu => BigInt(cpu.process.field('SP')),
+    write: (cpu, value) => cpu.setPstateField('SP', Number(value & 1n)),
   }),
   CurrentEL: computed('S3_0_C4_C2_2', EL1_RO, { read: cpu => BigInt(cpu.exceptionLevel << 2) }),
   PAN: computed('S3_0_C4_C2_3', EL1_RW, {
     requires: 'FEAT_PAN',
-    read: cpu => BigInt(cpu.pstateField('PAN')) << 22n,
+    read: cpu => BigInt(cpu.process.field('PAN')) << 22n,
     write: (cpu, value) => cpu.setPstateField('PAN', Number((value >> 22n) & 1n)),
   }),
   UAO: computed('S3_0_C4_C2_4', EL1_RW, {
     requires: 'FEAT_UAO',
-    read: cpu => BigInt(cpu.pstateField('UAO')) << 23n,
+    read: cpu => BigInt(cpu.process.field('UAO')) << 23n,
     write: (cpu, value) => cpu.setPstateField('UAO', Number((value >> 23n) & 1n)),
   }),
   NZCV: computed('S3_3_C4_C2_0', EL0_RW, {
-    read: cpu => BigInt(cpu.conditionFlags() >>> 0),
-    write: (cpu, value) => cpu.setConditionFlags(Number(value & LOW_WORD) | 0),
+    read: cpu => BigInt(cpu.process.conditionFlags >>> 0),
+    write: (cpu, value) => (cpu.process.conditionFlags = Number(value & LOW_WORD) | 0),
   }),
   DAIF: computed('S3_3_C4_C2_1', EL0_RW, {
-    read: cpu => BigInt(cpu.daif),
+    read: cpu => BigInt(cpu.process.daif),
     write: (cpu, value) => cpu.setDaif(Number(value & 0x3c0n)),
     trap: cpu => cpu.exceptionLevel === 0 && !cpu.el0May('UMA'),
   }),
   DIT: computed('S3_3_C4_C2_5', EL0_RW, {
     requires: 'FEAT_DIT',
-    read: cpu => BigInt(cpu.pstateField('DIT')) << 24n,
+    read: cpu => BigInt(cpu.process.field('DIT')) << 24n,
     write: (cpu, value) => cpu.setPstateField('DIT', Number((value >> 24n) & 1n)),
   }),
   SSBS: computed('S3_3_C4_C2_6', EL0_RW, {
     requires: 'FEAT_SSBS',
-    read: cpu => BigInt(cpu.pstateField('SSBS')) << 12n,
+    read: cpu => BigInt(cpu.process.field('SSBS')) << 12n,
     write: (cpu, value) => cpu.setPstateField('SSBS', Number((value >> 12n) & 1n)),
   }),
   FPCR: computed('S3_3_C4_C4_0', EL0_RW, {
-    read: cpu => BigInt(cpu.floatingPointControl() >>> 0),
-    write: (cpu, value) => cpu.setFloatingPointControl(Number(value & LOW_WORD) | 0),
+    read: cpu => BigInt(cpu.registers.get32(A64_STATE.FPCR) >>> 0),
+    write: (cpu, value) => cpu.registers.set32(A64_STATE.FPCR, Number(value & LOW_WORD) | 0),
   }),
   FPSR: computed('S3_3_C4_C4_1', EL0_RW, {
-    read: cpu => BigInt(cpu.floatingPointStatus() >>> 0),
-    write: (cpu, value) => cpu.setFloatingPointStatus(Number(value & LOW_WORD) | 0),
+    read: cpu => BigInt(cpu.registers.get32(A64_STATE.FPSR) >>> 0),
+    write: (cpu, value) => cpu.registers.set32(A64_STATE.FPSR, Number(value & LOW_WORD) | 0),
   }),
 });
 

@@ -25,9 +25,12 @@ import {
 const BREAKPOINTS = 6;
 const WATCHPOINTS = 4;
 
+function at(n: number, op2: number): GenericRegisterName {
+  return `S2_0_C0_C${n}_${op2}`;
+}
+
 function pairs(): Record<string, StorageSpec> {
   const rows: Record<string, StorageSpec> = {};
-  const at = (n: number, op2: number): GenericRegisterName => `S2_0_C0_C${n}_${op2}`;
   for (let n = 0; n < BREAKPOINTS; n++) {
     rows[`DBGBVR${n}_EL1`] = storage(at(n, 4), EL1_RW);
     rows[`DBGBCR${n}_EL1`] = storage(at(n, 5), EL1_RW, { mask: LOW_WORD });
@@ -40,7 +43,7 @@ function pairs(): Record<string, StorageSpec> {
 }
 
 export const DEBUG_REGISTERS = registers({
-  MDSCR_EL1: storage('S2_0_C0_C2_2', EL1_RW, { mask: LOW_WORD, written: cpu => cpu.modeChanged() }),
+  MDSCR_EL1: storage('S2_0_C0_C2_2', EL1_RW, { mask: LOW_WORD, written: cpu => cpu.contextChanged() }),
   /** OSLM says that the lock is implemented; OSLK is set out of reset. */
   OSLSR_EL1: storage('S2_0_C1_C1_4', EL1_RO, { reset: 0xan }),
   OSDLR_EL1: storage('S2_0_C1_C3_4', EL1_RW, { mask: 1n }),
@@ -60,7 +63,7 @@ export const DEBUG_VIEWS = registers({
     write: (cpu, value) => {
       const locked = (value & 1n) !== 0n;
       cpu.write(DEBUG_REGISTERS.OSLSR_EL1, DEBUG_REGISTERS.OSLSR_EL1.reset & (locked ? ~0n : ~OSLK));
-      cpu.modeChanged();
+      cpu.contextChanged();
     },
   }),
   MDCCINT_EL1: zero('S2_0_C0_C2_0', EL1_RW),

@@ -10,7 +10,7 @@ const EL2 = { requires: 'EL2' } as const;
 
 /** EL2's own control and translation. */
 export const HYPERVISOR_REGISTERS = registers({
-  HCR_EL2: storage('S3_4_C1_C1_0', EL2_RW, { ...EL2, written: cpu => cpu.modeChanged() }),
+  HCR_EL2: storage('S3_4_C1_C1_0', EL2_RW, { ...EL2, written: cpu => cpu.contextChanged() }),
   SCTLR_EL2: storage('S3_4_C1_C0_0', EL2_RW, { ...EL2, written: (cpu, before) => cpu.systemControlWritten(before) }),
   TTBR0_EL2: storage('S3_4_C2_C0_0', EL2_RW, { ...EL2, written: cpu => cpu.translationTablesWritten() }),
   TCR_EL2: storage('S3_4_C2_C0_2', EL2_RW, {
@@ -29,7 +29,7 @@ export const HYPERVISOR_REGISTERS = registers({
   VPIDR_EL2: storage('S3_4_C0_C0_0', EL2_RW, { ...EL2, mask: LOW_WORD }),
   VMPIDR_EL2: storage('S3_4_C0_C0_5', EL2_RW, EL2),
   MDCR_EL2: storage('S3_4_C1_C1_1', EL2_RW, { ...EL2, mask: LOW_WORD }),
-  CPTR_EL2: storage('S3_4_C1_C1_2', EL2_RW, { ...EL2, mask: LOW_WORD, written: cpu => cpu.modeChanged() }),
+  CPTR_EL2: storage('S3_4_C1_C1_2', EL2_RW, { ...EL2, mask: LOW_WORD, written: cpu => cpu.contextChanged() }),
   HSTR_EL2: storage('S3_4_C1_C1_3', EL2_RW, { ...EL2, mask: LOW_WORD }),
   VTTBR_EL2: storage('S3_4_C2_C1_0', EL2_RW, EL2),
   VTCR_EL2: storage('S3_4_C2_C1_2', EL2_RW, { ...EL2, mask: LOW_WORD }),
@@ -39,8 +39,8 @@ export const HYPERVISOR_REGISTERS = registers({
 export const HYPERVISOR_VIEWS = registers({
   SP_EL1: computed('S3_4_C4_C1_0', EL2_RW, {
     ...EL2,
-    read: cpu => cpu.stackPointer(1),
-    write: (cpu, value) => cpu.setStackPointer(1, value),
+    read: cpu => cpu.process.stackPointer(1),
+    write: (cpu, value) => cpu.process.setStackPointer(1, value),
   }),
   ACTLR_EL2: zero('S3_4_C1_C0_1', EL2_RW, EL2),
   HACR_EL2: zero('S3_4_C1_C1_7', EL2_RW, EL2),

@@ -31,8 +31,8 @@ function allowedByEl2(cpu: A64Cpu, bit: bigint): boolean {
 type Channel = (cpu: A64Cpu) => TimerRegisters;
 
 /** CVAL, CTL and TVAL of a timer at `S3_op1_C14_CRm_*`. */
-function channel<const P extends string>(
-  name: P,
+function channel(
+  name: string,
   prefix: `S3_${number}_C14_C${number}`,
   of: Channel,
   permission: ComputedSpec['permission'],

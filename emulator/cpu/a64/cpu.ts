@@ -1,0 +1,482 @@
+/**
+ * One A64 CPU: its system state, and what the engine asks of it.
+ *
+ * The parts are in `system/`: registers, process state, exceptions, the MMU, power control. This class holds them
+ * together and keeps what is derived from registers up to date.
+ */
+import type { AccessKind, AccessRegime, EngineCpu, GuestCpu, WalkResult } from '../execute/guest.ts';
+import type { A64Features } from './features.ts';
+import { modeKey } from './mode.ts';
+import type { A64Configuration } from './models.ts';
+import { A64_STATE } from './state.ts';
+import { contextKey } from './system/context-key.ts';
+import {
+  abort,
+  isStepEnabled,
+  SOFTWARE_STEP,
+  type SynchronousException,
+  takeableInterrupt,
+  takeAsynchronous,
+  takeSynchronous,
+  VECTOR,
+} from './system/exceptions.ts';
+import type { CpuSurroundings, GenericTimerRegisters, GicCpuInterface, PsciHost } from './system/interfaces.ts';
+import { Mmu } from './system/mmu.ts';
+import { PerformanceMonitor, type PerformanceMonitorState } from './system/performance-monitor.ts';
+import { ProcessState, type PstateField } from './system/process-state.ts';
+import { RegisterFile } from './system/register-file.ts';
+import { TRANSLATION_REGISTERS } from './system/registers/control.ts';
+import { HYPERVISOR_REGISTERS } from './system/registers/hypervisor.ts';
+import { IDENTIFICATION_REGISTERS } from './system/registers/identification.ts';
+import { isImplemented, SYSTEM_REGISTERS } from './system/registers/index.ts';
+import type { ExceptionLevel, StorageRegister } from './system/registers/row.ts';
+import { EXCEPTION_CLASS, FAULT } from './system/syndrome.ts';
+
+/** SCTLR_EL1 bits that let EL0 do something. */
+const EL0_CONTROL = {
+  UMA: 1n << 9n,
+  EnRCTX: 1n << 10n,
+  DZE: 1n << 14n,
+  UCT: 1n << 15n,
+  nTWI: 1n << 16n,
+  nTWE: 1n << 18n,
+  UCI: 1n << 26n,
+} as const;
+
+/** Bits of SCTLR_ELx on which cached translations depend: M, WXN. */
+const SCTLR_TRANSLATION = (1n << 0n) | (1n << 19n);
+const CPACR_FPEN = 3n << 20n;
+const CPACR_FPEN_ALL = 3n << 20n;
+const CPACR_FPEN_EL1 = 1n << 20n;
+const CPTR_EL2_TFP = 1n << 10n;
+/** CSSELR_EL1: level × 2, and InD for the instruction cache of level 1. */
+const CSSELR_LEVEL_2 = 2;
+/** ISR_EL1. */
+const ISR = { F: 1n << 6n, I: 1n << 7n, A: 1n << 8n } as const;
+const MONITOR_OPEN = 0xffff_ffff_ffff_ffffn;
+
+/** What a snapshot holds besides the CPU state block. */
+export interface A64CpuState {
+  readonly idle: GuestCpu['idle'];
+  readonly eventRegister: boolean;
+  readonly serror: boolean;
+  readonly random: bigint;
+  readonly performance: PerformanceMonitorState;
+}
+
+/** An A64 CPU. The board calls `reset` before it runs. */
+export class A64Cpu implements GuestCpu {
+  readonly engine: EngineCpu;
+  readonly configuration: A64Configuration;
+  readonly features: A64Features;
+  readonly gic: GicCpuInterface | undefined;
+  readonly timer: GenericTimerRegisters;
+  readonly psci: PsciHost;
+  readonly cluster: CpuSurroundings<A64Cpu>['cluster'];
+  readonly registers: RegisterFile;
+  readonly process: ProcessState;
+  readonly mmu: Mmu;
+  readonly performance: PerformanceMonitor;
+  /** MPIDR_EL1 as EL2 sees it: the affinity, with bit 31, which is RES1. */
+  readonly MPIDR_EL1: bigint;
+  /** Levels of the interrupt inputs. */
+  readonly lines = { irq: false, fiq: false, serror: false };
+  idle: GuestCpu['idle'] = 'off';
+  #modeKey = 0;
+  #pending: SynchronousException | undefined;
+  #eventRegister = false;
+  #steppedInstruction: bigint | undefined;
+  #random = 1n;
+
+  constructor(engine: EngineCpu, configuration: A64Configuration, surroundings: CpuSurroundings<A64Cpu>) {
+    const { model } = configuration;
+    this.engine = engine;
+    this.configuration = configuration;
+    this.MPIDR_EL1 = 0x8000_0000n | BigInt(configuration.affinity);
+    this.features = model.features;
+    this.gic = surroundings.gic;
+    this.timer = surroundings.timer;
+    this.psci = surroundings.psci;
+    this.cluster = surroundings.cluster;
+    this.registers = new RegisterFile(engine);
+    this.process = new ProcessState(this.registers, this.features);
+    this.mmu = new Mmu(engine, this.features, model.physicalAddressBits);
+    this.performance = new PerformanceMonitor(() => BigInt(engine.instructionsRetired()));
+  }
+
+  // Power
+
+  /** Resets every register. @param on false leaves the CPU off, as PSCI finds secondary CPUs */
+  reset(on: boolean): void {
+    for (const row of SYSTEM_REGISTERS) if (row.kind === 'storage') this.write(row, row.reset);
+    this.write(TRANSLATION_REGISTERS.SCTLR_EL1, this.configuration.model.SCTLR_EL1);
+    this.write(HYPERVISOR_REGISTERS.VPIDR_EL2, this.configuration.model.MIDR_EL1);
+    this.write(HYPERVISOR_REGISTERS.VMPIDR_EL2, this.MPIDR_EL1);
+    this.process.reset(this.configuration.hasEl2 ? 2 : 1);
+    this.registers.set64(A64_STATE.exclusiveAddress, MONITOR_OPEN);
+    this.registers.set32(A64_STATE.FPCR, 0);
+    this.registers.set32(A64_STATE.FPSR, 0);
+    this.performance.reset();
+    this.#pending = undefined;
+    this.#eventRegister = false;
+    this.#steppedInstruction = undefined;
+    this.#random = this.MPIDR_EL1 | 1n;
+    this.idle = on ? 'running' : 'off';
+    this.engine.flushTlb();
+    this.translationChanged();
+  }
+
+  /**
+   * Starts the CPU out of reset at a physical address, MMU off and interrupts masked.
+   * @param x values of X0 and on
+   */
+  start(entry: bigint, x: readonly bigint[], exceptionLevel: 1 | 2): void {
+    this.reset(true);
+    this.process.reset(exceptionLevel);
+    this.contextChanged();
+    for (const [n, value] of x.entries()) this.registers.setX(n, value);
+    this.engine.pc = entry;
+  }
+
+  powerOff(): void {
+    this.idle = 'off';
+    this.engine.requestAttention();
+  }
+
+  // What the engine asks
+
+  walk(low: number, high: number, kind: AccessKind, regime: AccessRegime, result: WalkResult): boolean {
+    if (kind === 'execute' && (low & 3) !== 0) {
+      this.#pending = { exceptionClass: EXCEPTION_CLASS.PC_ALIGNMENT, iss: 0, faultAddress: addressOf(low, high) };
+      return false;
+    }
+    const level = regime === 'current' ? this.process.exceptionLevel : this.#unprivilegedLevel();
+    const pan = level === 1 && this.process.field('PAN') === 1;
+    if (this.mmu.walk(low, high, kind, level, pan, result)) return true;
+    this.#pending = abort(kind, this.mmu.faultStatus, addressOf(low, high));
+    return false;
+  }
+
+  alignmentFault(low: number, high: number, kind: AccessKind): void {
+    this.#pending = abort(kind, FAULT.ALIGNMENT, addressOf(low, high));
+  }
+
+  busFault(low: number, high: number, kind: AccessKind): boolean {
+    this.#pending = abort(kind, FAULT.EXTERNAL, addressOf(low, high));
+    return true;
+  }
+
+  deliverException(): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending !== undefined) takeSynchronous(this, pending, this.engine.pc);
+  }
+
+  takeInterrupt(): boolean {
+    if (!this.wakeUp) return false;
+    if (this.idle === 'waiting-for-interrupt') this.idle = 'running';
+    const interrupt = takeableInterrupt(this);
+    if (interrupt === undefined) return false;
+    if (interrupt.vector === VECTOR.SERROR) this.lines.serror = false;
+    takeAsynchronous(this, interrupt.vector, interrupt.target);
+    return true;
+  }
+
+  get wakeUp(): boolean {
+    const { irq, fiq, serror } = this.lines;
+    return irq || fiq || serror;
+  }
+
+  modeKey(): number {
+    return this.#modeKey;
+  }
+
+  // Interrupt inputs
+
+  /** Drives nIRQ; the interrupt controller calls it. */
+  setIrq(level: boolean): void {
+    this.#setLine('irq', level);
+  }
+
+  /** Drives nFIQ. */
+  setFiq(level: boolean): void {
+    this.#setLine('fiq', level);
+  }
+
+  /** Makes a system error pending. */
+  raiseSerror(): void {
+    this.#setLine('serror', true);
+  }
+
+  #setLine(line: 'irq' | 'fiq' | 'serror', level: boolean): void {
+    if (this.lines[line] === level) return;
+    this.lines[line] = level;
+    if (level) this.engine.requestAttention();
+  }
+
+  /** Looks for interrupts after PSTATE.DAIF or the level has changed. */
+  interruptsUnmasked(): void {
+    if (this.wakeUp && takeableInterrupt(this) !== undefined) this.engine.requestAttention();
+  }
+
+  /** ISR_EL1: what is pending, masked or not. */
+  pendingInterrupts(): bigint {
+    const { irq, fiq, serror } = this.lines;
+    return (irq ? ISR.I : 0n) | (fiq ? ISR.F : 0n) | (serror ? ISR.A : 0n);
+  }
+
+  // Exceptions
+
+  /** Keeps a synchronous exception of the instruction under way for `deliverException`. */
+  raise(exceptionClass: number, iss: number): void {
+    this.#pending = { exceptionClass, iss };
+    this.engine.requestException();
+  }
+
+  /** SCTLR_EL1 lets EL0 do this. */
+  el0May(control: keyof typeof EL0_CONTROL): boolean {
+    return (this.read(TRANSLATION_REGISTERS.SCTLR_EL1) & EL0_CONTROL[control]) !== 0n;
+  }
+
+  /** Whether EL2 exists and any of these HCR_EL2 bits is set. */
+  hypervisorControl(bits: bigint): boolean {
+    return this.configuration.hasEl2 && (this.read(HYPERVISOR_REGISTERS.HCR_EL2) & bits) !== 0n;
+  }
+
+  // Waiting
+
+  waitForInterrupt(): void {
+    if (!this.wakeUp) this.idle = 'waiting-for-interrupt';
+    this.engine.requestAttention();
+  }
+
+  /** WFE: consumes an event, or ends the CPU's turn. It never sleeps: the architecture lets WFE wake at any time. */
+  waitForEvent(): void {
+    if (this.#eventRegister) this.#eventRegister = false;
+    else this.engine.requestAttention();
+  }
+
+  signalEvent(): void {
+    this.#eventRegister = true;
+  }
+
+  // Software step
+
+  isStepEnabled(): boolean {
+    return isStepEnabled(this);
+  }
+
+  /** Before an instruction while stepping: it may run once (PSTATE.SS set), else the step exception is due. */
+  softwareStep(): void {
+    if (this.process.field('SS') === 0) {
+      this.#pending = SOFTWARE_STEP;
+      this.engine.requestException();
+    } else {
+      this.process.setField('SS', 0);
+      this.#steppedInstruction = this.engine.pc;
+    }
+  }
+
+  /** Address of the instruction that `softwareStep` let run, once; when it faults, its return steps it again. */
+  takeSteppedInstruction(): bigint | undefined {
+    const stepped = this.#steppedInstruction;
+    this.#steppedInstruction = undefined;
+    return stepped;
+  }
+
+  // Registers
+
+  /** Aff2, Aff1 and Aff0 at their places in MPIDR_EL1. */
+  get affinity(): number {
+    return this.configuration.affinity;
+  }
+
+  get exceptionLevel(): ExceptionLevel {
+    return this.process.exceptionLevel;
+  }
+
+  read(register: StorageRegister): bigint {
+    return this.registers.get64(register.field);
+  }
+
+  write(register: StorageRegister, value: bigint): void {
+    this.registers.set64(register.field, value);
+  }
+
+  setPstateField(name: PstateField, value: number): void {
+    if (name === 'SP') this.process.selectStackPointer(value);
+    else this.process.setField(name, value);
+    this.contextChanged();
+  }
+
+  setDaif(value: number): void {
+    this.process.daif = value;
+    this.interruptsUnmasked();
+  }
+
+  /** MIDR_EL1 as EL1 reads it. */
+  visibleMidr(): bigint {
+    const hidden = this.configuration.hasEl2 && this.exceptionLevel < 2;
+    return hidden ? this.read(HYPERVISOR_REGISTERS.VPIDR_EL2) : this.configuration.model.MIDR_EL1;
+  }
+
+  visibleMpidr(): bigint {
+    const hidden = this.configuration.hasEl2 && this.exceptionLevel < 2;
+    return hidden ? this.read(HYPERVISOR_REGISTERS.VMPIDR_EL2) : this.MPIDR_EL1;
+  }
+
+  /** CCSIDR_EL1 of the cache that CSSELR_EL1 selects; 0 when there is none. */
+  selectedCache(): bigint {
+    const selected = Number(this.read(IDENTIFICATION_REGISTERS.CSSELR_EL1));
+    return selected <= CSSELR_LEVEL_2 ? (this.configuration.model.CCSIDR_EL1[selected] ?? 0n) : 0n;
+  }
+
+  /** RNDR: a deterministic sequence; NZCV says success. Source of the generator: G. Marsaglia, "Xorshift RNGs" (the 13, 7, 17 triple). */
+  random(): bigint {
+    let x = this.#random;
+    x ^= BigInt.asUintN(64, x << 13n);
+    x ^= x >> 7n;
+    x ^= BigInt.asUintN(64, x << 17n);
+    this.#random = x;
+    this.process.conditionFlags = 0;
+    return x;
+  }
+
+  /** All registers of this CPU that can be read without side effects, for debuggers and traces. */
+  *systemRegisters(): Generator<readonly [name: string, value: bigint]> {
+    for (const row of SYSTEM_REGISTERS) {
+      if (!isImplemented(row, this.configuration)) continue;
+      if (row.kind === 'storage') yield [row.name, this.read(row)];
+      else if (row.kind === 'constant') yield [row.name, row.value(this.configuration)];
+    }
+  }
+
+  // Derived state
+
+  systemControlWritten(before: bigint): void {
+    const register = this.exceptionLevel === 2 ? HYPERVISOR_REGISTERS.SCTLR_EL2 : TRANSLATION_REGISTERS.SCTLR_EL1;
+    if (((before ^ this.read(register)) & SCTLR_TRANSLATION) !== 0n) this.engine.flushTlb();
+    this.translationChanged();
+  }
+
+  translationControlWritten(before: bigint): void {
+    const register = this.exceptionLevel === 2 ? HYPERVISOR_REGISTERS.TCR_EL2 : TRANSLATION_REGISTERS.TCR_EL1;
+    if (before !== this.read(register)) this.engine.flushTlb();
+    this.translationChanged();
+  }
+
+  translationTablesWritten(): void {
+    this.translationChanged();
+  }
+
+  /** Decodes the translation registers anew. */
+  translationChanged(): void {
+    const { SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1 } = TRANSLATION_REGISTERS;
+    this.mmu.configureEl1({
+      SCTLR: this.read(SCTLR_EL1),
+      TCR: this.read(TCR_EL1),
+      TTBR0: this.read(TTBR0_EL1),
+      TTBR1: this.read(TTBR1_EL1),
+    });
+    if (this.configuration.hasEl2) {
+      const { SCTLR_EL2, TCR_EL2, TTBR0_EL2 } = HYPERVISOR_REGISTERS;
+      this.mmu.configureEl2({ SCTLR: this.read(SCTLR_EL2), TCR: this.read(TCR_EL2), TTBR0: this.read(TTBR0_EL2) });
+    }
+    this.contextChanged();
+  }
+
+  /** Tells the engine the mode and the translations that apply from now on. */
+  contextChanged(): void {
+    const level = this.exceptionLevel;
+    const isEl0 = level === 0;
+    this.#modeKey = modeKey({
+      exceptionLevel: level,
+      simdTrapped: this.#isSimdTrapped(level),
+      stepping: this.isStepEnabled(),
+      guarded: false,
+      cacheMaintenanceTrapped: isEl0 && !(this.el0May('DZE') && this.el0May('UCI') && this.el0May('UCT')),
+      handlerStack: !isEl0 && this.process.field('SP') === 1,
+    });
+    const current = this.#contextKey(level);
+    const unprivileged = this.#unprivilegedLevel();
+    this.engine.setContext(current, unprivileged === level ? current : this.#contextKey(unprivileged));
+  }
+
+  #contextKey(level: ExceptionLevel): number {
+    const pan = level === 1 && this.process.field('PAN') === 1;
+    return contextKey(level === 2 ? 0 : this.mmu.asid, level, pan, this.mmu.isOn(level));
+  }
+
+  /** Level as which LDTR and STTR access memory: EL0 from EL1, unless PSTATE.UAO is set. */
+  #unprivilegedLevel(): ExceptionLevel {
+    const level = this.exceptionLevel;
+    return level === 1 && this.process.field('UAO') === 0 ? 0 : level;
+  }
+
+  /** CPACR_EL1.FPEN, and CPTR_EL2.TFP where there is an EL2. */
+  #isSimdTrapped(level: ExceptionLevel): boolean {
+    const el2 = this.configuration.hasEl2 && (this.read(HYPERVISOR_REGISTERS.CPTR_EL2) & CPTR_EL2_TFP) !== 0n;
+    if (el2 || level === 2) return el2;
+    const enabled = this.read(TRANSLATION_REGISTERS.CPACR_EL1) & CPACR_FPEN;
+    return enabled !== CPACR_FPEN_ALL && !(level === 1 && enabled === CPACR_FPEN_EL1);
+  }
+
+  /** An address as the PC holds it: with a top byte that translation ignores, bits 63 to 56 are copies of bit 55. */
+  canonicalAddress(address: bigint): bigint {
+    const level = this.exceptionLevel;
+    const high = Number(BigInt.asIntN(32, address >> 32n));
+    if (!this.mmu.ignoresTopByte(high, level)) return address;
+    return level === 2 ? BigInt.asUintN(56, address) : BigInt.asUintN(64, BigInt.asIntN(56, address));
+  }
+
+  /**
+   * Physical address of a virtual one as privileged code sees it, for debuggers; faults leave no trace.
+   * @returns `undefined` when it is not mapped
+   */
+  translateForDebugger(address: bigint): number | undefined {
+    const low = Number(BigInt.asIntN(32, address));
+    const high = Number(BigInt.asIntN(32, address >> 32n));
+    const level = this.exceptionLevel === 2 ? 2 : 1;
+    const result = { ...NO_RESULT };
+    if (!this.mmu.walk(low, high, 'read', level, false, result)) return undefined;
+    return result.paddr + (low & 0xfff);
+  }
+
+  // Snapshots
+
+  save(): A64CpuState {
+    return {
+      idle: this.idle,
+      eventRegister: this.#eventRegister,
+      serror: this.lines.serror,
+      random: this.#random,
+      performance: this.performance.save(),
+    };
+  }
+
+  /** Takes over a state; the CPU state block has been restored already, and the interrupt controller drives the lines. */
+  restore(state: A64CpuState): void {
+    this.idle = state.idle;
+    this.#eventRegister = state.eventRegister;
+    this.lines.serror = state.serror;
+    this.#random = state.random;
+    this.performance.restore(state.performance);
+    this.#pending = undefined;
+    this.#steppedInstruction = undefined;
+    this.engine.flushTlb();
+    this.translationChanged();
+  }
+}
+
+const NO_RESULT: WalkResult = {
+  paddr: 0,
+  readable: false,
+  writable: false,
+  executable: false,
+  leafSize: 0,
+  guarded: false,
+};
+
+function addressOf(low: number, high: number): bigint {
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}
