@@ -40,7 +40,7 @@ export const LSE = {
 
 /** FEAT_LRCPC. */
 export const LRCPC = {
-  LDAPR: 'size:2 111 0 00 1 0 1 xxxxx 1 100 00 rn:5 rt:5',
+  LDAPR: 'size:2 111 0 00 1 0 1 11111 1 100 00 rn:5 rt:5',
 } as const satisfies Encodings;
 
 /** FEAT_LRCPC2. */

@@ -141,7 +141,9 @@ export const registerOffsets: Semantics<typeof REGISTER_OFFSET> = {
   'LDRSB/H (register, 64-bit)': load(registerOffset, signExtension64),
   'LDRSB/H (register, 32-bit)': load(registerOffset, signExtension32),
   'LDRSW (register)': loadWord(registerOffset),
-  'PRFM (register)': prefetch,
+  'PRFM (register)': (t, f) => {
+    if (!registerOffset(t, f, 3)) t.undefined();
+  },
 };
 
 export const literal: Semantics<typeof LITERAL> = {

@@ -1,0 +1,263 @@
+/** What runs A64 test cases: our evaluator, our compiled code, and Unicorn. */
+import { A64_FEATURE_NAMES, type A64FeatureName } from '../../emulator/cpu/a64/features.ts';
+import { updateCrc32, updateCrc32c } from '../../emulator/cpu/a64/crc32.ts';
+import { A64_LAYOUT, A64_STATE } from '../../emulator/cpu/a64/state.ts';
+import { translateBlock } from '../../emulator/cpu/a64/translate-block.ts';
+import { EC } from '../../emulator/cpu/a64/translation.ts';
+import { CPU_STATE } from '../../emulator/cpu/execute/cpu-state.ts';
+import { Engine, engineReservedBytes } from '../../emulator/cpu/execute/engine.ts';
+import { evaluateBlock } from '../../emulator/cpu/execute/evaluate.ts';
+import type {
+  AccessKind,
+  Guest,
+  GuestCpu,
+  HelperImplementation,
+  WalkResult,
+} from '../../emulator/cpu/execute/guest.ts';
+import type { Block } from '../../emulator/cpu/ir/block.ts';
+import { Bus } from '../../emulator/memory/bus.ts';
+import { GuestMemory } from '../../emulator/memory/guest-memory.ts';
+import { type A64Case, CASE_MEMORY, REGISTER } from './a64-cases.ts';
+import { type loadUnicorn, UC_ARCH, UC_ERR, UC_MODE, Unicorn } from './unicorn.ts';
+
+/** How a case ended. */
+export type Outcome = 'done' | 'undefined' | 'memory fault' | `exception ${number}`;
+
+export interface CaseResult {
+  readonly outcome: Outcome;
+  /** By `REGISTER`. */
+  readonly registers: BigUint64Array;
+  /** The scratch area, live. */
+  readonly scratch: Uint8Array;
+}
+
+export interface Driver {
+  readonly name: string;
+  /** Runs a case at this address of code. */
+  run(test: A64Case, address: number): CaseResult;
+  /** Makes scratch memory as it was before the first case. */
+  reset(): void;
+}
+
+/** Helpers that compute from their arguments alone, and so are the same in a test and in a machine. */
+export type TestHelpers = Readonly<Record<string, HelperImplementation>>;
+
+const PAGE = 4096;
+
+class TestCpu implements GuestCpu {
+  readonly idle = 'running';
+  readonly wakeUp = false;
+  outcome: Outcome = 'done';
+
+  walk(low: number, high: number, _kind: AccessKind, _regime: string, result: WalkResult): boolean {
+    const paddr = (low >>> 12) * PAGE;
+    if (high !== 0 || paddr >= CASE_MEMORY.size) {
+      this.outcome = 'memory fault';
+      return false;
+    }
+    Object.assign(result, { paddr, readable: true, writable: true, executable: true, leafSize: PAGE });
+    return true;
+  }
+  alignmentFault(): void {
+    this.outcome = 'memory fault';
+  }
+  busFault(): boolean {
+    this.outcome = 'memory fault';
+    return true;
+  }
+  deliverException(): void {}
+  takeInterrupt(): boolean {
+    return false;
+  }
+  modeKey(): number {
+    return 0;
+  }
+}
+
+/** The machine under test, in both of its executors. */
+class TestMachine {
+  readonly #memory = new GuestMemory(engineReservedBytes(1), [{ start: 0, size: CASE_MEMORY.size }]);
+  readonly #engine: Engine;
+  readonly #features: ReadonlySet<A64FeatureName>;
+
+  constructor(features: ReadonlySet<A64FeatureName>, helpers: TestHelpers) {
+    this.#features = features;
+    const guest: Guest = {
+      name: 'aarch64',
+      layout: A64_LAYOUT,
+      translateBlock: (code, start) => translateBlock(code, start, MODE, features),
+      helpers: {
+        'a64.raiseException': (exceptionClass: number) => this.#raise(exceptionClass),
+        'a64.crc32': updateCrc32,
+        'a64.crc32c': updateCrc32c,
+        ...helpers,
+      },
+    };
+    this.#engine = new Engine(guest, this.#memory, new Bus('memory'), 1, () => new TestCpu());
+    this.#engine.cpus[0]!.setContext(0, 0);
+    this.reset();
+  }
+
+  reset(): void {
+    this.#scratch.set(INITIAL_SCRATCH);
+  }
+
+  run(test: A64Case, address: number, execute: 'evaluate' | 'compile'): CaseResult {
+    const cpu = this.#engine.cpus[0]!;
+    const guest = cpu.guest as TestCpu;
+    guest.outcome = 'done';
+    this.#loadState(test.registers, address);
+    const code = this.#memory.ramSlice(address & -PAGE, PAGE);
+    const view = new DataView(code.buffer, code.byteOffset, (address % PAGE) + 4 * test.words.length);
+    test.words.forEach((word, i) => view.setInt32((address % PAGE) + 4 * i, word, true));
+    const block = translateBlock(view, address % PAGE, MODE, this.#features);
+    if (execute === 'evaluate') evaluateBlock(block, BigInt(address & -PAGE), cpu);
+    else this.#enter(block);
+    return { outcome: guest.outcome, registers: this.#saveState(), scratch: this.#scratch };
+  }
+
+  get #scratch(): Uint8Array {
+    return this.#memory.ramSlice(CASE_MEMORY.scratch, CASE_MEMORY.scratchSize);
+  }
+
+  #enter(block: Block): void {
+    const { compiler, cpus } = this.#engine;
+    const slot = compiler.compile({ blocks: [block], entries: [0] });
+    compiler.runtime.enter(cpus[0]!.base, slot, 0);
+    compiler.discard(slot);
+    compiler.recycle();
+  }
+
+  #raise(exceptionClass: number): void {
+    const cpu = this.#engine.cpus[0]!;
+    (cpu.guest as TestCpu).outcome = exceptionClass === EC.UNKNOWN ? 'undefined' : `exception ${exceptionClass}`;
+    cpu.requestException();
+  }
+
+  #loadState(registers: BigUint64Array, address: number): void {
+    const { base, view } = this.#engine.cpus[0]!;
+    const set64 = (offset: number, value: bigint): void => view.setBigUint64(base + offset, value, true);
+    const set32 = (offset: number, value: bigint): void => view.setInt32(base + offset, Number(value), true);
+    A64_STATE.x.forEach((field, n) => set64(field.offset, registers[n]!));
+    set64(A64_STATE.sp.offset, registers[REGISTER.sp]!);
+    const nzcv = registers[REGISTER.nzcv]!;
+    set64(A64_STATE.nf.offset, nzcv << 32n);
+    set64(A64_STATE.zf.offset, ~(nzcv >> 30n) & 1n);
+    set32(A64_STATE.cf.offset, (nzcv >> 29n) & 1n);
+    set64(A64_STATE.vf.offset, nzcv << 35n);
+    set32(A64_STATE.FPCR.offset, registers[REGISTER.fpcr]!);
+    set32(A64_STATE.FPSR.offset, registers[REGISTER.fpsr]!);
+    A64_STATE.v.forEach((field, n) => {
+      set64(field.offset, registers[REGISTER.v + 2 * n]!);
+      set64(field.offset + 8, registers[REGISTER.v + 2 * n + 1]!);
+    });
+    set64(CPU_STATE.pc, BigInt(address));
+    set32(CPU_STATE.exit, 0n);
+    set32(CPU_STATE.budget, 1000n);
+  }
+
+  #saveState(): BigUint64Array {
+    const { base, view } = this.#engine.cpus[0]!;
+    const get64 = (offset: number): bigint => view.getBigUint64(base + offset, true);
+    const get32 = (offset: number): bigint => BigInt(view.getUint32(base + offset, true));
+    const registers = new BigUint64Array(REGISTER.count);
+    A64_STATE.x.forEach((field, n) => (registers[n] = get64(field.offset)));
+    registers[REGISTER.sp] = get64(A64_STATE.sp.offset);
+    const n = get64(A64_STATE.nf.offset) >> 63n;
+    const z = get64(A64_STATE.zf.offset) === 0n ? 1n : 0n;
+    const v = get64(A64_STATE.vf.offset) >> 63n;
+    registers[REGISTER.nzcv] = (n << 31n) | (z << 30n) | (get32(A64_STATE.cf.offset) << 29n) | (v << 28n);
+    registers[REGISTER.fpcr] = get32(A64_STATE.FPCR.offset);
+    registers[REGISTER.fpsr] = get32(A64_STATE.FPSR.offset);
+    registers[REGISTER.pc] = get64(CPU_STATE.pc);
+    A64_STATE.v.forEach((field, index) => {
+      registers[REGISTER.v + 2 * index] = get64(field.offset);
+      registers[REGISTER.v + 2 * index + 1] = get64(field.offset + 8);
+    });
+    return registers;
+  }
+}
+
+const MODE = {
+  exceptionLevel: 1,
+  simdTrapped: false,
+  stepping: false,
+  guarded: false,
+  cacheMaintenanceTrapped: false,
+  handlerStack: true,
+} as const;
+
+/** Bytes of scratch memory before the first case. */
+const INITIAL_SCRATCH = Uint8Array.from({ length: CASE_MEMORY.scratchSize }, (_, i) => (i * 7 + (i >> 8) * 31) & 0xff);
+
+/** All that the instruction table knows. */
+export const ALL_FEATURES: ReadonlySet<A64FeatureName> = new Set(A64_FEATURE_NAMES);
+
+/** Our evaluator. */
+export function evaluatorDriver(helpers: TestHelpers = {}): Driver {
+  const machine = new TestMachine(ALL_FEATURES, helpers);
+  return {
+    name: 'evaluator',
+    run: (test, address) => machine.run(test, address, 'evaluate'),
+    reset: () => machine.reset(),
+  };
+}
+
+/** Our compiled code: each case is a region of one block. */
+export function compilerDriver(helpers: TestHelpers = {}): Driver {
+  const machine = new TestMachine(ALL_FEATURES, helpers);
+  return {
+    name: 'compiled code',
+    run: (test, address) => machine.run(test, address, 'compile'),
+    reset: () => machine.reset(),
+  };
+}
+
+/** Numbers of `uc_arm64_reg` (unicorn/arm64.h). */
+const UC_ARM64 = { X29: 1, X30: 2, NZCV: 3, SP: 4, Q0: 104, X0: 199, PC: 260, FPCR: 291, FPSR: 292 } as const;
+const UC_CPU_ARM64_MAX = 3;
+
+const range = (count: number, first: number): number[] => Array.from({ length: count }, (_, i) => first + i);
+
+const UNICORN_REGISTERS = {
+  ids: [
+    ...range(29, UC_ARM64.X0),
+    ...[UC_ARM64.X29, UC_ARM64.X30, UC_ARM64.SP, UC_ARM64.NZCV, UC_ARM64.FPCR, UC_ARM64.FPSR, UC_ARM64.PC],
+    ...range(32, UC_ARM64.Q0),
+  ],
+  words: [...Array<number>(REGISTER.v).fill(1), ...Array<number>(32).fill(2)],
+};
+
+/** Unicorn with its "max" CPU. */
+export function unicornDriver(api: Exclude<ReturnType<typeof loadUnicorn>, string>): Driver {
+  const unicorn = new Unicorn(api, UC_ARCH.ARM64, UC_MODE.ARM, UNICORN_REGISTERS, UC_CPU_ARM64_MAX);
+  unicorn.map(0, CASE_MEMORY.size);
+  const scratch = new Uint8Array(CASE_MEMORY.scratchSize);
+  unicorn.write(CASE_MEMORY.scratch, INITIAL_SCRATCH);
+  return {
+    name: 'Unicorn',
+    run(test, address) {
+      unicorn.forgetCode(address, address + CASE_MEMORY.slot);
+      unicorn.write(address, new Uint8Array(Int32Array.from(test.words).buffer));
+      unicorn.registers.set(test.registers);
+      unicorn.registers[REGISTER.pc] = BigInt(address);
+      const outcome = unicornOutcome(unicorn.run(BigInt(address), test.words.length));
+      unicorn.read(CASE_MEMORY.scratch, scratch);
+      return { outcome, registers: unicorn.registers.slice(), scratch };
+    },
+    reset: () => unicorn.write(CASE_MEMORY.scratch, INITIAL_SCRATCH),
+  };
+}
+
+function unicornOutcome(error: number): Outcome {
+  switch (error) {
+    case UC_ERR.OK:
+      return 'done';
+    // An exception that nothing handles; the only one that the cases raise is UNDEFINED
+    case UC_ERR.EXCEPTION:
+    case UC_ERR.INSN_INVALID:
+      return 'undefined';
+    default:
+      return 'memory fault';
+  }
+}
