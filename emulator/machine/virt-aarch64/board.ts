@@ -82,6 +82,8 @@ export class VirtBoard {
   constructor(config: VirtConfig) {
     this.#config = config;
     this.#model = cpuModel(config.cpu);
+    const cpus: A64Cpu[] = [];
+    this.cpus = cpus;
     const indexes = Array.from({ length: config.cpuCount }, (_, index) => index);
     const ram = { start: LAYOUT.RAM.base, size: config.memoryBytes };
     this.memory = new GuestMemory(engineReservedBytes(config.cpuCount), [ram]);
@@ -91,14 +93,12 @@ export class VirtBoard {
       version: config.gicVersion,
       its: config.its,
       affinities: indexes.map(index => affinityOf(index, config.gicVersion)),
-      irq: indexes.map(index => ({ set: level => this.cpus[index]!.setIrq(level) })),
-      fiq: indexes.map(index => ({ set: level => this.cpus[index]!.setFiq(level) })),
+      irq: indexes.map(index => ({ set: level => cpus[index]?.setIrq(level) })),
+      fiq: indexes.map(index => ({ set: level => cpus[index]?.setFiq(level) })),
       memory: this.#dma,
       currentCpu: () => this.machine.engine.current.index,
     });
     this.#timers = indexes.map(index => this.#createTimer(index));
-    const cpus: A64Cpu[] = [];
-    this.cpus = cpus;
     const guest = createA64Guest(this.#model, () => cpus[this.machine.engine.current.index]!);
     const engine = new Engine(
       guest,

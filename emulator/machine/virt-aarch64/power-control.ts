@@ -7,7 +7,7 @@ const AFFINITY = 0xff_00ff_ffffn;
 
 /** @param stop stops the machine */
 export function createPsciHost(cpus: () => readonly A64Cpu[], stop: (reason: StopReason) => void): PsciHost {
-  const find = (affinity: bigint): A64Cpu | undefined => cpus().find(cpu => (cpu.configuration.MPIDR_EL1 & AFFINITY) === affinity);
+  const find = (affinity: bigint): A64Cpu | undefined => cpus().find(cpu => (cpu.MPIDR_EL1 & AFFINITY) === affinity);
   return {
     cpuOn(affinity, entry, context, exceptionLevel) {
       const cpu = find(affinity);
