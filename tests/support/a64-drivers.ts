@@ -1,6 +1,6 @@
 /** What runs A64 test cases: our evaluator, our compiled code, and Unicorn. */
 import { A64_FEATURE_NAMES, type A64FeatureName } from '../../emulator/cpu/a64/features.ts';
-import { updateCrc32, updateCrc32c } from '../../emulator/cpu/a64/crc32.ts';
+import { INTEGER_HELPERS } from '../../emulator/cpu/a64/integer-helpers.ts';
 import { A64_LAYOUT, A64_STATE } from '../../emulator/cpu/a64/state.ts';
 import { translateBlock } from '../../emulator/cpu/a64/translate-block.ts';
 import { EC } from '../../emulator/cpu/a64/translation.ts';
@@ -88,8 +88,7 @@ class TestMachine {
       translateBlock: (code, start) => translateBlock(code, start, MODE, features),
       helpers: {
         'a64.raiseException': (exceptionClass: number) => this.#raise(exceptionClass),
-        'a64.crc32': updateCrc32,
-        'a64.crc32c': updateCrc32c,
+        ...INTEGER_HELPERS,
         ...helpers,
       },
     };

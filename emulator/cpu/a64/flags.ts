@@ -104,6 +104,11 @@ export class Flags {
     this.#source = { kind: 'conditional', when, source, otherwise: nzcv };
   }
 
+  /** The flags may have been changed by a helper. */
+  forget(): void {
+    this.#source = undefined;
+  }
+
   /** Carry as an integer 0 or 1. */
   carryAs<T extends IntType>(type: T): Value<T> {
     const carry = this.#ir.get(A64_STATE.cf);

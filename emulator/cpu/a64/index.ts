@@ -1,8 +1,10 @@
 /** The A64 instruction set as the engine takes it. */
 import type { EngineCpu, Guest } from '../execute/guest.ts';
 import { A64Cpu } from './cpu.ts';
+import { updateCrc32, updateCrc32c } from './crc32.ts';
 import { modeOfKey } from './mode.ts';
 import type { A64Configuration, CpuModel } from './models.ts';
+import { createSimdHelpers } from './simd-helpers.ts';
 import { A64_LAYOUT } from './state.ts';
 import { systemHelpers } from './system/helper-implementations.ts';
 import type { CpuSurroundings } from './system/interfaces.ts';
@@ -31,7 +33,12 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
     name: 'aarch64',
     layout: A64_LAYOUT,
     translateBlock: (code, start, key) => translateBlock(code, start, modeOfKey(key), model.features),
-    helpers: systemHelpers(current),
+    helpers: {
+      ...systemHelpers(current),
+      ...createSimdHelpers(() => current().engine),
+      'a64.crc32': updateCrc32,
+      'a64.crc32c': updateCrc32c,
+    },
     createCpu: (engine, options) => {
       const { affinity, hasEl2, psciConduit, gic } = options;
       return new A64Cpu(engine, { model, affinity, hasEl2, psciConduit, hasGicv3: gic !== undefined }, options);

@@ -5,6 +5,7 @@ import { extractFields } from './encodings/pattern.ts';
 import type { A64Features } from './features.ts';
 import { decoderFor } from './instruction-set.ts';
 import type { A64Mode } from './mode.ts';
+import { softwareStep } from './system/helpers.ts';
 import { EC, Translation } from './translation.ts';
 
 /** Longest block, in instructions. */
@@ -27,6 +28,7 @@ export function translateBlock(code: DataView, start: number, mode: A64Mode, fea
   let offset = start;
   while (offset < limit && t.terminal === undefined) {
     t.ir.beginInstruction(offset);
+    if (mode.stepping) t.ir.call(softwareStep);
     translateInstruction(t, decoder, code.getUint32(offset, true));
     offset += 4;
   }

@@ -96,6 +96,8 @@ function readRegister(t: Translation, op0: number, f: RegisterFields): void {
       return t.setReg(f.rt, t.ir.i64(how.value));
     case 'helper':
     case 'resume':
+      // Reading a random number sets the flags
+      t.flags.forget();
       return t.setReg(f.rt, t.ir.call(mrs, access(t, true, op0, f)));
   }
 }
@@ -214,16 +216,21 @@ export const fpControlRegisters: Semantics<typeof FP_CONTROL_REGISTERS> = {
 /** Bytes that DC ZVA clears: DCZID_EL0.BS is 4. */
 export const ZVA_SIZE = 64;
 
+const ZVA = { op1: 3, crn: 7, crm: 4, op2: 1 };
+
+/** SYS by the helper, which raises what has to be raised. */
+function systemInstruction(t: Translation, f: RegisterFields): void {
+  t.ir.call(sys, access(t, false, OP0_SYS, f), t.x(f.rt));
+}
+
 export const systemInstructions: Semantics<typeof SYSTEM_INSTRUCTIONS> = {
-  SYS: (t, f) => {
-    t.ir.call(sys, access(t, false, OP0_SYS, f), t.x(f.rt));
-  },
+  SYS: systemInstruction,
   SYSL: (t, f) => t.setReg(f.rt, t.ir.call(sysl, access(t, true, OP0_SYS, f))),
 };
 
 export const dcZva: Semantics<typeof DC_ZVA> = {
-  // SCTLR_EL1.DZE is not looked at: Linux lets EL0 use it
   'DC ZVA': (t, f) => {
+    if (t.mode.cacheMaintenanceTrapped) return systemInstruction(t, { ...ZVA, rt: f.rt });
     const { ir } = t;
     const start = ir.and(t.x(f.rt), ir.i64(-ZVA_SIZE));
     const zero = ir.v128(new Uint8Array(16));
