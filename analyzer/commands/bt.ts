@@ -194,7 +194,7 @@ function itemText(session: Session, item: ItemData, options: BtData['options']):
       return `--- <${item.from}> ---\n`;
     case 'problem':
       return `    (the stack ends here: ${item.text})\n`;
-    case 'registers':
+    default:
       return registersText(session.program, item);
   }
 }
@@ -218,7 +218,10 @@ function exceptionsText(session: Session, frames: readonly SavedRegisters[]): st
 function rawText(session: Session, { start, end }: { start: bigint; end: bigint }): string {
   const out: string[] = [];
   for (let at = start; at < end; at += 16n) {
-    const words = [at, at + 8n].map(address => hex16(session.program.memory.readU64(address)));
+    const words = [at, at + 8n].map(address => {
+      const value = session.program.memory.readU64(address);
+      return session.program.symbols.format(value)?.padEnd(16) ?? hex16(value);
+    });
     out.push(`${at.toString(16)}:  ${words.join(' ')} \n`);
   }
   return out.join('');

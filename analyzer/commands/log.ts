@@ -2,7 +2,7 @@
 import { auditRecords } from '../linux/audit.ts';
 import { readLog } from '../linux/printk.ts';
 import type { LogRecord } from '../linux/printk.ts';
-import { wallClockSeconds, bootClockNs, dateText } from '../linux/timekeeping.ts';
+import { dateText, uptimeSeconds, wallClockSeconds } from '../linux/timekeeping.ts';
 import type { Session } from './session.ts';
 import type { Arguments, Command } from './command.ts';
 
@@ -64,7 +64,7 @@ function shown(args: Arguments): LogData['show'] {
 }
 
 function bootSeconds(session: Session): number {
-  return (wallClockSeconds(session.program) ?? 0) - bootClockNs(session.program) / 1e9;
+  return (wallClockSeconds(session.program) ?? 0) - uptimeSeconds(session.program);
 }
 
 function recordText(record: LogRecord, { show, bootSeconds: boot }: LogData): string {
@@ -77,7 +77,7 @@ function recordText(record: LogRecord, { show, bootSeconds: boot }: LogData): st
 }
 
 function timeStamp({ timeNs }: LogRecord, wall: boolean, boot: number): string {
-  if (wall) return `[${dateText(Math.floor(boot + Number(timeNs) / 1e9))}] `;
+  if (wall) return `[${dateText(boot + Number(timeNs / 1_000_000_000n))}] `;
   const seconds = (timeNs / 1_000_000_000n).toString().padStart(5);
   const micros = ((timeNs % 1_000_000_000n) / 1000n).toString().padStart(6, '0');
   return `[${seconds}.${micros}] `;

@@ -181,9 +181,9 @@ function environmentLines(environment: readonly string[]): string[] {
 
 function timesView(session: Session, tasks: readonly Task[]): PsData {
   const up = uptimeSeconds(session.program);
-  const blocks = tasks.map(task => {
+  const byStart = tasks.map(task => ({ task, startNs: startTime(task) })).sort((a, b) => a.startNs - b.startNs);
+  const blocks = byStart.map(({ task, startNs }) => {
     const { struct } = task;
-    const startNs = struct.num(struct.has('start_time.tv_sec') ? 'start_time.tv_sec' : 'start_time');
     const runSeconds = Math.max(0, up - Math.floor(startNs / 1e9));
     return [
       taskHeader(task),
@@ -196,13 +196,18 @@ function timesView(session: Session, tasks: readonly Task[]): PsData {
   return { blocks, separator: '\n' };
 }
 
+function startTime({ struct }: Task): number {
+  return struct.num(struct.has('start_time.tv_sec') ? 'start_time.tv_sec' : 'start_time');
+}
+
 function lastRunView(session: Session, tasks: readonly Task[], args: Arguments): PsData {
   const relative = args.has('-m');
   const sorted = tasks
     .map(task => ({ task, last: lastArrival(task) }))
     .sort((a, b) => (a.last < b.last ? 1 : a.last > b.last ? -1 : 0));
+  const width = String(sorted[0]?.last ?? 0n).length;
   const line = ({ task, last }: (typeof sorted)[number]): string => {
-    const stamp = relative ? agoText(cpuClock(session, task.cpu) - last) : String(last);
+    const stamp = relative ? agoText(cpuClock(session, task.cpu) - last) : String(last).padStart(width);
     return `[${stamp}] [${stateLetters(task.stateBits)}]  ${taskHeader(task)}`;
   };
   if (!args.has('-C')) return { blocks: [sorted.map(line)] };

@@ -165,7 +165,7 @@ function oneStruct(
   if (members.length > 0)
     return members.map(member => memberText(reader, type, member, address, context, follow)).join('');
   const bytes = reader.readBytes(address, type.size);
-  return `${type.kind} ${type.name} ${printValue(type, bytes, 0, context)}\n`;
+  return `${type.kind} ${type.name} ${printValue(type, bytes, 0, { ...context, base: address })}\n`;
 }
 
 function memberText(
@@ -198,5 +198,5 @@ export function placeText(reader: MemoryReader, place: MemberPlace, address: big
     return printScalar(place.type, readBits(bytes, place.bitOffset & 7, place.bitSize), place.bitSize, context);
   }
   const bytes = reader.readBytes(address + BigInt(place.offset), sizeOf(place.type));
-  return printValue(place.type, bytes, 0, context, 1);
+  return printValue(place.type, bytes, 0, { ...context, base: address + BigInt(place.offset) }, 1);
 }

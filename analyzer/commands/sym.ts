@@ -2,6 +2,7 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { KernelSymbol, SymbolTable } from '../symbols/symbol-table.ts';
 import { lastAtOrBelow } from '../symbols/symbol-table.ts';
+import { stripClone } from '../symbols/symbol-set.ts';
 import { hex16 } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress } from './numbers.ts';
@@ -124,6 +125,6 @@ function lineText({ symbol, offset, address, source }: SymbolLine): string {
 }
 
 function moduleText({ name, start, end, symbols }: ModuleListing): string {
-  const body = symbols.map(symbol => `${hex16(symbol.address)} (${symbol.type}) ${symbol.name}\n`).join('');
+  const body = symbols.map(symbol => `${hex16(symbol.address)} (${symbol.type}) ${stripClone(symbol.name)}\n`).join('');
   return `${hex16(start)} MODULE START: ${name}\n${body}${hex16(end)} MODULE END: ${name}\n`;
 }

@@ -345,11 +345,22 @@ const KINDS_OF_TAG: Readonly<Record<TagKind, readonly number[]>> = {
   typedef: [BTF_KIND.TYPEDEF, BTF_KIND.INT, BTF_KIND.FLOAT],
 };
 
+/** Compilers spell these out; people and gdb do not. */
+const SHORT_NAMES: Readonly<{ [name: string]: string }> = {
+  'long unsigned int': 'unsigned long',
+  'long int': 'long',
+  'long long unsigned int': 'unsigned long long',
+  'long long int': 'long long',
+  'short unsigned int': 'unsigned short',
+  'short int': 'short',
+};
+
 function intType(name: string, size: number, data: number): IntType {
   const encoding = (data >>> 24) & 0xf;
+  const shortName = SHORT_NAMES[name] ?? name;
   const isChar = (encoding & INT_ENCODING.CHAR) !== 0 || (size === 1 && /\bchar$/.test(name));
   return new IntType(
-    name,
+    shortName,
     size,
     (encoding & INT_ENCODING.SIGNED) !== 0,
     (encoding & INT_ENCODING.BOOL) !== 0 ? 'bool' : isChar ? 'char' : 'int',

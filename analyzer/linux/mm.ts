@@ -52,11 +52,18 @@ export function totalRamPages(program: Program): number {
     : Number(program.memory.readU64(address));
 }
 
+/** Pages below `high_memory`: what crash takes for all of memory in its percentages. */
+export function highestPfn(program: Program): number {
+  const variable = program.symbols.find('high_memory');
+  const end = variable === undefined ? undefined : program.space.translate(program.memory.readU64(variable) - 1n);
+  return end === undefined ? program.dump.memory.maxPfn : Math.ceil((end + 1) / program.space.pageSize);
+}
+
 /** Sizes of a process in KiB, as `ps` shows them. */
 export interface TaskMemory {
   readonly virtualKiB: number;
   readonly residentKiB: number;
-  /** Of all RAM. */
+  /** Of the memory below the highest page. */
   readonly percent: number;
 }
 
@@ -72,7 +79,7 @@ export function taskMemory(tasks: TaskTable, task: Task): TaskMemory {
     if (mm === undefined) return NOTHING;
     const pageKiB = program.space.pageSize / 1024;
     const resident = Math.max(0, residentPages(tasks, task, mm));
-    const percent = (resident * 100) / totalRamPages(program);
+    const percent = (resident * 100) / highestPfn(program);
     return { virtualKiB: mm.num('total_vm') * pageKiB, residentKiB: resident * pageKiB, percent };
   } catch (error) {
     if (error instanceof FaultError) return NOTHING;

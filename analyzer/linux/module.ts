@@ -75,8 +75,11 @@ function readModuleSymbols(program: Program, module: StructObject): KernelSymbol
     const address = readU64(symtab, at + 8);
     const inside = ranges.some(({ start, end }) => address >= start && address < end);
     if (text === '' || text.startsWith('$') || readU16(symtab, at + 6) === 0 || !inside) continue;
-    const type =
-      typetab === undefined ? String.fromCharCode(symtab[at + 5]!) : String.fromCharCode(typetab[index] ?? 0x3f);
+    const letter =
+      typetab === undefined ? String.fromCharCode(symtab[at + 5]!) : String.fromCharCode(typetab[index] ?? 0);
+    const isGlobal = symtab[at + 4]! >> 4 !== 0;
+    // Of module symbols only functions have a letter, as in crash.
+    const type = letter.toLowerCase() !== 't' ? '?' : isGlobal ? 'T' : 't';
     symbols.push({ name: text, address, type, module: name });
   }
   return symbols;

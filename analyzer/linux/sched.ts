@@ -52,7 +52,7 @@ export class Task {
 
   /** The parent's pid, as `ps` shows it. */
   get ppid(): number {
-    return this.struct.follow('real_parent')?.num('tgid') ?? 0;
+    return this.pid === 0 ? 0 : (this.struct.follow('real_parent')?.num('tgid') ?? 0);
   }
 
   /** Lowest address of the kernel stack. */

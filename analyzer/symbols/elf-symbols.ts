@@ -113,11 +113,10 @@ function keptSymbols(symtab: Uint8Array, strtab: Uint8Array): Uint32Array {
     const section = readU16(symtab, at + 6);
     if (section === SHN.UNDEF || section === SHN.COMMON) continue;
     const first = strtab[readU32(symtab, at)];
-    if (first === undefined || first === 0 || first === DOLLAR || first === DOT) continue;
+    if (first === undefined || first === 0 || first === DOLLAR) continue;
     kept[count++] = index;
   }
   return kept.slice(0, count);
 }
 
 const DOLLAR = 0x24;
-const DOT = 0x2e;

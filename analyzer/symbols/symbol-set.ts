@@ -20,6 +20,14 @@ export interface ModuleSymbols {
 /** Addresses below are offsets of per-cpu variables, not addresses of code or data. */
 const LOWEST_KERNEL_ADDRESS = 0xff00_0000_0000_0000n;
 
+/** What the compiler appends to parts and clones that differ only inside. */
+const CLONE_SUFFIX = /\.(?:isra|part|llvm)\.\d+$/;
+
+/** A name without the last suffix of a clone. */
+export function stripClone(name: string): string {
+  return name.replace(CLONE_SUFFIX, '');
+}
+
 /** Search over all tables. */
 export class SymbolSet {
   /** Of the kernel image, from kallsyms, an ELF file or System.map. */
@@ -119,10 +127,23 @@ export class SymbolSet {
     if (address < LOWEST_KERNEL_ADDRESS) return undefined;
     const table = this.#tableOf(address);
     if (table === undefined) return undefined;
-    const index = firstOfEqual(table, lastAtOrBelow(table, address));
+    if (table === this.kernel && this.#extra.count > 0 && address >= this.#textEnd) return this.#exactExtra(address);
+    const index = preferred(table, lastAtOrBelow(table, address));
     if (index < 0 || table.addressAt(index) < LOWEST_KERNEL_ADDRESS) return undefined;
-    const symbol = table.at(index);
+    const found = table.at(index);
+    const symbol = { ...found, name: stripClone(found.name) };
     return { symbol, offset: Number(address - symbol.address) };
+  }
+
+  /** Without a full table nothing is known of data but where the symbols recovered begin. */
+  #exactExtra(address: bigint): SymbolPlace | undefined {
+    const index = lastAtOrBelow(this.#extra, address);
+    if (index < 0 || this.#extra.addressAt(index) !== address) return undefined;
+    return { symbol: this.#extra.at(index), offset: 0 };
+  }
+
+  get #textEnd(): bigint {
+    return this.#findInKernel('_etext') ?? this.kernelEnd;
   }
 
   #tableOf(address: bigint): SymbolTable | undefined {
@@ -149,11 +170,12 @@ export class SymbolSet {
   #end: bigint | undefined;
 }
 
-/** Among symbols at one address, the one that the table lists first. */
-function firstOfEqual(table: SymbolTable, index: number): number {
+/** Among symbols at one address: the first global one, else the first. */
+function preferred(table: SymbolTable, index: number): number {
   let first = index;
   while (first > 0 && table.addressAt(first - 1) === table.addressAt(index)) first--;
-  return first;
+  for (let at = first; at < index; at++) if (/[A-Z]/.test(table.at(at).type)) return at;
+  return first === index || /[A-Z]/.test(table.at(index).type) ? index : first;
 }
 
 function firstKernelAddress(table: SymbolTable): bigint {

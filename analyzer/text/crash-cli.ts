@@ -23,6 +23,7 @@ export async function runCrash(args: readonly string[], usage: string): Promise<
     process.stdout.write(usage);
     return 0;
   }
+  process.stdout.on('error', endQuietly);
   try {
     const options = parseOptions(args);
     using program = new Program({ dump: options.dump, vmlinux: options.vmlinux, systemMap: options.systemMap });
@@ -36,6 +37,11 @@ export async function runCrash(args: readonly string[], usage: string): Promise<
     process.stderr.write(`crash: ${error.message}\n${error instanceof UsageError ? 'Try --help.\n' : ''}`);
     return 1;
   }
+}
+
+/** The reader of our output went away: nobody is left to write for. */
+function endQuietly(): never {
+  process.exit(0);
 }
 
 function isUserError(error: unknown): error is Error {

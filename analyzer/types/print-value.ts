@@ -1,7 +1,7 @@
 /**
  * Values as gdb prints them with `set print pretty on`.
  *
- * Source: GDB manual "Print Settings": `repeats` 10, `elements` 200, `symbol` on.
+ * Source: GDB manual "Print Settings": `symbol` on, `elements` 200, `repeats` unlimited, as crash sets them.
  */
 import { readUnsigned } from '../../capture/formats/bytes.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
@@ -9,7 +9,6 @@ import type { MemoryReader } from '../memory-reader.ts';
 import { sizeOf, stripTypedefs } from './types.ts';
 import type { ArrayType, CType, EnumType, IntType, Member, StructType } from './types.ts';
 
-const REPEATS = 10;
 const ELEMENTS = 200;
 const MAX_DEPTH = 64;
 const MAX_STRING = 200;
@@ -20,6 +19,8 @@ export interface PrintContext {
   readonly symbolAt: (address: bigint) => string | undefined;
   /** For the text behind a `char *`. */
   readonly memory: MemoryReader | undefined;
+  /** Address of the first byte given, when it has one. */
+  readonly base?: bigint;
   /** 10, or 16 for hexadecimal integers. */
   readonly radix: 10 | 16;
 }
@@ -145,7 +146,7 @@ function stringAt(memory: MemoryReader | undefined, address: bigint): string | u
     if (bytes.length === 0) return undefined;
     const end = bytes.indexOf(0);
     const shown = bytes.subarray(0, end === -1 ? MAX_STRING : Math.min(end, MAX_STRING));
-    return `${quoteRuns(shown)}${end === -1 || end > MAX_STRING ? '...' : ''}`;
+    return `${quote(shown)}${end === -1 || end > MAX_STRING ? '...' : ''}`;
   } catch (error) {
     if (error instanceof FaultError) return undefined;
     throw error;
@@ -159,8 +160,15 @@ function printArray(type: ArrayType, bytes: Uint8Array, offset: number, context:
   if (bare.kind === 'int' && bare.size === 1 && bare.encoding !== 'bool' && length > 0 && context.radix === 10) {
     return printCharArray(bytes.subarray(offset, offset + length));
   }
-  if (length === 0) return '{}';
+  if (length === 0) return printEmptyArray(bare, offset, context);
   return printElements(element, length, bytes, offset, context, depth);
+}
+
+/** A flexible array has no contents that are known: its address stands for it, with the text of a `char` one. */
+function printEmptyArray(element: CType, offset: number, context: PrintContext): string {
+  if (context.base === undefined) return '{}';
+  const address = context.base + BigInt(offset);
+  return printPointer(element, address, { ...context, symbolAt: () => undefined });
 }
 
 function printElements(
@@ -172,58 +180,21 @@ function printElements(
   depth: number,
 ): string {
   const size = sizeOf(element);
-  const items: string[] = [];
-  let shown = 0;
-  let index = 0;
-  while (index < length && shown < ELEMENTS) {
-    let run = 1;
-    while (index + run < length && sameBytes(bytes, offset + index * size, offset + (index + run) * size, size)) run++;
-    const text = printValue(element, bytes, offset + index * size, context, depth);
-    if (run >= REPEATS) {
-      items.push(`${text} <repeats ${run} times>`);
-      index += run;
-      shown += REPEATS;
-    } else {
-      items.push(text);
-      index++;
-      shown++;
-    }
-  }
-  return `{${items.join(', ')}${index < length ? '...' : ''}}`;
+  const shown = Math.min(length, ELEMENTS);
+  const items = Array.from({ length: shown }, (_, index) =>
+    printValue(element, bytes, offset + index * size, context, depth + 1),
+  );
+  return `{${items.join(', ')}${shown < length ? '...' : ''}}`;
 }
 
-function sameBytes(bytes: Uint8Array, a: number, b: number, size: number): boolean {
-  for (let i = 0; i < size; i++) if (bytes[a + i] !== bytes[b + i]) return false;
-  return true;
-}
-
-/** A `char` array: one NUL at the end is not shown, runs of more than 10 are counted. */
+/** A `char` array; one NUL at the end is not shown. */
 function printCharArray(all: Uint8Array): string {
-  const truncated = all.length > ELEMENTS;
-  const bytes = !truncated && all.at(-1) === 0 ? all.subarray(0, -1) : all.subarray(0, ELEMENTS);
-  return `${quoteRuns(bytes)}${truncated ? '...' : ''}`;
+  if (all.length > ELEMENTS) return `${quote(all.subarray(0, ELEMENTS))}...`;
+  return quote(all.at(-1) === 0 ? all.subarray(0, -1) : all);
 }
 
-function quoteRuns(bytes: Uint8Array): string {
-  if (bytes.length === 0) return '""';
-  const parts: string[] = [];
-  let quoted = '';
-  let index = 0;
-  while (index < bytes.length) {
-    let run = 1;
-    while (index + run < bytes.length && bytes[index + run] === bytes[index]) run++;
-    const byte = bytes[index]!;
-    if (run > REPEATS) {
-      if (quoted !== '') parts.push(`"${quoted}"`);
-      quoted = '';
-      parts.push(`'${escapeChar(byte, "'")}' <repeats ${run} times>`);
-    } else {
-      quoted += escapeChar(byte, '"').repeat(run);
-    }
-    index += run;
-  }
-  if (quoted !== '') parts.push(`"${quoted}"`);
-  return parts.join(', ');
+function quote(bytes: Uint8Array): string {
+  return `"${Array.from(bytes, byte => escapeChar(byte, '"')).join('')}"`;
 }
 
 const ESCAPES: Readonly<{ [byte: number]: string }> = {

@@ -105,10 +105,16 @@ function searchDown(program: Program, stack: StackRange, from: bigint): Start | 
   let fallback: Start | undefined;
   for (let at = from - SKIPPED; at >= stack.start; at -= 8n) {
     const word = words[Number((at - stack.start) / 8n)] ?? 0n;
-    if (isIn(kexec, word) || isIn(saveCpu, word)) return { fp: at + 8n, pc: word - 4n };
-    if (fallback === undefined && others.some(range => isIn(range, word))) fallback = { fp: at + 8n, pc: word - 4n };
+    if (isIn(kexec, word) || isIn(saveCpu, word)) return { fp: frameBelow(words, stack, at), pc: word - 4n };
+    if (fallback === undefined && others.some(range => isIn(range, word)))
+      fallback = { fp: frameBelow(words, stack, at), pc: word - 4n };
   }
   return fallback;
+}
+
+/** The frame pointer that is saved below a return address. */
+function frameBelow(words: BigUint64Array, stack: StackRange, at: bigint): bigint {
+  return words[Number((at - stack.start) / 8n) - 1] ?? 0n;
 }
 
 function stackWords(program: Program, stack: StackRange): BigUint64Array {

@@ -4,6 +4,7 @@
  * Sources: `arch/x86/kernel/unwind_orc.c`, `arch/x86/include/asm/{switch_to,ptrace}.h` (Linux v6.12).
  * Not modelled: kernels without ORC (UNWINDER_FRAME_POINTER, UNWINDER_GUESS): their stacks are followed by frame pointer.
  */
+import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
 import { ORC_REG, OrcTables } from '../debug-info/orc.ts';
 import type { OrcEntry } from '../debug-info/orc.ts';
@@ -71,10 +72,11 @@ const DUMP_FUNCTIONS = [
 ];
 
 function activeStart(program: Program, task: Task, stacks: readonly StackRange[]): Position | undefined {
+  const bp = crashNote(program, task)?.registers.get('bp') ?? 0n;
   for (const name of DUMP_FUNCTIONS) {
     for (const stack of stacks) {
       const found = searchUp(program, stack, name);
-      if (found !== undefined) return found;
+      if (found !== undefined) return { ...found, bp };
     }
   }
   return registerStart(program, task) ?? sleepingStart(program, task);
@@ -93,17 +95,21 @@ function searchUp(program: Program, stack: StackRange, name: string): Position |
   return { slot, pc: words[index]!, sp: slot + 8n, bp: 0n, exact: false };
 }
 
-function registerStart(program: Program, task: Task): Position | undefined {
+/** Registers of a running task from the notes: by position when the pid agrees, else by pid. */
+function crashNote(program: Program, task: Task): CpuRegisters | undefined {
   const notes = program.crashRegisters;
-  const note = notes[task.cpu]?.pid === task.pid ? notes[task.cpu] : notes.find(({ pid }) => pid === task.pid);
-  const registers = note?.registers;
-  if (registers === undefined || (registers.get('cs')! & CPL_MASK) !== 0n) return undefined;
-  return fromRegisters(registers, 0n);
+  return notes[task.cpu]?.pid === task.pid ? notes[task.cpu] : notes.find(({ pid }) => pid === task.pid);
 }
 
-function fromRegisters(registers: ReadonlyMap<string, bigint>, at: bigint): Position {
+function registerStart(program: Program, task: Task): Position | undefined {
+  const registers = crashNote(program, task)?.registers;
+  if (registers === undefined || (registers.get('cs')! & CPL_MASK) !== 0n) return undefined;
+  return fromRegisters(registers);
+}
+
+function fromRegisters(registers: ReadonlyMap<string, bigint>): Position {
   const sp = registers.get('sp')!;
-  return { slot: at === 0n ? sp : sp, pc: registers.get('ip')!, sp, bp: registers.get('bp')!, exact: true, registers };
+  return { slot: sp, pc: registers.get('ip')!, sp, bp: registers.get('bp')!, exact: true, registers };
 }
 
 function walk(program: Program, start: Position, stacks: readonly StackRange[]): StackItem[] {
@@ -136,14 +142,45 @@ function caller(
   items: StackItem[],
 ): Position | undefined {
   const entry = orc.find(at.exact ? at.pc : at.pc - 1n) ?? (orc.available ? undefined : FRAME_POINTER);
-  if (entry === undefined || entry.type === 'end' || entry.type === 'undefined') return undefined;
+  if (entry === undefined || isGap(entry)) return guessCaller(program, at, stacks);
+  if (entry.type === 'end' || entry.type === 'undefined') return undefined;
   const base = frameBase(program, entry, at);
   if (base === undefined || !stacks.some(stack => inRange(stack, base - 8n))) return undefined;
   if (entry.type === 'call') return calledFrom(program, entry, base, at);
   const registers = readRegisters(program, base, entry.type === 'regs-partial');
   if (registers.values.get('cs') === 0n) return undefined;
   items.push(registers);
-  return registers.user ? undefined : fromRegisters(registers.values, base);
+  return registers.user ? undefined : fromRegisters(registers.values);
+}
+
+/** objtool gives up on some functions (it takes `machine_kexec` for one that returns nowhere): their entry is empty. */
+function isGap(entry: OrcEntry): boolean {
+  return entry.spReg === ORC_REG.UNDEFINED && entry.spOffset === 0 && entry.type !== 'end';
+}
+
+const MAX_GUESS_WORDS = 512;
+const CALL_REL32 = 0xe8;
+const CALL_REL32_SIZE = 5n;
+
+/** Without a description: the next word of the stack that stands behind a call of the function we are in. */
+function guessCaller(program: Program, at: Position, stacks: readonly StackRange[]): Position | undefined {
+  const place = program.symbols.lookup(at.exact ? at.pc : at.pc - 1n);
+  const stack = stacks.find(range => inRange(range, at.sp));
+  if (place === undefined || stack === undefined) return undefined;
+  const start = place.symbol.address;
+  for (let slot = at.sp, count = 0; slot < stack.end && count < MAX_GUESS_WORDS; slot += 8n, count++) {
+    const pc = program.memory.readU64(slot);
+    const isText = program.symbols.lookup(pc) !== undefined;
+    if (isText && callTarget(program, pc) === start) return { slot, pc, sp: slot + 8n, bp: at.bp, exact: false };
+  }
+  return undefined;
+}
+
+/** Target of the direct call that returns to an address, or undefined when there is none. */
+function callTarget(program: Program, returnAddress: bigint): bigint | undefined {
+  const call = returnAddress - CALL_REL32_SIZE;
+  if (program.memory.readU8(call) !== CALL_REL32) return undefined;
+  return BigInt.asUintN(64, returnAddress + BigInt(program.memory.readI32(call + 1n)));
 }
 
 /** Without ORC: `push %rbp; mov %rsp,%rbp` in every function. */
