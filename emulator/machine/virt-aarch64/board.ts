@@ -13,6 +13,7 @@ import { Pl031 } from '../../devices/pl031.ts';
 import { GpioKey, Pl061 } from '../../devices/pl061.ts';
 import { VirtioBlock } from '../../devices/virtio/block.ts';
 import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
+import { VirtioPciFunction } from '../../devices/virtio/pci-transport.ts';
 import { Bus } from '../../memory/bus.ts';
 import type { Device } from '../../memory/device.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
@@ -24,6 +25,7 @@ import type { Seeds, VirtDeviceTreeConfig } from './device-tree.ts';
 import { directBoot, type LinuxBoot } from './direct-boot.ts';
 import { createInterruptController, type InterruptController } from './interrupt-controller.ts';
 import { affinityOf, LAYOUT, POWER_KEY_PIN, PPI, SPI, VIRTIO_MMIO_COUNT } from './layout.ts';
+import { createPcieHost } from './pcie.ts';
 import { createPsciHost } from './power-control.ts';
 
 /** A disk on the board. */
@@ -118,6 +120,7 @@ export class VirtBoard {
     this.powerKey = this.#createGpio();
     this.#createRtc();
     this.#createVirtioMmio();
+    this.#createPcie();
   }
 
   /** Puts a kernel into memory, and the boot CPU at its entry. Call it once, before the machine runs. */
@@ -194,7 +197,7 @@ export class VirtBoard {
 
   /** Disks take the transports from the last one down, as QEMU fills them. */
   #createVirtioMmio(): void {
-    const disks = this.#config.drives.filter(drive => drive.bus === 'mmio');
+    const disks = this.#drives('mmio');
     const { base, size } = LAYOUT.VIRTIO_MMIO;
     for (let slot = 0; slot < VIRTIO_MMIO_COUNT; slot++) {
       const drive = disks[VIRTIO_MMIO_COUNT - 1 - slot];
@@ -206,6 +209,19 @@ export class VirtBoard {
       });
       this.#place(base + slot * size, size, transport);
     }
+  }
+
+  /** Disks take the slots from 1 on: 0 is the host bridge. */
+  #createPcie(): void {
+    const { spiLine, msi } = this.#gic;
+    const host = createPcieHost(spiLine, msi, (base, size, device) => this.#place(base, size, device));
+    for (const [i, { backend, serial }] of this.#drives('pci').entries()) {
+      host.plug(i + 1, new VirtioPciFunction(new VirtioBlock(backend, serial), this.#dma));
+    }
+  }
+
+  #drives(bus: VirtDrive['bus']): readonly VirtDrive[] {
+    return this.#config.drives.filter(drive => drive.bus === bus);
   }
 
   #place(base: number, size: number, device: Device): void {
