@@ -1,7 +1,7 @@
 /** The A64 instruction set as the engine takes it. */
 import type { EngineCpu, Guest } from '../execute/guest.ts';
 import { A64Cpu } from './cpu.ts';
-import { updateCrc32, updateCrc32c } from './crc32.ts';
+import { INTEGER_HELPERS } from './integer-helpers.ts';
 import { modeOfKey } from './mode.ts';
 import type { A64Configuration, CpuModel } from './models.ts';
 import { createSimdHelpers } from './simd-helpers.ts';
@@ -36,8 +36,7 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
     helpers: {
       ...systemHelpers(current),
       ...createSimdHelpers(() => current().engine),
-      'a64.crc32': updateCrc32,
-      'a64.crc32c': updateCrc32c,
+      ...INTEGER_HELPERS,
     },
     createCpu: (engine, options) => {
       const { affinity, hasEl2, psciConduit, gic } = options;
