@@ -1,5 +1,5 @@
 /** Writes the body of one function: locals and instructions. Knows the binary format, and nothing of what the code is for. */
-import { ByteWriter } from './byte-writer.ts';
+import { type ByteWriter, releaseWriter, takeWriter } from './byte-writer.ts';
 import { CONTROL, NUMERIC, type NumericName, VALUE_TYPE, VECTOR_PREFIX_BASE, type WasmType } from './opcodes.ts';
 
 /** Loads and stores, with the base-2 logarithm of their natural alignment. */
@@ -24,7 +24,7 @@ const EMPTY_BLOCK_TYPE = 0x40;
 
 /** The body of a function under construction. Locals are numbered from the parameters on. */
 export class CodeWriter {
-  readonly #code = new ByteWriter(4096);
+  readonly #code = takeWriter();
   readonly #locals: WasmType[] = [];
   readonly #parameterCount: number;
   #depth = 0;
@@ -147,9 +147,9 @@ export class CodeWriter {
     this.#indirect(CONTROL.return_call_indirect, typeIndex);
   }
 
-  /** Writes the finished body (size, locals, instructions) to a code section. */
+  /** Writes the body (size, locals, instructions) to a code section; the writer is used up. */
   finish(target: ByteWriter): void {
-    const head = new ByteWriter(64);
+    const head = takeWriter();
     const runs = runLengths(this.#locals);
     head.unsigned(runs.length);
     for (const [count, type] of runs) {
@@ -160,6 +160,8 @@ export class CodeWriter {
     target.append(head.bytes);
     target.append(this.#code.bytes);
     target.byte(CONTROL.end);
+    releaseWriter(head);
+    releaseWriter(this.#code);
   }
 
   #indirect(opcode: number, typeIndex: number): void {

@@ -4,7 +4,7 @@
  * Source: WebAssembly Core Specification 3.0 "Binary Format: Modules".
  * Modelled: types, function, memory and table imports, functions, exports, code.
  */
-import { ByteWriter } from './byte-writer.ts';
+import { type ByteWriter, releaseWriter, takeWriter } from './byte-writer.ts';
 import type { CodeWriter } from './code-writer.ts';
 import { VALUE_TYPE, type WasmType } from './opcodes.ts';
 
@@ -17,14 +17,14 @@ const HEADER = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
 /** A module under construction. Import functions before defining any: both share one index space. */
 export class ModuleWriter {
   readonly #types: string[] = [];
-  readonly #typeBytes = new ByteWriter(64);
-  readonly #imports = new ByteWriter(256);
+  readonly #typeBytes = takeWriter();
+  readonly #imports = takeWriter();
   #importCount = 0;
   #importedFunctions = 0;
   readonly #functionTypes: number[] = [];
-  readonly #exports = new ByteWriter(64);
+  readonly #exports = takeWriter();
   #exportCount = 0;
-  readonly #code = new ByteWriter(4096);
+  readonly #code = takeWriter();
 
   /** Index of a function type. */
   type(params: readonly WasmType[], results: readonly WasmType[]): number {
@@ -76,17 +76,20 @@ export class ModuleWriter {
     return index;
   }
 
+  /** The module's bytes; the writer is used up. */
   finish(): Uint8Array<ArrayBuffer> {
-    const out = new ByteWriter(this.#code.length + 1024);
+    const out = takeWriter();
     out.append(HEADER);
     section(out, SECTION.type, this.#types.length, this.#typeBytes.bytes);
     section(out, SECTION.import, this.#importCount, this.#imports.bytes);
-    const functions = new ByteWriter();
+    const functions = takeWriter();
     for (const type of this.#functionTypes) functions.unsigned(type);
     section(out, SECTION.function, this.#functionTypes.length, functions.bytes);
     section(out, SECTION.export, this.#exportCount, this.#exports.bytes);
     section(out, SECTION.code, this.#functionTypes.length, this.#code.bytes);
-    return new Uint8Array(out.bytes);
+    const module = new Uint8Array(out.bytes);
+    [functions, out, this.#typeBytes, this.#imports, this.#exports, this.#code].forEach(releaseWriter);
+    return module;
   }
 
   #import(module: string, name: string, kind: number): void {
@@ -98,10 +101,11 @@ export class ModuleWriter {
 }
 
 function section(out: ByteWriter, id: number, count: number, content: Uint8Array): void {
-  const head = new ByteWriter(8);
+  const head = takeWriter();
   head.unsigned(count);
   out.byte(id);
   out.unsigned(head.length + content.length);
   out.append(head.bytes);
   out.append(content);
+  releaseWriter(head);
 }
