@@ -4,7 +4,7 @@
  * Source: makedumpfile `IMPLEMENTATION` "The kdump-compressed format" and `diskdump_mod.h`. Blocks of `block_size` bytes:
  * main header | sub header | bitmap of existing pages | bitmap of dumped pages | descriptors | page data | notes and texts.
  * A dump may be split over files; each holds the pages of `[start_pfn, end_pfn)`.
- * Not modelled: 32-bit dumps; erase info (kept as a range, not read).
+ * Not modelled: 32-bit dumps.
  */
 import { POPCOUNT8 } from './bits.ts';
 import { cString, readSize64, readU32 } from './bytes.ts';
@@ -136,8 +136,27 @@ export class DiskDumpFile implements MemorySource {
 
   /** The notes of the ELF file from which the dump was made: the registers of each CPU. */
   notes(): ElfNote[] {
-    const bytes = this.#part(4, this.subHeader.offset_note, this.subHeader.size_note);
-    return bytes === undefined ? [] : parseNotes(bytes);
+    return parseNotes(this.noteBytes());
+  }
+
+  /** The bytes of all notes; none when the file has no notes. */
+  noteBytes(): Uint8Array {
+    return this.#part(4, this.subHeader.offset_note, this.subHeader.size_note) ?? new Uint8Array(0);
+  }
+
+  /** makedumpfile's list of what it erased, as text; none when nothing was. */
+  eraseInfo(): Uint8Array {
+    return this.#part(5, this.subHeader.offset_eraseinfo, this.subHeader.size_eraseinfo) ?? new Uint8Array(0);
+  }
+
+  /** Bitmap of the pages that exist in the machine; one bit a page, pfn 0 in bit 0 of byte 0. */
+  get existingPages(): Uint8Array {
+    return this.#exists;
+  }
+
+  /** Bitmap of the pages that are dumped, in this file or in other parts of a split dump. */
+  get dumpedPages(): Uint8Array {
+    return this.#dumped;
   }
 
   /** Tells whether a page exists in the machine, dumped or not. */

@@ -25,12 +25,16 @@ interface Segment extends PhysicalRange {
 export class ElfCore implements MemorySource {
   readonly elf: ElfFile;
   readonly notes: readonly ElfNote[];
+  /** The bytes of all note segments, one after the other. */
+  readonly noteBytes: Uint8Array;
   /** What is wrong with the file without making it useless; one line each. */
   readonly warnings: readonly string[];
   readonly pageSize: number;
   readonly maxPfn: number;
   readonly #segments: readonly Segment[];
   readonly #source: ByteSource;
+  /** The segment found last: reads come in runs, and filtered cores have thousands of segments. */
+  #last: Segment | undefined;
 
   /** @throws FormatError when the file is not an ELF core or has no memory segment */
   constructor(source: ByteSource, pageSize = 4096) {
@@ -45,9 +49,9 @@ export class ElfCore implements MemorySource {
     }
     this.#source = source;
     this.pageSize = pageSize;
-    this.notes = this.elf.segments
-      .filter(segment => segment.p_type === PT.NOTE)
-      .flatMap(segment => readNotes(source, segment));
+    const noteSegments = this.elf.segments.filter(segment => segment.p_type === PT.NOTE);
+    this.notes = noteSegments.flatMap(segment => readNotes(source, segment));
+    this.noteBytes = Buffer.concat(noteSegments.map(segment => source.read(segment.p_offset, segment.p_filesz)));
     const warnings: string[] = [];
     this.#segments = memorySegments(this.elf, warnings);
     this.warnings = warnings;
@@ -55,7 +59,8 @@ export class ElfCore implements MemorySource {
   }
 
   hasPage(pfn: number): boolean {
-    return this.#find(pfn * this.pageSize) !== undefined;
+    const segment = this.#find(pfn * this.pageSize);
+    return segment !== undefined && pfn * this.pageSize < segment.fileEnd;
   }
 
   readPage(pfn: number): Uint8Array {
@@ -74,14 +79,36 @@ export class ElfCore implements MemorySource {
     return page;
   }
 
+  readPages(pfn: number, count: number): Uint8Array {
+    const paddr = pfn * this.pageSize;
+    const segment = this.#find(paddr);
+    if (segment === undefined) return this.readPage(pfn);
+    const offset = segment.fileOffset + paddr - segment.start;
+    const available = Math.min(segment.fileEnd - paddr, this.#source.size - offset);
+    const pages = Math.min(count, Math.floor(available / this.pageSize));
+    return pages < 1 ? this.readPage(pfn) : this.#source.read(offset, pages * this.pageSize);
+  }
+
   /** The memory that the segments describe, in order of their headers. */
   get ranges(): readonly PhysicalRange[] {
     return this.#segments;
   }
 
-  #find(paddr: number): Segment | undefined {
-    return this.#segments.find(segment => paddr >= segment.start && paddr < segment.end);
+  /** The same, each with the physical address at which its bytes in the file end. */
+  get dataRanges(): readonly (PhysicalRange & { readonly dataEnd: number })[] {
+    return this.#segments.map(({ start, end, fileEnd }) => ({ start, end, dataEnd: fileEnd }));
   }
+
+  #find(paddr: number): Segment | undefined {
+    if (contains(this.#last, paddr)) return this.#last;
+    const found = this.#segments.find(segment => contains(segment, paddr));
+    this.#last = found ?? this.#last;
+    return found;
+  }
+}
+
+function contains(segment: Segment | undefined, paddr: number): boolean {
+  return segment !== undefined && paddr >= segment.start && paddr < segment.end;
 }
 
 function readNotes(source: ByteSource, segment: Phdr): ElfNote[] {

@@ -8,7 +8,7 @@ import { readI64, readU64 } from './bytes.ts';
 import { checkRange } from './byte-source.ts';
 import type { ByteSource } from './byte-source.ts';
 import { FormatError } from './errors.ts';
-import { ascii, struct, u64 } from './struct.ts';
+import { ascii, i64, struct, u64 } from './struct.ts';
 
 export const FLATTENED_SIGNATURE = 'makedumpfile';
 const HEADER_SIZE = 4096;
@@ -18,6 +18,13 @@ const TYPE_FLAT_HEADER = 1n;
 export const MAKEDUMPFILE_HEADER = struct(
   'makedumpfile_header',
   { signature: ascii(16), type: u64, version: u64 },
+  { order: 'big' },
+);
+
+/** Heads each record; both -1 in the record that ends the stream. */
+export const MAKEDUMPFILE_DATA_HEADER = struct(
+  'makedumpfile_data_header',
+  { offset: i64, buf_size: i64 },
   { order: 'big' },
 );
 

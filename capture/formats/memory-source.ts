@@ -12,6 +12,12 @@ export interface MemorySource {
    * @throws FormatError when the dump is damaged at that page
    */
   readPage(pfn: number): Uint8Array;
+  /**
+   * Returns the bytes of up to `count` consecutive pages, at least one, in a single read. Present where pages lie
+   * side by side in a file or in memory.
+   * @throws FaultError when the first page cannot be read
+   */
+  readPages?(pfn: number, count: number): Uint8Array;
   /** Tells whether `readPage` has the page's bytes, without reading them. */
   hasPage(pfn: number): boolean;
 }

@@ -28,6 +28,10 @@ export interface Dump extends Disposable {
   readonly architecture: Architecture | undefined;
   readonly memory: MemorySource;
   readonly notes: readonly ElfNote[];
+  /** The bytes from which `notes` were split, as they stand in the file. */
+  readonly noteBytes: Uint8Array;
+  /** The ELF file itself, when it is one. */
+  readonly elfCore: ElfCore | undefined;
   readonly vmcoreinfo: Vmcoreinfo | undefined;
   /** makedumpfile's `-d` level, when the format records it. */
   readonly dumpLevel: number | undefined;
@@ -93,7 +97,7 @@ function describeStart(bytes: Uint8Array): string {
 }
 
 function elfDump(path: string, { source, flattened }: OpenSource): Dump {
-  const core = new ElfCore(source);
+  const core = openElfCore(source);
   const machine = core.elf.header.e_machine;
   return {
     path,
@@ -107,6 +111,8 @@ function elfDump(path: string, { source, flattened }: OpenSource): Dump {
           : unsupportedMachine(path, `e_machine ${machine}`),
     memory: new CachedMemory(core),
     notes: core.notes,
+    noteBytes: core.noteBytes,
+    elfCore: core,
     vmcoreinfo: vmcoreinfoNote(core.notes),
     dumpLevel: undefined,
     incomplete: flattened?.complete === false,
@@ -114,6 +120,14 @@ function elfDump(path: string, { source, flattened }: OpenSource): Dump {
     warnings: core.warnings,
     [Symbol.dispose]: () => source[Symbol.dispose](),
   };
+}
+
+/** Opens an ELF core with the page size of its kernel, which only VMCOREINFO tells. */
+function openElfCore(source: ByteSource): ElfCore {
+  const core = new ElfCore(source);
+  const pageSize = vmcoreinfoNote(core.notes)?.pageSize ?? core.pageSize;
+  const isPossible = pageSize === 16_384 || pageSize === 65_536;
+  return isPossible ? new ElfCore(source, pageSize) : core;
 }
 
 function unsupportedMachine(path: string, found: string): never {
@@ -134,6 +148,8 @@ function diskDump(path: string, sources: readonly OpenSource[]): Dump {
     architecture: machine,
     memory: new CachedMemory(files.length === 1 ? first : new SplitMemory(files)),
     notes,
+    noteBytes: files.map(file => file.noteBytes()).find(bytes => bytes.length > 0) ?? new Uint8Array(0),
+    elfCore: undefined,
     vmcoreinfo: text === undefined ? vmcoreinfoNote(notes) : Vmcoreinfo.fromBytes(text),
     dumpLevel: first.header.header_version >= 1 ? first.subHeader.dump_level : undefined,
     incomplete: files.some(file => file.incomplete) || sources.some(({ flattened }) => flattened?.complete === false),
@@ -158,6 +174,8 @@ function rawDump(path: string, source: ByteSource, base: number): Dump {
     architecture: undefined,
     memory: new CachedMemory(new RawMemory(source, base)),
     notes: [],
+    noteBytes: new Uint8Array(0),
+    elfCore: undefined,
     vmcoreinfo: undefined,
     dumpLevel: undefined,
     incomplete: false,
@@ -188,6 +206,12 @@ class RawMemory implements MemorySource {
     if (!this.hasPage(pfn)) throw new FaultError(pfn * this.pageSize, 'not in the dump');
     return this.#source.read((pfn - this.#firstPfn) * this.pageSize, this.pageSize);
   }
+
+  readPages(pfn: number, count: number): Uint8Array {
+    if (!this.hasPage(pfn)) return this.readPage(pfn);
+    const pages = Math.min(count, this.maxPfn - pfn);
+    return this.#source.read((pfn - this.#firstPfn) * this.pageSize, pages * this.pageSize);
+  }
 }
 
 /** The files of a split dump as one memory. */
@@ -211,6 +235,11 @@ class SplitMemory implements MemorySource {
     if (file === undefined) throw new FaultError(pfn * this.pageSize, 'in a part of the split dump that was not given');
     return file.readPage(pfn);
   }
+}
+
+/** The memory behind a cache: for readers that read each page once. */
+export function uncached(memory: MemorySource): MemorySource {
+  return memory instanceof CachedMemory ? memory.inner : memory;
 }
 
 /** Keeps the pages read last, up to a fixed number of bytes. */

@@ -1,0 +1,45 @@
+/** The two bitmaps of a dump that is to be written, from what its source says. */
+import { FormatError } from './formats/errors.ts';
+import { PageBitmap } from './page-bitmap.ts';
+import type { Dump } from './sources/dump-file.ts';
+
+/** Highest page count that bitmaps are made for: 2^52 bytes of 4 KiB pages would need 128 GiB of bitmap. */
+const MAX_PAGES = 2 ** 35;
+
+/** The pages of a source. */
+export interface DumpPages {
+  /** Pages that the machine has, as far as the source tells. */
+  readonly exists: PageBitmap;
+  /** Pages whose bytes the source has. */
+  readonly available: PageBitmap;
+}
+
+/**
+ * Finds which pages a dump describes and which of them it has.
+ * @throws FormatError when it claims more memory than a bitmap can describe
+ */
+export function dumpPages(dump: Dump): DumpPages {
+  const { maxPfn, pageSize } = dump.memory;
+  if (maxPfn > MAX_PAGES) {
+    throw new FormatError('the dump claims too much memory', {
+      file: dump.path,
+      expected: `at most 2^${Math.log2(MAX_PAGES)} pages`,
+      found: `${maxPfn}`,
+    });
+  }
+  const [first] = dump.diskDumps;
+  if (first !== undefined) {
+    return {
+      exists: new PageBitmap(maxPfn, new Uint8Array(first.existingPages)),
+      available: new PageBitmap(maxPfn, new Uint8Array(first.dumpedPages)),
+    };
+  }
+  const exists = new PageBitmap(maxPfn);
+  const available = new PageBitmap(maxPfn);
+  const ranges = dump.elfCore?.dataRanges ?? [{ start: 0, end: maxPfn * pageSize, dataEnd: maxPfn * pageSize }];
+  for (const { start, end, dataEnd } of ranges) {
+    exists.addRange(Math.floor(start / pageSize), Math.ceil(end / pageSize));
+    available.addRange(Math.floor(start / pageSize), Math.ceil(dataEnd / pageSize));
+  }
+  return { exists, available };
+}

@@ -1,0 +1,184 @@
+/**
+ * Where a dump is written: a file that gets its name only when it is complete, a stream, or nowhere.
+ *
+ * A dump is written out of order (descriptors lie before the data they describe), so a sink takes offsets.
+ */
+import { closeSync, fsyncSync, ftruncateSync, openSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+import { UsageError } from '../formats/errors.ts';
+
+/** Says that the disk is full or the limit on the dump's size is reached. */
+export class NoSpaceError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NoSpaceError';
+  }
+}
+
+/** A destination of a dump. */
+export interface DumpSink {
+  /** Path or name, for messages. */
+  readonly name: string;
+  /** What was written cannot be corrected later: the reader may have consumed it. */
+  readonly isStream: boolean;
+  /** Bytes given to `write` so far. */
+  readonly bytesWritten: number;
+  /**
+   * Writes bytes at an offset.
+   * @throws NoSpaceError when they do not fit; some of them may have been written
+   */
+  write(offset: number, bytes: Uint8Array): void;
+  /** Makes everything durable and gives the dump its name. */
+  commit(): void;
+  /** Drops everything written. Does nothing after `commit`. */
+  abort(): void;
+}
+
+/** A file under a temporary name beside its final one. */
+export class FileSink implements DumpSink {
+  readonly name: string;
+  readonly isStream = false;
+  bytesWritten = 0;
+  readonly #temporary: string;
+  readonly #limit: number;
+  #fd: number | undefined;
+
+  /**
+   * @param limit greatest size of the file in bytes
+   * @throws UsageError when the file cannot be created
+   */
+  constructor(path: string, limit = Number.POSITIVE_INFINITY) {
+    this.name = path;
+    this.#limit = limit;
+    // A device or a pipe has no second name to be written under.
+    this.#temporary = isSpecialFile(path) ? path : `${path}.${process.pid}.incomplete`;
+    this.#fd = openForWriting(this.#temporary);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    const room = Math.max(0, this.#limit - offset);
+    let done = 0;
+    while (done < bytes.length && done < room) {
+      const length = Math.min(bytes.length, room) - done;
+      done += this.#writeSome(bytes, done, length, offset + done);
+    }
+    this.bytesWritten += done;
+    if (done < bytes.length)
+      throw new NoSpaceError(`Can't write the dump file(${this.name}). Size limit(${this.#limit}) reached.`);
+  }
+
+  commit(): void {
+    if (this.#fd === undefined) return;
+    const isSpecial = this.#temporary === this.name;
+    if (!isSpecial) fsyncSync(this.#fd);
+    closeSync(this.#fd);
+    this.#fd = undefined;
+    if (isSpecial) return;
+    renameSync(this.#temporary, this.name);
+    syncDirectory(dirname(this.name));
+  }
+
+  abort(): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
+    if (this.#temporary !== this.name) unlinkSync(this.#temporary);
+  }
+
+  #writeSome(bytes: Uint8Array, start: number, length: number, position: number): number {
+    try {
+      return writeSync(this.#fd!, bytes, start, length, this.#temporary === this.name ? null : position);
+    } catch (error) {
+      const code = errorCode(error);
+      if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') throw error;
+      throw new NoSpaceError(`Can't write the dump file(${this.name}). No space left on device`);
+    }
+  }
+}
+
+function openForWriting(path: string): number {
+  try {
+    const fd = openSync(path, 'w', 0o600);
+    if (!isSpecialFile(path)) ftruncateSync(fd);
+    return fd;
+  } catch (error) {
+    throw new UsageError(`Can't open the dump file(${path}). ${errorCode(error)}`, { cause: error });
+  }
+}
+
+function isSpecialFile(path: string): boolean {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return status !== undefined && !status.isFile() && !status.isDirectory();
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+/** Counts what would be written: `--dry-run`. */
+export class NullSink implements DumpSink {
+  readonly name: string;
+  readonly isStream = false;
+  bytesWritten = 0;
+  readonly #limit: number;
+
+  constructor(name: string, limit = Number.POSITIVE_INFINITY) {
+    this.name = name;
+    this.#limit = limit;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    if (offset + bytes.length > this.#limit)
+      throw new NoSpaceError(`Can't write the dump file(${this.name}). Size limit(${this.#limit}) reached.`);
+    this.bytesWritten += bytes.length;
+  }
+
+  commit(): void {
+    // Nothing was written.
+  }
+
+  abort(): void {
+    // Nothing was written.
+  }
+}
+
+/** Keeps a dump in memory: for tests and for small dumps that are read at once. */
+export class MemorySink implements DumpSink {
+  readonly name = 'memory';
+  readonly isStream = false;
+  bytesWritten = 0;
+  #bytes = new Uint8Array(65_536);
+  #size = 0;
+
+  write(offset: number, bytes: Uint8Array): void {
+    const end = offset + bytes.length;
+    if (end > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, offset);
+    this.#size = Math.max(this.#size, end);
+    this.bytesWritten += bytes.length;
+  }
+
+  /** The file that was written. */
+  get contents(): Uint8Array {
+    return this.#bytes.subarray(0, this.#size);
+  }
+
+  commit(): void {
+    // The bytes are where they stay.
+  }
+
+  abort(): void {
+    this.#size = 0;
+  }
+}

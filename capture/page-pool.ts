@@ -1,0 +1,116 @@
+/** Encodes pages on worker threads, or on this one, and returns batches in order with bounded memory. */
+import { Worker } from 'node:worker_threads';
+
+import type { Compressor } from './formats/compression.ts';
+import { assert } from './formats/errors.ts';
+import type { PfnRange } from './page-bitmap.ts';
+import type { EncodedPages } from './page-encoder.ts';
+import type { ErasedRange } from './page-eraser.ts';
+import type { WorkerReply, WorkerRequest } from './page-worker.ts';
+
+/** What a worker needs to know. */
+export interface WorkerSetup {
+  /** The dump file, or the parts of a split one. */
+  readonly paths: readonly string[];
+  readonly compressor: Compressor | undefined;
+  readonly findZeroPages: boolean;
+  readonly erase: readonly ErasedRange[];
+}
+
+/** Pages of a batch: 1 MiB of 4 KiB pages. */
+export const BATCH_PAGES = 256;
+/** Batches under way for each worker: one in work, one waiting, and some that wait for an earlier one. */
+const BATCHES_PER_WORKER = 4;
+
+/** Encodes one batch. */
+export type EncodeBatch = (ranges: readonly PfnRange[]) => EncodedPages | Promise<EncodedPages>;
+
+/** Groups runs of pages into batches of at most `BATCH_PAGES`. */
+export function* batches(runs: Iterable<PfnRange>): Generator<PfnRange[]> {
+  let batch: PfnRange[] = [];
+  let room = BATCH_PAGES;
+  for (const run of runs) {
+    for (let start = run.start; start < run.end;) {
+      const end = Math.min(run.end, start + room);
+      batch.push({ start, end });
+      room -= end - start;
+      start = end;
+      if (room > 0) continue;
+      yield batch;
+      batch = [];
+      room = BATCH_PAGES;
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/**
+ * Encodes batches with up to `window` of them under way.
+ * @returns the results in the order of the batches
+ */
+export async function* encodeInOrder(
+  source: Iterable<PfnRange[]>,
+  encode: EncodeBatch,
+  window: number,
+): AsyncGenerator<{ readonly ranges: readonly PfnRange[]; readonly pages: EncodedPages }> {
+  const waiting: { ranges: readonly PfnRange[]; pages: ReturnType<EncodeBatch> }[] = [];
+  for (const ranges of source) {
+    waiting.push({ ranges, pages: encode(ranges) });
+    if (waiting.length < window) continue;
+    const next = waiting.shift()!;
+    yield { ranges: next.ranges, pages: await next.pages };
+  }
+  for (const next of waiting) yield { ranges: next.ranges, pages: await next.pages };
+}
+
+/** Worker threads that read the same dump. */
+export class PagePool implements AsyncDisposable {
+  readonly #workers: { readonly worker: Worker; busy: number }[];
+  readonly #pending = new Map<number, PromiseWithResolvers<EncodedPages>>();
+  #nextId = 0;
+  #failure: Error | undefined;
+
+  constructor(count: number, setup: WorkerSetup) {
+    this.#workers = Array.from({ length: count }, () => {
+      const entry = { worker: new Worker(new URL('page-worker.ts', import.meta.url), { workerData: setup }), busy: 0 };
+      entry.worker.on('message', ({ id, pages }: WorkerReply) => {
+        entry.busy--;
+        this.#pending.get(id)?.resolve(pages);
+        this.#pending.delete(id);
+      });
+      entry.worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))));
+      return entry;
+    });
+  }
+
+  /** How many batches keep all workers busy. */
+  get window(): number {
+    return this.#workers.length * BATCHES_PER_WORKER;
+  }
+
+  /** Encodes a batch on the worker that has least to do. */
+  readonly encode = (ranges: readonly PfnRange[]): Promise<EncodedPages> => {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const entry = this.#workers.reduce((best, other) => (other.busy < best.busy ? other : best));
+    assert(this.#workers.length > 0, 'a pool has workers');
+    const request: WorkerRequest = { id: this.#nextId++, ranges };
+    const result = Promise.withResolvers<EncodedPages>();
+    this.#pending.set(request.id, result);
+    // Nobody may be waiting for this batch yet when an earlier one fails.
+    result.promise.catch(() => undefined);
+    entry.busy++;
+    // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    entry.worker.postMessage(request);
+    return result.promise;
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#workers.map(({ worker }) => worker.terminate()));
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}

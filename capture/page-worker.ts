@@ -1,0 +1,43 @@
+/** A worker thread that encodes pages of a dump file that it opens itself. */
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { assert } from './formats/errors.ts';
+import type { PfnRange } from './page-bitmap.ts';
+import { PageEncoder } from './page-encoder.ts';
+import type { EncodedPages } from './page-encoder.ts';
+import { PageEraser } from './page-eraser.ts';
+import type { WorkerSetup } from './page-pool.ts';
+import { openDump, uncached } from './sources/dump-file.ts';
+
+/** A batch on its way to a worker. */
+export interface WorkerRequest {
+  readonly id: number;
+  readonly ranges: readonly PfnRange[];
+}
+
+/** A batch on its way back. */
+export interface WorkerReply {
+  readonly id: number;
+  readonly pages: EncodedPages;
+}
+
+const port = parentPort;
+assert(port !== null, 'page-worker.ts runs as a worker thread');
+const setup = workerData as WorkerSetup;
+const dump = openDump(setup.paths);
+const memory = uncached(dump.memory);
+const encoder = new PageEncoder(memory, {
+  compressor: setup.compressor,
+  findZeroPages: setup.findZeroPages,
+  eraser: setup.erase.length === 0 ? undefined : new PageEraser(setup.erase, memory.pageSize),
+});
+
+port.on('message', ({ id, ranges }: WorkerRequest) => {
+  const pages = encoder.encode(ranges);
+  const reply: WorkerReply = { id, pages };
+  port.postMessage(reply, [
+    pages.data.buffer as ArrayBuffer,
+    pages.kinds.buffer as ArrayBuffer,
+    pages.sizes.buffer as ArrayBuffer,
+  ]);
+});
