@@ -85,16 +85,20 @@ function readSoftDependencies(module: Uint8Array): string[] {
 export async function resolveModules(tree: ModuleTree, wanted: readonly string[]): Promise<KernelModule[]> {
   const paths = new Map(tree.paths.map(path => [moduleName(path), path]));
   const loaded = new Map<string, KernelModule>();
-  const visit = async (name: string, neededBy: string): Promise<void> => {
+  const visit = async (name: string, chain: readonly string[]): Promise<void> => {
     if (loaded.has(name) || tree.builtIn.has(name)) return;
+    const neededBy = chain.at(-1) ?? 'the disk';
+    if (chain.includes(name))
+      throw new ImageError(`modules of ${tree.release} depend on each other: ${name} and ${neededBy}`);
     const path = paths.get(name);
     if (path === undefined)
       throw new ImageError(`the kernel ${tree.release} has no module ${name} (needed by ${neededBy})`);
     const bytes = await decompress(tree.read(path), path);
-    for (const dependency of readSoftDependencies(bytes)) if (paths.has(dependency)) await visit(dependency, name);
-    for (const dependency of readDependencies(bytes)) await visit(dependency, name);
+    for (const dependency of readSoftDependencies(bytes))
+      if (paths.has(dependency)) await visit(dependency, [...chain, name]);
+    for (const dependency of readDependencies(bytes)) await visit(dependency, [...chain, name]);
     loaded.set(name, { name, bytes });
   };
-  for (const name of wanted) await visit(name, 'the disk');
+  for (const name of wanted) await visit(name, []);
   return [...loaded.values()];
 }

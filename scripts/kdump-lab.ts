@@ -1,4 +1,6 @@
 /** The command line: `kdump-lab demo | run | boot | crash | images`. */
+import { enableCompileCache } from 'node:module';
+
 import { Command, CommanderError } from 'commander';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -21,8 +23,6 @@ const program = new Command('kdump-lab')
     'Boots real Linux kernels on an emulated machine, crashes them, captures the dump through kexec, and analyses it.',
   )
   .version(packageJson.version)
-  .exitOverride()
-  .showHelpAfterError('(add --help for the options)')
   .configureHelp({ showGlobalOptions: true });
 
 program.addCommand(demoCommand());
@@ -32,8 +32,18 @@ program.addCommand(
   new Command('crash').description('read a dump, with the commands of crash').usage('[options] [vmlinux] VMCORE'),
 );
 program.addCommand(imagesCommand());
-for (const command of program.commands) command.exitOverride();
+configure(program);
 
+/** Errors are thrown, and read like all others; subcommands inherit nothing of this by themselves. */
+function configure(command: Command): void {
+  command
+    .exitOverride()
+    .showHelpAfterError('(add --help for the options)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'kdump-lab: ')) });
+  for (const subcommand of command.commands) configure(subcommand);
+}
+
+enableCompileCache();
 endQuietlyWhenOutputCloses();
 installInterruptHandler();
 try {

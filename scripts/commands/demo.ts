@@ -8,6 +8,7 @@ import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import { flowFiles } from '../lab/flow.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO } from '../lab/scenario.ts';
 import { DEFAULT_BACKEND } from './backends.ts';
+import { EXIT_FAILURE } from './errors.ts';
 import { exitStatus, formatPhase, runScenario } from './run.ts';
 
 interface DemoOptions {
@@ -17,8 +18,8 @@ interface DemoOptions {
   readonly backend: string;
 }
 
-/** What the demo shows of the dump. */
-const ANALYSIS = 'sys; bt; ps; log | tail -n 20';
+const SHOWN_COMMANDS = 'sys; bt; ps';
+const LOG_LINES = 20;
 
 /** The `demo` command. */
 export function demoCommand(): Command {
@@ -39,11 +40,20 @@ async function runDemo({ arch, suite, out, backend }: DemoOptions): Promise<void
   process.exitCode = exitStatus(report);
   if (report.outcome !== 'dumped') return;
   for (const phase of report.phases) console.error(`kdump-lab: ${formatPhase(phase)}`);
-  console.log(`\n$ kdump-lab crash ${flowFiles(out).vmcore} -c '${ANALYSIS}'`);
-  // A process of its own: the analyzer reads the dump as anybody's would, without the machine's memory beside it.
+  const { vmcore } = flowFiles(out);
+  console.log(`\n$ kdump-lab crash ${vmcore} -c '${SHOWN_COMMANDS}'`);
+  process.exitCode = analyze(vmcore, SHOWN_COMMANDS, 'inherit').status ?? EXIT_FAILURE;
+  console.log(`\n$ kdump-lab crash ${vmcore} -c log | tail -n ${LOG_LINES}`);
+  const log = analyze(vmcore, 'log', 'pipe').stdout;
+  console.log(log.trimEnd().split('\n').slice(-LOG_LINES).join('\n'));
+}
+
+/** A process of its own: the analyzer reads the dump as anybody's would, without the machine's memory beside it. */
+function analyze(vmcore: string, commands: string, stdout: 'inherit' | 'pipe') {
   const program = fileURLToPath(new URL('../kdump-lab.ts', import.meta.url));
-  const run = spawnSync(process.execPath, [program, 'crash', flowFiles(out).vmcore, '-c', ANALYSIS], {
-    stdio: 'inherit',
+  return spawnSync(process.execPath, [program, 'crash', vmcore, '-c', commands], {
+    encoding: 'utf8',
+    stdio: ['ignore', stdout, 'inherit'],
+    maxBuffer: 64 * 2 ** 20,
   });
-  process.exitCode = run.status ?? 1;
 }

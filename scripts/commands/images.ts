@@ -42,7 +42,6 @@ export function imagesCommand(): Command {
         fetchImages({ arch: 'aarch64', suite: 'bookworm', flavour: 'cloud', ...options }),
       ),
   );
-  for (const command of images.commands) command.exitOverride();
   return images;
 }
 

@@ -62,14 +62,16 @@ Suites: sid
   });
 
   test('does not take a key in the file for the path of a keyring', () => {
-    const text = 'Types: deb\nURIs: http://a.example/d\nSuites: sid\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n';
+    const text =
+      'Types: deb\nURIs: http://a.example/d\nSuites: sid\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n';
     expect(parseDeb822Sources(text)[0]?.signedBy).toBeUndefined();
   });
 });
 
 describe('proxies of apt-config dump', () => {
   test('uses the http proxy for https too, and keeps DIRECT hosts out of it', () => {
-    const dump = 'Acquire::http "";\nAcquire::http::Proxy "http://proxy.example:3128";\nAcquire::http::Proxy::local.example "DIRECT";\n';
+    const dump =
+      'Acquire::http "";\nAcquire::http::Proxy "http://proxy.example:3128";\nAcquire::http::Proxy::local.example "DIRECT";\n';
     expect(parseAptProxies(dump)).toEqual({
       http_proxy: 'http://proxy.example:3128',
       https_proxy: 'http://proxy.example:3128',

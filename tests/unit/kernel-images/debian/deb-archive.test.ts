@@ -20,7 +20,10 @@ describe('a package that dpkg-deb built', () => {
     mkdirSync(join(root, 'DEBIAN'), { recursive: true });
     mkdirSync(join(root, 'usr/lib'), { recursive: true });
     mkdirSync(join(root, LONG_NAME, '..'), { recursive: true });
-    writeFileSync(join(root, 'DEBIAN/control'), 'Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@y>\nDescription: x\n');
+    writeFileSync(
+      join(root, 'DEBIAN/control'),
+      'Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@y>\nDescription: x\n',
+    );
     writeFileSync(join(root, 'usr/lib/libx.so.1.2'), Buffer.alloc(300_000, 'x'), { mode: 0o755 });
     symlinkSync('libx.so.1.2', join(root, 'usr/lib/libx.so.1'));
     writeFileSync(join(root, LONG_NAME), 'deep');
@@ -34,7 +37,11 @@ describe('a package that dpkg-deb built', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   test.each(['xz', 'gzip', 'zstd', 'none'])('unpacks the wanted files of a %s package', async compression => {
-    const entries = await unpackDeb(debs[compression]!, 'x.deb', path => path.startsWith('/usr/lib/') || path.endsWith('/file'));
+    const entries = await unpackDeb(
+      debs[compression]!,
+      'x.deb',
+      path => path.startsWith('/usr/lib/') || path.endsWith('/file'),
+    );
     const byPath = new Map(entries.map(entry => [entry.path, entry]));
     expect(byPath.get('/usr/lib/libx.so.1.2')).toMatchObject({ type: 'file', mode: 0o755 });
     expect(Buffer.from(byPath.get('/usr/lib/libx.so.1.2')!.bytes).equals(Buffer.alloc(300_000, 'x'))).toBe(true);

@@ -8,7 +8,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { ImageError } from '../../../../capture/formats/errors.ts';
-import { HttpStatusError, downloadSmall, downloadVerified, withoutLogin } from '../../../../kernel-images/debian/download.ts';
+import {
+  HttpStatusError,
+  downloadSmall,
+  downloadVerified,
+  withoutLogin,
+} from '../../../../kernel-images/debian/download.ts';
 
 const CONTENTS = Buffer.alloc(100_000, 'kernel bytes ');
 const EXPECTED = { size: CONTENTS.length, sha256: createHash('sha256').update(CONTENTS).digest('hex') };
@@ -136,7 +141,10 @@ describe('downloadSmall', () => {
   test('goes through a proxy', async () => {
     const proxy = url.replace('/file.deb', '');
     answer = (request, response) => response.end(request.url);
-    const bytes = await downloadSmall('http://mirror.invalid/debian/x', { proxyEnv: { http_proxy: proxy }, logins: [] });
+    const bytes = await downloadSmall('http://mirror.invalid/debian/x', {
+      proxyEnv: { http_proxy: proxy },
+      logins: [],
+    });
     expect(bytes.toString()).toBe('http://mirror.invalid/debian/x');
   });
 

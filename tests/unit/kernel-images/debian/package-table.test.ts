@@ -9,7 +9,13 @@ function stanza(name: string, version: string, extra = ''): string {
 }
 
 const NAMES = ['a', 'kexec-tools', 'libc6', 'libc6-dev', 'linux-image-6.12.107+deb13-arm64', 'zlib1g', 'zzz'];
-const TABLE = buildPackageTable(Buffer.from(NAMES.toReversed().map(name => stanza(name, '1.0-1')).join('\n')));
+const TABLE = buildPackageTable(
+  Buffer.from(
+    NAMES.toReversed()
+      .map(name => stanza(name, '1.0-1'))
+      .join('\n'),
+  ),
+);
 
 describe('package table', () => {
   test.each(NAMES)('finds %s', name => {
