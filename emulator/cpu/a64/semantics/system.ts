@@ -22,7 +22,6 @@ import {
   msrImmediate,
   sendEvent,
   sendEventLocal,
-  synchronize,
   sys,
   sysl,
   waitForEvent,
@@ -64,10 +63,8 @@ export const barriers: Semantics<typeof BARRIERS> = {
   CLREX: t => t.ir.set(A64_STATE.exclusiveAddress, t.ir.i64(NO_ADDRESS)),
   DSB: () => {},
   DMB: () => {},
-  ISB: t => {
-    t.ir.call(synchronize);
-    t.resume();
-  },
+  /** System registers take effect at once; code that was changed is looked up anew by an indirect jump. */
+  ISB: t => t.indirect(t.pc(4)),
   SB: () => {},
 };
 

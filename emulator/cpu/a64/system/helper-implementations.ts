@@ -173,7 +173,6 @@ export function systemHelpers(current: () => A64Cpu): Readonly<Record<string, He
       return 0n;
     },
     'a64.interruptsUnmasked': () => current().interruptsUnmasked(),
-    'a64.synchronize': () => resume(current()),
     'a64.supervisorCall': (immediate: number) => takeCall(current(), EXCEPTION_CLASS.SVC64, immediate),
     'a64.hypervisorCall': (immediate: number) => hypervisorCall(current(), immediate),
     'a64.secureMonitorCall': () => secureMonitorCall(current()),

@@ -24,8 +24,6 @@ export const sysl = faultingHelper('a64.sysl', ['i32'], 'i64');
 
 /** PSTATE.DAIF has fewer bits set than before: looks for interrupts that may be taken now (`requestAttention`). */
 export const interruptsUnmasked = stateHelper('a64.interruptsUnmasked', [], 'none');
-/** ISB: what was changed before is in effect from here on; continues. */
-export const synchronize = stateHelper('a64.synchronize', [], 'none');
 
 // Exceptions. The preferred return address of the calls is the next instruction; they count as retired when they do not trap.
 
