@@ -66,24 +66,41 @@ function target(random: Random, mayBe31: boolean): number {
   return n < 25 ? n : n + 4;
 }
 
-function fixedFields(random: Random, row: Instruction): Record<string, number> {
-  const fixed: Record<string, number> = {};
-  const has = (name: string): boolean => row.pattern.fields.some(field => field.name === name);
-  for (const name of TARGET_FIELDS) if (has(name)) fixed[name] = target(random, !STACK_POINTER_TARGETS.test(row.name));
+type FixedFields = Record<string, number>;
+
+function hasField(row: Instruction, name: string): boolean {
+  return row.pattern.fields.some(field => field.name === name);
+}
+
+/** Registers that are written: none of the reserved ones, and no combination that is CONSTRAINED UNPREDICTABLE. */
+function targetFields(random: Random, row: Instruction): FixedFields {
+  const fixed: FixedFields = {};
+  for (const name of TARGET_FIELDS) {
+    if (hasField(row, name)) fixed[name] = target(random, !STACK_POINTER_TARGETS.test(row.name));
+  }
   if (row.name === 'CASP') for (const name of ['rs', 'rt']) fixed[name] = fixed[name]! & ~1;
   if (fixed['rt2'] !== undefined && fixed['rt2'] === fixed['rt']) fixed['rt2'] = (fixed['rt2'] + 1) % 25;
   if (STORE_EXCLUSIVE.test(row.name) && [fixed['rt'], fixed['rt2']].includes(fixed['rs'])) fixed['rs'] = 31;
+  return fixed;
+}
+
+/** Addresses that stay in mapped memory. */
+function addressFields(random: Random, row: Instruction): FixedFields {
+  const fixed: FixedFields = {};
   if (isLoadStore(row)) {
     fixed['rn'] = NEEDS_ALIGNMENT.test(row.name) ? ALIGNED : ANY_ALIGNMENT;
     fixed['rm'] = SMALL;
     fixed['imm12'] = random.below(256);
   }
-  for (const pin of PINNED) if (pin.row.test(row.name)) Object.assign(fixed, pin.fields);
   if (row.name === 'DC ZVA') fixed['rt'] = ANY_ALIGNMENT;
-  if (isBranch(row) && has('rn')) fixed['rn'] = CODE_ADDRESS;
-  // Targets and literals stay in mapped memory
-  if (has('imm26')) fixed['imm26'] = random.below(0x2_0000) - 0x1_0000;
-  if (has('imm19')) fixed['imm19'] = random.below(0x2_0000) - 0x1_0000;
+  if (isBranch(row) && hasField(row, 'rn')) fixed['rn'] = CODE_ADDRESS;
+  for (const name of ['imm26', 'imm19']) fixed[name] = random.below(0x2_0000) - 0x1_0000;
+  return fixed;
+}
+
+function fixedFields(random: Random, row: Instruction): FixedFields {
+  const fixed = { ...targetFields(random, row), ...addressFields(random, row) };
+  for (const pin of PINNED) if (pin.row.test(row.name)) Object.assign(fixed, pin.fields);
   return fixed;
 }
 

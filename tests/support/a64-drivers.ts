@@ -2,6 +2,7 @@
 import { A64_FEATURE_NAMES, type A64FeatureName } from '../../emulator/cpu/a64/features.ts';
 import { INTEGER_HELPERS } from '../../emulator/cpu/a64/integer-helpers.ts';
 import { A64_LAYOUT, A64_STATE } from '../../emulator/cpu/a64/state.ts';
+import { keyFields } from '../../emulator/cpu/a64/system/register-key.ts';
 import { translateBlock } from '../../emulator/cpu/a64/translate-block.ts';
 import { EC } from '../../emulator/cpu/a64/translation.ts';
 import { CPU_STATE } from '../../emulator/cpu/execute/cpu-state.ts';
@@ -213,7 +214,18 @@ export function compilerDriver(helpers: TestHelpers = {}): Driver {
 }
 
 /** Numbers of `uc_arm64_reg` (unicorn/arm64.h). */
-const UC_ARM64 = { X29: 1, X30: 2, NZCV: 3, SP: 4, Q0: 104, X0: 199, PC: 260, FPCR: 291, FPSR: 292 } as const;
+const UC_ARM64 = {
+  X29: 1,
+  X30: 2,
+  NZCV: 3,
+  SP: 4,
+  Q0: 104,
+  X0: 199,
+  PC: 260,
+  CP_REG: 290,
+  FPCR: 291,
+  FPSR: 292,
+} as const;
 const UC_CPU_ARM64_MAX = 3;
 
 const range = (count: number, first: number): number[] => Array.from({ length: count }, (_, i) => first + i);
@@ -221,14 +233,25 @@ const range = (count: number, first: number): number[] => Array.from({ length: c
 const UNICORN_REGISTERS = {
   ids: [
     ...range(29, UC_ARM64.X0),
-    ...[UC_ARM64.X29, UC_ARM64.X30, UC_ARM64.SP, UC_ARM64.NZCV, UC_ARM64.FPCR, UC_ARM64.FPSR, UC_ARM64.PC],
+    UC_ARM64.X29,
+    UC_ARM64.X30,
+    UC_ARM64.SP,
+    UC_ARM64.NZCV,
+    UC_ARM64.FPCR,
+    UC_ARM64.FPSR,
+    UC_ARM64.PC,
     ...range(32, UC_ARM64.Q0),
   ],
   words: [...Array<number>(REGISTER.v).fill(1), ...Array<number>(32).fill(2)],
 };
 
+export interface UnicornDriver extends Driver {
+  /** Writes a system register without the checks of MSR. @param key as in `register-key.ts` */
+  writeSystemRegister(key: number, value: bigint): void;
+}
+
 /** Unicorn with its "max" CPU. */
-export function unicornDriver(api: Exclude<ReturnType<typeof loadUnicorn>, string>): Driver {
+export function unicornDriver(api: Exclude<ReturnType<typeof loadUnicorn>, string>): UnicornDriver {
   const unicorn = new Unicorn(api, UC_ARCH.ARM64, UC_MODE.ARM, UNICORN_REGISTERS, UC_CPU_ARM64_MAX);
   unicorn.map(0, CASE_MEMORY.size);
   const scratch = new Uint8Array(CASE_MEMORY.scratchSize);
@@ -243,6 +266,12 @@ export function unicornDriver(api: Exclude<ReturnType<typeof loadUnicorn>, strin
       const outcome = unicornOutcome(unicorn.run(BigInt(address), test.words.length));
       unicorn.read(CASE_MEMORY.scratch, scratch);
       return { outcome, registers: unicorn.registers.slice(), scratch };
+    },
+    writeSystemRegister(key, value) {
+      // struct uc_arm64_cp_reg: CRn, CRm, op0, op1, op2, and the value
+      const { op0, op1, CRn, CRm, op2 } = keyFields(key);
+      const words = Uint32Array.of(CRn, CRm, op0, op1, op2, 0, Number(value & 0xffff_ffffn), Number(value >> 32n));
+      unicorn.writeRegister(UC_ARM64.CP_REG, new Uint8Array(words.buffer));
     },
     reset: () => unicorn.write(CASE_MEMORY.scratch, INITIAL_SCRATCH),
   };

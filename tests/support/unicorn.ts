@@ -43,6 +43,7 @@ interface Api {
   readMemory(uc: Handle, address: number, bytes: Uint8Array, size: number): number;
   writeRegisters(uc: Handle, ids: Int32Array, pointers: BigUint64Array, count: number): number;
   readRegisters(uc: Handle, ids: Int32Array, pointers: BigUint64Array, count: number): number;
+  writeRegister(uc: Handle, id: number, value: Uint8Array): number;
   start(uc: Handle, begin: bigint, until: bigint, timeout: number, count: number): number;
   control(uc: Handle, control: number, ...typesAndValues: (string | number)[]): number;
 }
@@ -65,9 +66,10 @@ export function loadUnicorn(): Api | string {
       'int uc_reg_write_batch(void *uc, const int *ids, const uint64_t *pointers, int count)',
     ),
     readRegisters: library.func('int uc_reg_read_batch(void *uc, const int *ids, const uint64_t *pointers, int count)'),
+    writeRegister: library.func('int uc_reg_write(void *uc, int id, const uint8_t *value)'),
     start: library.func('int uc_emu_start(void *uc, uint64_t begin, uint64_t until, uint64_t timeout, size_t count)'),
     control: library.func('int uc_ctl(void *uc, int control, ...)'),
-  } as unknown as Api;
+  };
 }
 
 /** Which registers a test reads and writes: Unicorn's numbers, each with a size in 64-bit words. */
@@ -115,6 +117,11 @@ export class Unicorn {
   }
   read(address: number, bytes: Uint8Array): void {
     check('uc_mem_read', this.#api.readMemory(this.#uc, address, bytes, bytes.length));
+  }
+
+  /** Writes one register, of any size and structure. */
+  writeRegister(id: number, value: Uint8Array): void {
+    check('uc_reg_write', this.#api.writeRegister(this.#uc, id, value));
   }
 
   /** Forgets translated code in a range of addresses: `write` does not. */

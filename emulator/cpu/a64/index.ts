@@ -4,6 +4,7 @@ import { A64Cpu } from './cpu.ts';
 import { INTEGER_HELPERS } from './integer-helpers.ts';
 import { modeOfKey } from './mode.ts';
 import type { A64Configuration, CpuModel } from './models.ts';
+import { pointerAuthenticationHelpers } from './pauth-helpers.ts';
 import { createSimdHelpers } from './simd-helpers.ts';
 import { A64_LAYOUT } from './state.ts';
 import { systemHelpers } from './system/helper-implementations.ts';
@@ -37,6 +38,7 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
       ...systemHelpers(current),
       ...createSimdHelpers(() => current().engine),
       ...INTEGER_HELPERS,
+      ...pointerAuthenticationHelpers(current),
     },
     createCpu: (engine, options) => {
       const { affinity, hasEl2, psciConduit, gic } = options;
