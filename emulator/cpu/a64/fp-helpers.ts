@@ -171,16 +171,16 @@ function arithmeticHelpers(unit: FloatUnit, size: number): Helpers {
   const helpers: Helpers = {};
   for (const name of FP_UNARY) {
     helpers[fpHelperName(name, size)] = forSize(size, a =>
-      unit.run(environment => UNARY[name](environment, format, a!)),
+      unit.run(environment => UNARY[name](environment, format, a)),
     );
   }
   for (const name of FP_BINARY) {
     helpers[fpHelperName(name, size)] = forSize(size, (a, b) =>
-      unit.run(environment => BINARY[name](environment, format, a!, b!)),
+      unit.run(environment => BINARY[name](environment, format, a, b)),
     );
   }
   helpers[fpHelperName('mla', size)] = forSize(size, (addend, a, b) =>
-    unit.run(environment => arithmetic.fusedMultiplyAdd(environment, format, addend!, a!, b!)),
+    unit.run(environment => arithmetic.fusedMultiplyAdd(environment, format, addend, a, b)),
   );
   return helpers;
 }

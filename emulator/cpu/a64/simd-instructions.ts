@@ -21,6 +21,7 @@ import {
   copySemantics,
   modifiedImmediateHalfSemantics,
   modifiedImmediateSemantics,
+  modifiedImmediateUnsharedSemantics,
   permuteSemantics,
 } from './semantics/simd-move.ts';
 import {
@@ -63,6 +64,7 @@ export const SIMD_INSTRUCTIONS: readonly Instruction[] = [
     simd: true,
     over: SHIFTS_BY_IMMEDIATE,
   }),
+  ...group(move.SIMD_MODIFIED_IMMEDIATE_UNSHARED, modifiedImmediateUnsharedSemantics, SIMD),
   ...group(move.SIMD_MODIFIED_IMMEDIATE_HALF, modifiedImmediateHalfSemantics, {
     ...FP16,
     over: SHIFTS_BY_IMMEDIATE,

@@ -12,7 +12,9 @@ export function convert(environment: FloatEnvironment, from: FloatFormat, to: Fl
   const { flushHalf } = environment;
   environment.flushHalf = false;
   const value = unpack(environment, from, bits);
-  const result = pack(environment, to, isNaN(value) ? propagateNaN(environment, value) : value);
+  // The alternative half precision makes a zero of the NaN as it is, whatever the rules for NaNs
+  const keepsNaN = isNaN(value) && !(to.bits === 16 && environment.alternativeHalf);
+  const result = pack(environment, to, keepsNaN ? propagateNaN(environment, value) : value);
   environment.flushHalf = flushHalf;
   return result;
 }

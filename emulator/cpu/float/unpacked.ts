@@ -164,20 +164,11 @@ export function shiftRounding(value: bigint, shift: number, mode: RoundingMode, 
 
 function roundsUp(kept: bigint, lost: bigint, shift: number, mode: RoundingMode, sign: 0 | 1): boolean {
   const half = 1n << BigInt(shift - 1);
-  switch (mode) {
-    case 'nearest-even':
-      return lost > half || (lost === half && (kept & 1n) === 1n);
-    case 'nearest-away':
-      return lost >= half;
-    case 'up':
-      return sign === 0;
-    case 'down':
-      return sign === 1;
-    case 'odd':
-      return (kept & 1n) === 0n;
-    case 'zero':
-      return false;
-  }
+  const isOdd = (kept & 1n) === 1n;
+  if (mode === 'nearest-even') return lost > half || (lost === half && isOdd);
+  if (mode === 'nearest-away') return lost >= half;
+  if (mode === 'odd') return !isOdd;
+  return mode === (sign ? 'down' : 'up');
 }
 
 function round(environment: FloatEnvironment, format: FloatFormat, value: Unpacked): bigint {
@@ -191,11 +182,23 @@ function round(environment: FloatEnvironment, format: FloatFormat, value: Unpack
   }
   const quantum = Math.max(leading, smallest) - (format.precision - 1);
   const rounded = shiftRounding(significand, quantum - exponent, environment.rounding, sign);
+  const biased = biasedExponent(format, quantum, rounded.value);
+  const limit = maxBiasedExponent(format) + (isAlternativeHalf(environment, format) ? 1 : 0);
+  if (biased >= limit) return overflow(environment, format, sign);
   if (rounded.inexact) {
     environment.flags |= FLOAT_FLAG.INEXACT;
     if (isTinyBefore && isTiny(environment, format, value)) environment.flags |= FLOAT_FLAG.UNDERFLOW;
   }
-  return packRounded(environment, format, sign, quantum, rounded.value);
+  return packRounded(format, sign, biased, rounded.value);
+}
+
+/**
+ * The exponent field of a rounded number.
+ * @param quantum exponent of the lowest bit of `significand`, which has at most `precision` bits or is the next power of two
+ */
+function biasedExponent(format: FloatFormat, quantum: number, significand: bigint): number {
+  const length = bitLength(significand);
+  return length < format.precision ? 0 : quantum + length - 1 + bias(format);
 }
 
 /** Of a number whose exact value is below the normal range. */
@@ -206,20 +209,10 @@ function isTiny({ rules, rounding }: FloatEnvironment, format: FloatFormat, valu
   return value.exponent + shift + bitLength(rounded.value) - 1 < minExponent(format);
 }
 
-/** @param quantum exponent of the lowest bit of `significand`, which has at most `precision` bits or is the next power of two */
-function packRounded(
-  environment: FloatEnvironment,
-  format: FloatFormat,
-  sign: 0 | 1,
-  quantum: number,
-  significand: bigint,
-): bigint {
-  const length = bitLength(significand);
-  const biased = length < format.precision ? 0 : quantum + length - 1 + bias(format);
-  const isAlternative = isAlternativeHalf(environment, format);
-  if (biased >= maxBiasedExponent(format) + (isAlternative ? 1 : 0)) return overflow(environment, format, sign);
+function packRounded(format: FloatFormat, sign: 0 | 1, biased: number, significand: bigint): bigint {
   const aligned = significand << BigInt(format.fractionBits + 1 - format.precision);
-  const integer = length > format.precision ? aligned >> 1n : aligned;
+  const isNextPower = bitLength(significand) > format.precision;
+  const integer = isNextPower ? aligned >> 1n : aligned;
   return assemble(
     format,
     sign,

@@ -29,20 +29,24 @@ export const SIMD_PERMUTE = {
   TBX: '0 q:1 001110 00 0 rm:5 0 len:2 1 00 rn:5 rd:5',
 } as const satisfies Encodings;
 
-/** Advanced SIMD modified immediate. */
+/** Advanced SIMD modified immediate, where cmode looks like the opcode of a shift by immediate. */
 export const SIMD_MODIFIED_IMMEDIATE = {
   'MOVI (32-bit shifted)': '0 q:1 0 0111100000 abc:3 0 shift:2 0 0 1 defgh:5 rd:5',
   'ORR (vector, immediate, 32-bit)': '0 q:1 0 0111100000 abc:3 0 shift:2 1 0 1 defgh:5 rd:5',
   'MOVI (16-bit shifted)': '0 q:1 0 0111100000 abc:3 10 shift:1 0 0 1 defgh:5 rd:5',
   'ORR (vector, immediate, 16-bit)': '0 q:1 0 0111100000 abc:3 10 shift:1 1 0 1 defgh:5 rd:5',
-  'MOVI (shifting ones)': '0 q:1 0 0111100000 abc:3 110 shift:1 0 1 defgh:5 rd:5',
   'MVNI (32-bit shifted)': '0 q:1 1 0111100000 abc:3 0 shift:2 0 0 1 defgh:5 rd:5',
   'BIC (vector, immediate, 32-bit)': '0 q:1 1 0111100000 abc:3 0 shift:2 1 0 1 defgh:5 rd:5',
   'MVNI (16-bit shifted)': '0 q:1 1 0111100000 abc:3 10 shift:1 0 0 1 defgh:5 rd:5',
   'BIC (vector, immediate, 16-bit)': '0 q:1 1 0111100000 abc:3 10 shift:1 1 0 1 defgh:5 rd:5',
-  'MVNI (shifting ones)': '0 q:1 1 0111100000 abc:3 110 shift:1 0 1 defgh:5 rd:5',
   'MOVI (8-bit)': '0 q:1 0 0111100000 abc:3 1110 0 1 defgh:5 rd:5',
   'MOVI (64-bit)': '0 q:1 1 0111100000 abc:3 1110 0 1 defgh:5 rd:5',
+} as const satisfies Encodings;
+
+/** Advanced SIMD modified immediate, the others. */
+export const SIMD_MODIFIED_IMMEDIATE_UNSHARED = {
+  'MOVI (shifting ones)': '0 q:1 0 0111100000 abc:3 110 shift:1 0 1 defgh:5 rd:5',
+  'MVNI (shifting ones)': '0 q:1 1 0111100000 abc:3 110 shift:1 0 1 defgh:5 rd:5',
   'FMOV (vector, immediate, single)': '0 q:1 0 0111100000 abc:3 1111 0 1 defgh:5 rd:5',
   'FMOV (vector, immediate, double)': '0 1 1 0111100000 abc:3 1111 0 1 defgh:5 rd:5',
 } as const satisfies Encodings;

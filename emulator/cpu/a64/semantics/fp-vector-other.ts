@@ -67,7 +67,7 @@ function byElement(op: LaneOperation) {
     const element = elementOf(t, fields);
     if (element === undefined || (size === 3 && !fields.q)) return t.undefined();
     const bits = vectorBits(fields.q);
-    const withElement: LaneOperation = (_, __, a, d) => op(t, size, a!, element, d!);
+    const withElement: LaneOperation = (_, __, a, d) => op(t, size, a, element, d);
     setV(t, fields.rd, mapLanes(t, size, bits, withElement, [t.v(fields.rn), t.v(fields.rd)]), bits);
   };
 }
@@ -77,15 +77,15 @@ function byElementScalar(op: LaneOperation) {
     const size = sizeOf(fields);
     const element = elementOf(t, fields);
     if (element === undefined) return t.undefined();
-    const withElement: LaneOperation = (_, __, a, d) => op(t, size, a!, element, d!);
+    const withElement: LaneOperation = (_, __, a, d) => op(t, size, a, element, d);
     t.setV(fields.rd, mapLanes(t, size, 8 << size, withElement, [t.v(fields.rn), t.v(fields.rd)]));
   };
 }
 
-const fmla: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d!, a!, b!);
-const fmls: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d!, fpNegate(t, size, a!), b!);
-const fmul: LaneOperation = (t, size, a, b) => fpBinary(t, 'mul', size, a!, b!);
-const fmulx: LaneOperation = (t, size, a, b) => fpBinary(t, 'mulx', size, a!, b!);
+const fmla: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d, a, b);
+const fmls: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d, fpNegate(t, size, a), b);
+const fmul: LaneOperation = (t, size, a, b) => fpBinary(t, 'mul', size, a, b);
+const fmulx: LaneOperation = (t, size, a, b) => fpBinary(t, 'mulx', size, a, b);
 
 export const fpByElementSemantics: Semantics<typeof FP_BY_ELEMENT> = {
   'FMLA (by element, vector)': byElement(fmla),
@@ -363,14 +363,14 @@ const toFixed =
   (signed: boolean): FixedOperation =>
   fractionBits =>
   (t, size, a) => {
-    const result = fpToFixed(t, size, a!, { size, signed, rounding: FP_ROUNDING.zero, fractionBits });
+    const result = fpToFixed(t, size, a, { size, signed, rounding: FP_ROUNDING.zero, fractionBits });
     return size === 3 ? result : t.ir.toI32(result);
   };
 const fromFixed =
   (signed: boolean): FixedOperation =>
   fractionBits =>
   (t, size, a) =>
-    fpFromFixed(t, size, t.ir.toI64(a!), { size, signed, rounding: FP_ROUNDING.current, fractionBits });
+    fpFromFixed(t, size, t.ir.toI64(a), { size, signed, rounding: FP_ROUNDING.current, fractionBits });
 
 function vectorFixed(op: FixedOperation) {
   return (t: Translation, fields: FixedFields & { readonly q: number }): void => {

@@ -116,8 +116,8 @@ const unary =
   (operation: FpUnary): OneOperand =>
   (t, size, a) =>
     fpUnary(t, operation, size, a);
-const multiplyAdd: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d!, a!, b!);
-const multiplySubtract: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d!, fpNegate(t, size, a!), b!);
+const multiplyAdd: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d, a, b);
+const multiplySubtract: LaneOperation = (t, size, a, b, d) => fpMultiplyAdd(t, size, d, fpNegate(t, size, a), b);
 const distance: TwoOperands = (t, size, a, b) => fpAbsolute(t, size, fpBinary(t, 'sub', size, a, b));
 const absoluteCompare =
   (operation: 'cmge' | 'cmgt'): TwoOperands =>

@@ -8,6 +8,7 @@ import type {
   SIMD_COPY,
   SIMD_MODIFIED_IMMEDIATE,
   SIMD_MODIFIED_IMMEDIATE_HALF,
+  SIMD_MODIFIED_IMMEDIATE_UNSHARED,
   SIMD_PERMUTE,
 } from '../encodings/simd-move.ts';
 import type { Semantics } from '../instruction.ts';
@@ -185,14 +186,17 @@ export const modifiedImmediateSemantics: Semantics<typeof SIMD_MODIFIED_IMMEDIAT
   'ORR (vector, immediate, 32-bit)': shifted(2, orr),
   'MOVI (16-bit shifted)': shifted(1, move),
   'ORR (vector, immediate, 16-bit)': shifted(1, orr),
-  'MOVI (shifting ones)': shiftingOnes(move),
   'MVNI (32-bit shifted)': shifted(2, moveNot),
   'BIC (vector, immediate, 32-bit)': shifted(2, bic),
   'MVNI (16-bit shifted)': shifted(1, moveNot),
   'BIC (vector, immediate, 16-bit)': shifted(1, bic),
-  'MVNI (shifting ones)': shiftingOnes(moveNot),
   'MOVI (8-bit)': (t, fields) => write(t, fields, 0, BigInt(imm8(fields)), move),
   'MOVI (64-bit)': (t, fields) => write(t, fields, 3, spreadBits(imm8(fields)), move),
+};
+
+export const modifiedImmediateUnsharedSemantics: Semantics<typeof SIMD_MODIFIED_IMMEDIATE_UNSHARED> = {
+  'MOVI (shifting ones)': shiftingOnes(move),
+  'MVNI (shifting ones)': shiftingOnes(moveNot),
   'FMOV (vector, immediate, single)': (t, fields) => write(t, fields, 2, expandFpImmediate(imm8(fields), 32), move),
   'FMOV (vector, immediate, double)': (t, fields) =>
     write(t, { q: 1, rd: fields.rd }, 3, expandFpImmediate(imm8(fields), 64), move),
