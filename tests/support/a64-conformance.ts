@@ -34,6 +34,10 @@ export function compareDrivers(
     readonly length: number;
     readonly limit?: number;
     readonly tolerance?: Tolerance;
+    /** Changes the registers that a case starts from. */
+    readonly prepare?: (random: Random, registers: BigUint64Array) => void;
+    /** Leaves a case out. */
+    readonly isExcluded?: (test: A64Case) => boolean;
   },
 ): string[] {
   const random = new Random(options.seed);
@@ -41,6 +45,8 @@ export function compareDrivers(
   let address: number = CASE_MEMORY.code;
   for (let i = 0; i < options.cases && differences.length < (options.limit ?? 10); i++) {
     const test = randomCase(random, rows, options.length);
+    options.prepare?.(random, test.registers);
+    if (options.isExcluded?.(test)) continue;
     const [first, ...others] = drivers.map(driver => ({ driver, result: driver.run(test, address) }));
     for (const other of others) {
       const difference = describeDifference(first!, other, options.tolerance ?? {});

@@ -1,6 +1,7 @@
 /** What runs A64 test cases: our evaluator, our compiled code, and Unicorn. */
 import { A64_FEATURE_NAMES, type A64FeatureName } from '../../emulator/cpu/a64/features.ts';
 import { INTEGER_HELPERS } from '../../emulator/cpu/a64/integer-helpers.ts';
+import { createSimdHelpers } from '../../emulator/cpu/a64/simd-helpers.ts';
 import { A64_LAYOUT, A64_STATE } from '../../emulator/cpu/a64/state.ts';
 import { keyFields } from '../../emulator/cpu/a64/system/register-key.ts';
 import { translateBlock } from '../../emulator/cpu/a64/translate-block.ts';
@@ -90,6 +91,7 @@ class TestMachine {
       helpers: {
         'a64.raiseException': (exceptionClass: number) => this.#raise(exceptionClass),
         ...INTEGER_HELPERS,
+        ...createSimdHelpers(() => this.#engine.cpus[0]!),
         ...helpers,
       },
     };
