@@ -17,7 +17,7 @@ export interface Workaround {
   readonly text: string;
 }
 
-/** Kernels built for 52-bit addresses with 4K pages: makedumpfile gives up, cp works. */
+/** Kernels built for 52-bit addresses with 4K pages: makedumpfile gives up, so all of /proc/vmcore is saved. */
 export function checkCollector(
   collector: string,
   config: KernelConfig,
@@ -29,7 +29,7 @@ export function checkCollector(
   const version = makedumpfileVersion.replace(/^\d+:/, '');
   return {
     code: 'va52',
-    text: `makedumpfile ${version} cannot read kernels with VA_BITS=52 and 4K pages: saving with cp`,
+    text: `makedumpfile ${version} cannot read kernels with VA_BITS=52 and 4K pages: saving all of /proc/vmcore with dd`,
   };
 }
 

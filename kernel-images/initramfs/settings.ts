@@ -15,7 +15,7 @@ export interface GuestSettings {
   readonly captureCommandLine: string;
   /** Shell command. */
   readonly panic: string;
-  /** `makedumpfile -l -d 31`, `cp`: gets `/proc/vmcore` and the target as last arguments. */
+  /** `makedumpfile -l -d 31`, `cp`: gets `/proc/vmcore` and the target as last arguments; `dd` gets them as `if=` and `of=`. */
   readonly collector: string;
   /** `CODE TEXT` when the host replaced the collector that was asked for, else empty. */
   readonly collectorNote: string;

@@ -180,7 +180,7 @@ function planKernels(
       kexecOptions: kexecOptions(scenario),
       captureCommandLine: captureCommandLine(options),
       panic: scenario.panic,
-      collector: collector === undefined ? scenario.collector : 'cp',
+      collector: collector === undefined ? scenario.collector : 'dd',
       collectorNote: collector === undefined ? '' : `${collector.code} ${collector.text}`,
     },
     productionCommandLine: productionCommandLine(options),

@@ -30,7 +30,7 @@ export interface Scenario {
   readonly diskSize: number | undefined;
   /** Options of the guest's kexec, without `--command-line` and the like. */
   readonly kexecOptions: string;
-  /** Command that saves the dump: gets /proc/vmcore and the target as last arguments. */
+  /** Command that saves the dump: gets /proc/vmcore and the target as last arguments (`dd` as if= and of=). */
   readonly collector: string;
   /** Shell command that panics the production kernel. */
   readonly panic: string;
