@@ -13,7 +13,7 @@ import { contextKey } from './system/context-key.ts';
 import {
   abort,
   isStepEnabled,
-  SOFTWARE_STEP,
+  softwareStepException,
   type SynchronousException,
   takeableInterrupt,
   takeAsynchronous,
@@ -229,7 +229,8 @@ export class A64Cpu implements GuestCpu {
 
   /** Keeps a synchronous exception of the instruction under way for `deliverException`. */
   raise(exceptionClass: number, iss: number): void {
-    this.#pending = { exceptionClass, iss };
+    const isAtPc = exceptionClass === EXCEPTION_CLASS.PC_ALIGNMENT;
+    this.#pending = { exceptionClass, iss, ...(isAtPc && { faultAddress: this.engine.pc }) };
     this.engine.requestException();
   }
 
@@ -256,6 +257,11 @@ export class A64Cpu implements GuestCpu {
     else this.engine.requestAttention();
   }
 
+  /** The event register is set: the next WFE does not wait. */
+  get hasEvent(): boolean {
+    return this.#eventRegister;
+  }
+
   signalEvent(): void {
     this.#eventRegister = true;
   }
@@ -269,7 +275,7 @@ export class A64Cpu implements GuestCpu {
   /** Before an instruction while stepping: it may run once (PSTATE.SS set), else the step exception is due. */
   softwareStep(): void {
     if (this.process.field('SS') === 0) {
-      this.#pending = SOFTWARE_STEP;
+      this.#pending = softwareStepException(this.takeSteppedInstruction() !== undefined);
       this.engine.requestException();
     } else {
       this.process.setField('SS', 0);

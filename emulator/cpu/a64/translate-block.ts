@@ -25,6 +25,7 @@ export function translateBlock(code: DataView, start: number, mode: A64Mode, fea
   const decoder = decoderFor(features);
   const t = new Translation(start, mode, features);
   const limit = Math.min(code.byteLength, start + 4 * (mode.stepping ? 1 : MAX_INSTRUCTIONS));
+  if ((start & 3) !== 0) return misalignedBlock(t, start);
   let offset = start;
   while (offset < limit && t.terminal === undefined) {
     t.ir.beginInstruction(offset);
@@ -33,6 +34,13 @@ export function translateBlock(code: DataView, start: number, mode: A64Mode, fea
     offset += 4;
   }
   return t.ir.finish(offset, t.terminal ?? { kind: 'jump', target: offset });
+}
+
+/** The PC is no multiple of 4: the only instruction is the PC alignment fault. */
+function misalignedBlock(t: Translation, start: number): Block {
+  t.ir.beginInstruction(start);
+  t.raise(EC.PC_ALIGNMENT, 0);
+  return t.ir.finish(start + 1, t.terminal!);
 }
 
 function translateInstruction(t: Translation, decoder: Decoder, word: number): void {

@@ -22,6 +22,14 @@ const OUTER_SHAREABLE = 2n;
 /** Attributes of translations with the MMU off: Device-nGnRnE. */
 const DEVICE = 0n;
 
+/** Normal memory that is not cached: MAIR_ELx attributes of Inner Non-cacheable, Outer Non-cacheable or Write-Through transient. */
+const NON_CACHEABLE: readonly bigint[] = [0x40n, 0x44n];
+
+/** Device and non-cacheable memory is outer shareable whatever the descriptor says. */
+function isAlwaysShared(attributes: bigint): boolean {
+  return (attributes & 0xf0n) === 0n || NON_CACHEABLE.includes(attributes);
+}
+
 const result: WalkResult = {
   paddr: 0,
   readable: false,
@@ -50,7 +58,6 @@ function success(cpu: A64Cpu, { level }: TranslationStage): bigint {
   const MAIR = cpu.read(level === 2 ? HYPERVISOR_REGISTERS.MAIR_EL2 : TRANSLATION_REGISTERS.MAIR_EL1);
   const index = BigInt((mmu.leafLow >> 2) & 7);
   const attributes = isOn ? (MAIR >> (index * 8n)) & 0xffn : DEVICE;
-  const isDevice = (attributes & 0xf0n) === 0n;
-  const shareability = isDevice || !isOn ? OUTER_SHAREABLE : BigInt((mmu.leafLow >> 8) & 3);
+  const shareability = isAlwaysShared(attributes) ? OUTER_SHAREABLE : BigInt((mmu.leafLow >> 8) & 3);
   return (attributes << PAR.ATTR_SHIFT) | BigInt(result.paddr) | PAR.RES1 | PAR.NS | (shareability << PAR.SH_SHIFT);
 }

@@ -191,11 +191,16 @@ export function abort(kind: 'read' | 'write' | 'execute', status: number, faultA
   return { exceptionClass: EXCEPTION_CLASS.DATA_ABORT_SAME, iss, faultAddress };
 }
 
-/** The software step exception. Its ISS says nothing on the stepped instruction (ISV clear). */
-export const SOFTWARE_STEP: SynchronousException = {
-  exceptionClass: EXCEPTION_CLASS.SOFTWARE_STEP_SAME,
-  iss: FAULT.DEBUG,
-};
+/** ISS of the software step exception: ISV. */
+const STEP_ISV = 1 << 24;
+
+/**
+ * The software step exception.
+ * @param hasStepped an instruction was executed since stepping began; EX, for load-exclusives, is not modelled
+ */
+export function softwareStepException(hasStepped: boolean): SynchronousException {
+  return { exceptionClass: EXCEPTION_CLASS.SOFTWARE_STEP_SAME, iss: FAULT.DEBUG | (hasStepped ? STEP_ISV : 0) };
+}
 
 const MDSCR = { SS: 1n << 0n, KDE: 1n << 13n } as const;
 const OSLSR_OSLK = 1n << 1n;

@@ -29,7 +29,7 @@ function undefinedInstruction(cpu: A64Cpu): void {
 /** The register of an access, or `undefined` when the access has raised an exception instead. */
 function checkedRegister(cpu: A64Cpu, access: number, direction: 'read' | 'write'): SystemRegister | undefined {
   const row = findRegister(accessKey(access));
-  if (row === undefined || !isImplemented(row, cpu.configuration)) {
+  if (row === undefined || !isImplemented(row, cpu.configuration) || row.undefinedWhen?.(cpu) === true) {
     undefinedInstruction(cpu);
     return undefined;
   }
@@ -68,7 +68,9 @@ function readRegister(cpu: A64Cpu, access: number): bigint {
 }
 
 /** @returns false when the access has raised an exception */
-function writeRegister(cpu: A64Cpu, access: number, value: bigint): boolean {
+function writeRegister(cpu: A64Cpu, access: number, written: bigint): boolean {
+  // Compiled code hands over an i64 as a signed number
+  const value = BigInt.asUintN(64, written);
   const row = checkedRegister(cpu, access, 'write');
   if (row === undefined) return false;
   if (row.kind === 'computed') row.write?.(cpu, value);
@@ -112,7 +114,7 @@ function writePstateField(cpu: A64Cpu, access: number, imm: number): void {
 }
 
 function systemInstruction(cpu: A64Cpu, access: number, operand: bigint): void {
-  const done = execute(cpu, accessKey(access), operand);
+  const done = execute(cpu, accessKey(access), BigInt.asUintN(64, operand));
   if (done === 'trapped') trap(cpu, access);
   else if (!done) undefinedInstruction(cpu);
 }
@@ -139,8 +141,9 @@ function callFirmware(cpu: A64Cpu): void {
   callPsci(cpu);
 }
 
-/** WFI (0) and WFE (1) trap from EL0 by SCTLR_EL1, and from below EL2 by HCR_EL2. */
+/** WFI (0) and WFE (1) trap from EL0 by SCTLR_EL1, and from below EL2 by HCR_EL2: when they would wait. */
 function isWaitTrapped(cpu: A64Cpu, ti: 0 | 1): boolean {
+  if (ti === 0 ? cpu.wakeUp : cpu.hasEvent) return false;
   const level = cpu.exceptionLevel;
   if (level === 0 && !cpu.el0May(ti === 0 ? 'nTWI' : 'nTWE')) return true;
   return level < 2 && cpu.hypervisorControl(ti === 0 ? HCR.TWI : HCR.TWE);

@@ -242,28 +242,29 @@ export class Mmu {
     result: WalkResult,
   ): boolean {
     const isManaged = exceptionLevel < 2;
-    if ((this.leafLow & ACCESS_FLAG) === 0) {
-      if (!this.#setsAccessFlag || !isManaged) return this.#fail(FAULT.ACCESS_FLAG, level);
-      this.leafLow |= ACCESS_FLAG;
-      this.#memory.int32[word] = this.leafLow;
+    const isOld = (this.leafLow & ACCESS_FLAG) === 0;
+    if (isOld && !(this.#setsAccessFlag && isManaged)) return this.#fail(FAULT.ACCESS_FLAG, level);
+    if (kind === 'write' && this.#setsDirtyState && isManaged) {
+      this.#makeDirty(tableAttributes, exceptionLevel, pan);
     }
-    if (kind === 'write' && this.#setsDirtyState && isManaged)
-      this.#makeDirty(word, tableAttributes, exceptionLevel, pan);
     if (exceptionLevel === 2) this.#el2Permissions(tableAttributes, result);
     else this.#el1Permissions(tableAttributes, exceptionLevel, pan, result);
     result.guarded = (this.leafHigh & GUARDED) !== 0 && this.#landingPads[exceptionLevel]!;
     const isPermitted = kind === 'read' ? result.readable : kind === 'write' ? result.writable : result.executable;
-    return isPermitted || this.#fail(FAULT.PERMISSION, level);
+    if (!isPermitted) return this.#fail(FAULT.PERMISSION, level);
+    if (isOld) this.leafLow |= ACCESS_FLAG;
+    const { int32 } = this.#memory;
+    if (int32[word] !== this.leafLow) int32[word] = this.leafLow;
+    return true;
   }
 
   /** A write to a clean writable page (DBM set, AP[2] read-only) makes it dirty, if nothing else forbids the write. */
-  #makeDirty(word: number, tableAttributes: number, exceptionLevel: number, pan: boolean): void {
+  #makeDirty(tableAttributes: number, exceptionLevel: number, pan: boolean): void {
     const isClean = (this.leafHigh & DIRTY_BIT_MODIFIER) !== 0 && (this.leafLow & AP_READ_ONLY) !== 0;
     if (!isClean || (tableAttributes & AP_TABLE_READ_ONLY) !== 0) return;
     const el0 = (this.leafLow & AP_EL0) !== 0 && (tableAttributes & AP_TABLE_NO_EL0) === 0;
     if (exceptionLevel === 0 ? !el0 : pan && el0) return;
     this.leafLow &= ~AP_READ_ONLY;
-    this.#memory.int32[word] = this.leafLow;
   }
 
   #el1Permissions(tableAttributes: number, exceptionLevel: number, pan: boolean, result: WalkResult): void {

@@ -53,6 +53,7 @@ export const THREAD_REGISTERS = registers({
 /** PSTATE fields and stack pointers as registers. NZCV, DAIF, CurrentEL, FPCR and FPSR are here for tools; translated code accesses them itself. */
 export const PROCESS_STATE_REGISTERS = registers({
   SP_EL0: computed('S3_0_C4_C1_0', EL1_RW, {
+    undefinedWhen: cpu => cpu.process.field('SP') === 0,
     read: cpu => cpu.process.stackPointer(0),
     write: (cpu, value) => cpu.process.setStackPointer(0, value),
   }),

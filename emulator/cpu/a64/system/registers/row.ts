@@ -23,6 +23,8 @@ export interface Permission {
 export interface RowOptions {
   /** The register exists only with this feature, or only with EL2. */
   readonly requires?: A64FeatureName | 'EL2' | 'GICv3';
+  /** Whether the access is UNDEFINED in the present state, although the exception level allows it. */
+  readonly undefinedWhen?: (cpu: A64Cpu) => boolean;
   /** Whether the access, which the exception level allows, is trapped with EC 0x18 by a control register. */
   readonly trap?: (cpu: A64Cpu, direction: 'read' | 'write') => boolean;
 }
