@@ -134,9 +134,14 @@ export class Unicorn {
 
   /** Runs `count` instructions from `begin` with the values in `registers`, and leaves the results there. @returns an `UC_ERR` */
   run(begin: bigint, count: number): number {
+    return this.runUntil(begin, 0n, count);
+  }
+
+  /** As `run`, but stops in front of the instruction at `until` too. */
+  runUntil(begin: bigint, until: bigint, count: number): number {
     const { ids, pointers } = { ids: this.#ids, pointers: this.#pointers };
     check('uc_reg_write_batch', this.#api.writeRegisters(this.#uc, ids, pointers, ids.length));
-    const error = this.#api.start(this.#uc, begin, 0n, 0, count);
+    const error = this.#api.start(this.#uc, begin, until, 0, count);
     check('uc_reg_read_batch', this.#api.readRegisters(this.#uc, ids, pointers, ids.length));
     return error;
   }

@@ -5,7 +5,14 @@ import type { MemoryAccess } from '../ir/block.ts';
 import type { CodeCache, CodePage } from './code-cache.ts';
 import { CPU_STATE, EXIT } from './cpu-state.ts';
 import type { EvaluationContext } from './evaluate.ts';
-import { type EngineCpu, GUARDED_MODE, type GuestCpu, type HelperImplementation, MODE_KEYS } from './guest.ts';
+import {
+  type AccessRegime,
+  type EngineCpu,
+  GUARDED_MODE,
+  type GuestCpu,
+  type HelperImplementation,
+  MODE_KEYS,
+} from './guest.ts';
 import { MemoryUnit } from './memory-unit.ts';
 import { type Bank, TranslationBanks } from './soft-tlb.ts';
 
@@ -95,6 +102,13 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
   }
   store(low: number, high: number, access: MemoryAccess): boolean {
     return this.unit.store(low, high, access);
+  }
+
+  resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number {
+    return this.unit.resolve(low, high, kind, regime);
+  }
+  written(address: number, size: number): void {
+    if (this.#host.code.hasCode(address)) this.#host.code.written(address, size);
   }
 
   setContext(current: number, unprivileged: number): void {

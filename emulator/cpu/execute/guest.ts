@@ -4,14 +4,14 @@
  * The engine owns translated code, TLBs and the instruction budget. The guest owns what instructions mean: translation of
  * blocks, page walks, exceptions, system registers. Neither calls the other except through this file.
  */
-import type { Block } from '../ir/block.ts';
+import type { Block, MemoryAccess } from '../ir/block.ts';
 import type { StateLayout } from '../ir/state-field.ts';
 
 /** Bit that the engine adds to a mode key for code from a guarded page (`WalkResult.guarded`); otherwise the guest's keys have 0 there. */
 export const GUARDED_MODE = 16;
 
 /** Mode keys are below this. */
-export const MODE_KEYS = 128;
+export const MODE_KEYS = 512;
 
 /** What an access wants to do with a page. */
 export type AccessKind = 'read' | 'write' | 'execute';
@@ -86,6 +86,20 @@ export interface EngineCpu {
   flushTlbContexts(matches: (key: number) => boolean): void;
   /** Drops translated code of the page that holds this physical address, on all CPUs. */
   invalidateCode(paddr: number): void;
+
+  // Guest-virtual memory, for helpers that may fault. A fault is kept by the guest, and delivered when the helper returns
+
+  /** Loads into the scratch area of the CPU state, zero-extended to 8 bytes. @returns false when it faulted */
+  load(low: number, high: number, access: MemoryAccess): boolean;
+  /** Stores the first bytes of the scratch area. @returns false when it faulted */
+  store(low: number, high: number, access: MemoryAccess): boolean;
+  /**
+   * Linear-memory address of a byte, for bulk operations up to the end of its page: -1 when it faulted, -2 when it is no RAM.
+   * Whoever writes there tells `written`.
+   */
+  resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number;
+  /** Drops code translated from bytes that were written at a linear-memory address in RAM. */
+  written(address: number, size: number): void;
 
   // Guest-physical memory, for page walks and descriptor updates
   /** Linear-memory address of RAM at `paddr`, or -1 when it is not RAM. */

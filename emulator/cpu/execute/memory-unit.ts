@@ -96,9 +96,9 @@ export class MemoryUnit {
     return address + (low & (PAGE - 1));
   }
 
-  /** Makes sure that a store of up to a page at this address will not fault. @returns linear-memory address, or a negative number */
-  resolveForWrite(low: number, high: number, regime: AccessRegime): number {
-    return this.#resolve(low, high, 'write', regime);
+  /** Linear-memory address of a byte, for bulk operations up to the end of its page: -1 when it faulted, -2 for a device. */
+  resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number {
+    return this.#resolve(low, high, kind, regime);
   }
 
   #bank(regime: AccessRegime) {

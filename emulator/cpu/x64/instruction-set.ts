@@ -1,0 +1,47 @@
+/**
+ * All x86_64 instructions.
+ *
+ * To add a table: rows in `opcode-map/NAME.ts`, semantics in `semantics/NAME.ts`, and one `group(...)` line here.
+ */
+import { Decoder } from './decode.ts';
+import type { X64Features } from './features.ts';
+import { group, type Instruction } from './instruction.ts';
+import { ARITHMETIC, CARRY_CHAINS, DECIMAL, MULTIPLY_DIVIDE } from './opcode-map/arithmetic.ts';
+import { BITS, BMI, SHIFTS } from './opcode-map/bits.ts';
+import { CONTROL_FLOW } from './opcode-map/control-flow.ts';
+import { FLAG_ROWS, HINTS, MOVES, STRINGS } from './opcode-map/data-transfer.ts';
+import { SYSTEM } from './opcode-map/system.ts';
+import { arithmetic, carryChains } from './semantics/arithmetic.ts';
+import { bits, bmi, shifts } from './semantics/bits.ts';
+import { controlFlow } from './semantics/control-flow.ts';
+import { flagInstructions, hints, moves, strings } from './semantics/data-transfer.ts';
+import { decimal, multiplyDivide } from './semantics/multiply-divide.ts';
+import { system } from './semantics/system.ts';
+
+/** Every row. */
+export const X64_INSTRUCTIONS: readonly Instruction[] = [
+  ...group(ARITHMETIC, arithmetic),
+  ...group(CARRY_CHAINS, carryChains),
+  ...group(MULTIPLY_DIVIDE, multiplyDivide),
+  ...group(DECIMAL, decimal),
+  ...group(SHIFTS, shifts),
+  ...group(BITS, bits),
+  ...group(BMI, bmi),
+  ...group(MOVES, moves),
+  ...group(HINTS, hints),
+  ...group(FLAG_ROWS, flagInstructions),
+  ...group(STRINGS, strings),
+  ...group(CONTROL_FLOW, controlFlow),
+  ...group(SYSTEM, system),
+];
+
+const decoders = new WeakMap<X64Features, Decoder>();
+
+/** The decoder for a set of features. */
+export function decoderFor(features: X64Features): Decoder {
+  const known = decoders.get(features);
+  if (known) return known;
+  const decoder = new Decoder(X64_INSTRUCTIONS, features);
+  decoders.set(features, decoder);
+  return decoder;
+}

@@ -1,0 +1,58 @@
+/**
+ * What translated x86_64 code depends on besides its bytes. Blocks are cached by physical address and this mode.
+ */
+
+/** Facts about the CPU's mode that translation may rely on. */
+export interface X64Mode {
+  /** Default operand and address size of the code segment: 16, 32, or 64 in 64-bit mode. */
+  readonly codeSize: 16 | 32 | 64;
+  /** CPL is 0. */
+  readonly privileged: boolean;
+  /** SS.B: the stack pointer is ESP. Meaningless in 64-bit mode. */
+  readonly stack32: boolean;
+  /** ES, CS, SS and DS have base 0. Meaningless in 64-bit mode. */
+  readonly flat: boolean;
+  /** EFLAGS.TF is set or a debug register may match: every block is one instruction and ends in a look for debug exceptions. */
+  readonly stepping: boolean;
+  /** x87, MMX and SSE instructions execute: CR0.EM and CR0.TS are clear, CR4.OSFXSR is set. */
+  readonly fpuUsable: boolean;
+  /** VEX-encoded instructions execute: CR4.OSXSAVE is set and XCR0 has the YMM state. */
+  readonly avxUsable: boolean;
+}
+
+/** Packs a mode into a small number for cache keys; equal modes give equal numbers. Bit 4 is the engine's (`GUARDED_MODE`). */
+export function modeKey(mode: X64Mode): number {
+  return (
+    (mode.codeSize >> 5) |
+    (Number(mode.privileged) << 2) |
+    (Number(mode.stack32) << 3) |
+    (Number(mode.flat) << 5) |
+    (Number(mode.stepping) << 6) |
+    (Number(mode.fpuUsable) << 7) |
+    (Number(mode.avxUsable) << 8)
+  );
+}
+
+/** The mode that `modeKey` packed. */
+export function modeOfKey(key: number): X64Mode {
+  return {
+    codeSize: ([16, 32, 64] as const)[key & 3]!,
+    privileged: (key & 4) !== 0,
+    stack32: (key & 8) !== 0,
+    flat: (key & 32) !== 0,
+    stepping: (key & 64) !== 0,
+    fpuUsable: (key & 128) !== 0,
+    avxUsable: (key & 256) !== 0,
+  };
+}
+
+/** 64-bit mode at CPL 3 with everything on, as user programs see it. */
+export const USER_MODE_64: X64Mode = {
+  codeSize: 64,
+  privileged: false,
+  stack32: true,
+  flat: true,
+  stepping: false,
+  fpuUsable: true,
+  avxUsable: true,
+};
