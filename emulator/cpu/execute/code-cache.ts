@@ -1,12 +1,13 @@
 /**
- * Translated code by physical page: blocks as IR, and where their compiled regions are.
+ * Translated code by physical page: blocks as bytecode, and where their compiled regions are.
  *
  * Keyed by physical address and mode, so that address-space switches and TLB flushes retranslate nothing. A page that
  * holds translated code traps writes; a write into a piece of 128 bytes that holds code drops the page's translations.
  */
 import type { GuestMemory } from '../../memory/guest-memory.ts';
-import type { Block, Value } from '../ir/block.ts';
+import { type Block, directTargets } from '../ir/block.ts';
 import type { Guest } from './guest.ts';
+import type { BytecodeArena } from './interpret/bytecode-arena.ts';
 
 const PAGE = 4096;
 /** Pieces of a page that are watched for writes one by one, as bits of a 32-bit word. */
@@ -14,13 +15,18 @@ const PIECE_SHIFT = 7;
 /** A block key is its offset in the page and the mode above it. */
 const MODE_SHIFT = 12;
 
-/** A block of guest code and what became of it. */
+/** A block of guest code and what became of it. Its IR is not kept: it is large, and quickly made again. */
 export interface TranslatedBlock {
-  readonly block: Block;
+  /** Byte offsets in the page: first byte, and first one behind the last instruction. */
+  readonly start: number;
+  readonly end: number;
+  readonly instructionCount: number;
+  /** Offsets in the page to which it goes on directly. */
+  readonly targets: readonly number[];
   readonly modeKey: number;
-  /** The block's live values, from its second evaluation on. */
-  live: readonly Value[] | undefined;
-  /** Times evaluated; the compiler looks at blocks that reach its threshold. */
+  /** Address of its bytecode, or 0 while there is none. */
+  bytecode: number;
+  /** Times interpreted; the compiler looks at blocks that reach its threshold. */
   executions: number;
   /** Index of the compiled region in the function table, or 0 while there is none. */
   functionIndex: number;
@@ -55,10 +61,18 @@ export class CodeCache {
   /** Called when a page gets its first translated code: its writes must trap from now on. */
   readonly #trapWrites: (address: number) => void;
   readonly #pageDropped: PageDropped;
+  readonly #arena: BytecodeArena;
 
-  constructor(memory: GuestMemory, guest: Guest, trapWrites: (address: number) => void, pageDropped: PageDropped) {
+  constructor(
+    memory: GuestMemory,
+    guest: Guest,
+    arena: BytecodeArena,
+    trapWrites: (address: number) => void,
+    pageDropped: PageDropped,
+  ) {
     this.#memory = memory;
     this.#guest = guest;
+    this.#arena = arena;
     this.#hasCode = new Uint8Array(memory.ramSize / PAGE);
     this.#trapWrites = trapWrites;
     this.#pageDropped = pageDropped;
@@ -86,19 +100,24 @@ export class CodeCache {
   /** The block at an offset of a page, translated when it was not. */
   block(page: CodePage, offset: number, modeKey: number): TranslatedBlock {
     const key = offset | (modeKey << MODE_SHIFT);
-    let translated = page.blocks.get(key);
-    if (translated === undefined) {
-      const block = this.#guest.translateBlock(page.code, offset, modeKey);
-      translated = { block, modeKey, live: undefined, executions: 0, functionIndex: 0, entry: 0, isEntry: false };
-      page.blocks.set(key, translated);
-      page.pieces |= pieceMask(offset, block.end);
+    const known = page.blocks.get(key);
+    if (known !== undefined && (known.bytecode !== 0 || known.functionIndex !== 0)) return known;
+    const block = this.#guest.translateBlock(page.code, offset, modeKey);
+    if (this.#arena.isFull) this.#forgetBytecode();
+    const bytecode = this.#arena.add(block);
+    if (known !== undefined) {
+      known.bytecode = bytecode;
+      return known;
     }
+    const translated = describe(block, modeKey, bytecode);
+    page.blocks.set(key, translated);
+    page.pieces |= pieceMask(offset, block.end);
     return translated;
   }
 
-  /** The block at an offset if it is translated already. */
-  findBlock(page: CodePage, offset: number, modeKey: number): TranslatedBlock | undefined {
-    return page.blocks.get(offset | (modeKey << MODE_SHIFT));
+  /** Translates a block once more, for the compiler. */
+  translate(page: CodePage, { start, modeKey }: TranslatedBlock): Block {
+    return this.#guest.translateBlock(page.code, start, modeKey);
   }
 
   /** Whether the page at a linear-memory address in RAM has translated code. */
@@ -123,12 +142,32 @@ export class CodeCache {
     for (const page of this.#pages.values()) this.#drop(page);
   }
 
+  #forgetBytecode(): void {
+    for (const page of this.#pages.values()) for (const block of page.blocks.values()) block.bytecode = 0;
+    this.#arena.clear();
+  }
+
   #drop(page: CodePage): void {
     page.valid = false;
     this.#pages.delete(page.address);
     this.#hasCode[(page.address - this.#memory.ramBase) / PAGE] = 0;
     this.#pageDropped(page);
   }
+}
+
+function describe(block: Block, modeKey: number, bytecode: number): TranslatedBlock {
+  return {
+    start: block.start,
+    end: block.end,
+    instructionCount: block.instructions.length,
+    targets: directTargets(block),
+    modeKey,
+    bytecode,
+    executions: 0,
+    functionIndex: 0,
+    entry: 0,
+    isEntry: false,
+  };
 }
 
 function pieceMask(from: number, to: number): number {

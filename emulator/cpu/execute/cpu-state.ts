@@ -16,6 +16,8 @@ export const CPU_STATE = {
   bank: 16,
   /** i32: bank that unprivileged accesses (LDTR, STTR) use. */
   unprivilegedBank: 20,
+  /** i64: guest-virtual page of the block under interpretation. */
+  interpretedPage: 24,
   /** 16 bytes: value handed over between compiled code and a slow memory access. */
   scratch: 32,
   /** First byte for the guest's registers. */

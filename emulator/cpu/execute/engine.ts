@@ -1,16 +1,16 @@
 /**
- * Runs guest CPUs: finds translated code for the PC, evaluates it while it is cold, compiles and enters regions when it
+ * Runs guest CPUs: finds translated code for the PC, interprets it while it is cold, compiles and enters regions when it
  * is hot, and keeps count of retired instructions.
  */
 import type { Bus } from '../../memory/bus.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { ACCESS_BY_KEY } from './access-key.ts';
 import { CodeCache, type CodePage, type TranslatedBlock } from './code-cache.ts';
-import { liveValues } from '../ir/passes/liveness.ts';
 import { CPU_STATE, CPU_STATE_SIZE, EXIT } from './cpu-state.ts';
-import { evaluateBlock } from './evaluate.ts';
 import { ExecutionCpu } from './execution-cpu.ts';
 import type { EngineCpu, Guest, GuestCpu } from './guest.ts';
+import { ARENA_SIZE, BytecodeArena } from './interpret/bytecode-arena.ts';
+import { Interpreter, INTERPRETER_BYTES } from './interpret/interpreter.ts';
 import { planRegion } from './region-planner.ts';
 import { BANK, BANKS_PER_CPU, jumpOffset } from './soft-tlb.ts';
 import { RegionCompiler } from './wasm/region-compiler.ts';
@@ -21,16 +21,16 @@ const STATE_BASE = PAGE;
 
 /** Bytes of linear memory that an engine needs before RAM. */
 export function engineReservedBytes(cpuCount: number): number {
-  return STATE_BASE + cpuCount * (CPU_STATE_SIZE + BANKS_PER_CPU * BANK.SIZE);
+  return STATE_BASE + INTERPRETER_BYTES + cpuCount * (CPU_STATE_SIZE + BANKS_PER_CPU * BANK.SIZE);
 }
 
 /** Choices that change speed, never results. */
 export interface EngineOptions {
-  /** Evaluations after which a block is compiled; `Infinity` evaluates everything. */
+  /** Times that a block is interpreted before it is compiled; `Infinity` interprets everything. */
   readonly compileThreshold: number;
 }
 
-const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 16 };
+const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 32 };
 
 /** The execution engine of one machine. */
 export class Engine {
@@ -39,6 +39,7 @@ export class Engine {
   readonly code: CodeCache;
   readonly compiler: RegionCompiler;
   readonly #options: EngineOptions;
+  readonly #interpreter: Interpreter;
   readonly #guest: Guest;
   readonly #regionsOf = new Map<CodePage, Set<number>>();
   #current: ExecutionCpu;
@@ -46,8 +47,8 @@ export class Engine {
   #retiredBefore = 0;
   /** Budget with which the slice began, less what was taken back. */
   #granted = 0;
-  /** Blocks evaluated and regions entered from the run loop. */
-  readonly statistics = { evaluated: 0, entered: 0 };
+  /** Blocks interpreted and regions entered from the run loop. */
+  readonly statistics = { interpreted: 0, entered: 0 };
 
   /**
    * @param createGuestCpu makes the architecture's side of a CPU
@@ -64,9 +65,12 @@ export class Engine {
     this.#guest = guest;
     this.memory = memory;
     this.#options = { ...DEFAULT_OPTIONS, ...options };
+    const interpreterBase = engineReservedBytes(cpuCount) - INTERPRETER_BYTES;
+    const arena = new BytecodeArena(memory, interpreterBase + INTERPRETER_BYTES - ARENA_SIZE);
     this.code = new CodeCache(
       memory,
       guest,
+      arena,
       address => this.cpus.forEach(cpu => cpu.banks.trapWrites(address)),
       page => this.#dropRegions(page),
     );
@@ -88,6 +92,7 @@ export class Engine {
       load: (low, high, key) => Number(this.#current.unit.load(low, high, ACCESS_BY_KEY[key]!)),
       store: (low, high, key) => Number(this.#current.unit.store(low, high, ACCESS_BY_KEY[key]!)),
     });
+    this.#interpreter = new Interpreter(memory, interpreterBase, this.compiler.runtime, guest.helpers, arena);
   }
 
   /** The CPU that runs: helpers act on it. */
@@ -184,13 +189,14 @@ export class Engine {
       this.compiler.runtime.enter(cpu.base, translated.functionIndex, translated.entry);
       return false;
     }
-    this.statistics.evaluated++;
+    this.statistics.interpreted++;
     if (!direct) translated.isEntry = true;
-    const page = cpu.pc & ~0xfffn;
-    if (translated.executions === 2) translated.live = liveValues(translated.block);
-    evaluateBlock(translated.block, page, cpu, translated.live);
-    const { kind } = translated.block.terminal;
-    return (kind === 'jump' || kind === 'branch') && (cpu.pc & ~0xfffn) === page;
+    const { int32 } = this.memory;
+    const pc = (cpu.base + CPU_STATE.pc) >> 2;
+    const low = int32[pc]! & -PAGE;
+    const high = int32[pc + 1];
+    this.#interpreter.run(cpu.base, translated.bytecode);
+    return translated.targets.length > 0 && (int32[pc]! & -PAGE) === low && int32[pc + 1] === high;
   }
 
   /** The translated block at the PC, or `undefined` when the fetch faulted. */
@@ -217,7 +223,7 @@ export class Engine {
     const blocks = planRegion(page, seed);
     const entries = blocks.flatMap((candidate, number) => (candidate.isEntry ? [number] : []));
     if (this.compiler.full || this.compiler.discardedCount > 4096) this.#recycle();
-    const index = this.compiler.compile({ blocks: blocks.map(({ block }) => block), entries });
+    const index = this.compiler.compile({ blocks: blocks.map(block => this.code.translate(page, block)), entries });
     for (const number of entries) {
       const entry = blocks[number]!;
       entry.functionIndex = index;

@@ -2,7 +2,6 @@
  * Chooses the blocks of a region: around a block that has become hot, the blocks of its page that it reaches directly
  * and that have run, and those that lead to it.
  */
-import { directTargets } from './wasm/emit-region.ts';
 import type { CodePage, TranslatedBlock } from './code-cache.ts';
 
 /** Blocks and guest instructions that one region may have. */
@@ -13,17 +12,17 @@ const MAXIMUM_INSTRUCTIONS = 1500;
 export function planRegion(page: CodePage, seed: TranslatedBlock): readonly TranslatedBlock[] {
   const byStart = new Map<number, TranslatedBlock>();
   for (const candidate of page.blocks.values()) {
-    if (candidate.modeKey === seed.modeKey) byStart.set(candidate.block.start, candidate);
+    if (candidate.modeKey === seed.modeKey) byStart.set(candidate.start, candidate);
   }
   const predecessors = predecessorsOf(byStart);
   const chosen = new Set<TranslatedBlock>([seed]);
-  let instructions = seed.block.instructions.length;
+  let instructions = seed.instructionCount;
   for (const member of chosen) {
-    const targets = directTargets(member.block).map(target => byStart.get(target));
-    const neighbours = [...targets, ...(predecessors.get(member.block.start) ?? [])];
+    const targets = member.targets.map(target => byStart.get(target));
+    const neighbours = [...targets, ...(predecessors.get(member.start) ?? [])];
     for (const neighbour of neighbours) {
       if (neighbour === undefined || chosen.has(neighbour) || neighbour.executions === 0) continue;
-      instructions += neighbour.block.instructions.length;
+      instructions += neighbour.instructionCount;
       if (chosen.size >= MAXIMUM_BLOCKS || instructions > MAXIMUM_INSTRUCTIONS) return inOrder(chosen);
       chosen.add(neighbour);
     }
@@ -32,7 +31,7 @@ export function planRegion(page: CodePage, seed: TranslatedBlock): readonly Tran
 }
 
 function inOrder(blocks: ReadonlySet<TranslatedBlock>): readonly TranslatedBlock[] {
-  return [...blocks].sort((a, b) => a.block.start - b.block.start);
+  return [...blocks].sort((a, b) => a.start - b.start);
 }
 
 /** Blocks without a region of their own that go on directly at a block. */
@@ -40,7 +39,7 @@ function predecessorsOf(byStart: ReadonlyMap<number, TranslatedBlock>): Map<numb
   const predecessors = new Map<number, TranslatedBlock[]>();
   for (const candidate of byStart.values()) {
     if (candidate.functionIndex !== 0) continue;
-    for (const target of directTargets(candidate.block)) {
+    for (const target of candidate.targets) {
       const list = predecessors.get(target);
       if (list) list.push(candidate);
       else predecessors.set(target, [candidate]);

@@ -77,3 +77,14 @@ export const CODE_PAGE = 4096;
 export function isCheckpoint(block: Block, target: number): boolean {
   return target < block.end || target >= CODE_PAGE;
 }
+
+/** Offsets in the page to which a block goes on directly; those outside of the page are left out. */
+export function directTargets({ terminal }: Block): readonly number[] {
+  const targets =
+    terminal.kind === 'jump'
+      ? [terminal.target]
+      : terminal.kind === 'branch'
+        ? [terminal.taken, terminal.notTaken]
+        : [];
+  return targets.filter(target => target >= 0 && target < CODE_PAGE);
+}

@@ -11,7 +11,7 @@
  *     $checkpoint: return to the run loop when the budget is used up, else as $leave
  */
 import { assertNever } from '../../../../capture/formats/errors.ts';
-import { type Block, CODE_PAGE, isCheckpoint } from '../../ir/block.ts';
+import { type Block, CODE_PAGE, directTargets, isCheckpoint } from '../../ir/block.ts';
 import type { StateField } from '../../ir/state-field.ts';
 import { OPS } from '../../ir/ops.ts';
 import { CPU_STATE, EXIT } from '../cpu-state.ts';
@@ -319,17 +319,6 @@ function emitJumpEntry({ code, bank, tlbEntry }: RegionCode): void {
 function openItem(item: number | Interval, label: number): OpenItem {
   if (typeof item === 'number') return { first: item, last: item, label, dispatches: false };
   return { first: item.first, last: item.last, label, dispatches: item.sideEntries.length > 0 };
-}
-
-/** Offsets in the page to which a block goes on directly; those outside of the page are left out. */
-export function directTargets({ terminal }: Block): readonly number[] {
-  const targets =
-    terminal.kind === 'jump'
-      ? [terminal.target]
-      : terminal.kind === 'branch'
-        ? [terminal.taken, terminal.notTaken]
-        : [];
-  return targets.filter(target => target >= 0 && target < CODE_PAGE);
 }
 
 /** State fields that the region keeps in locals, and those of them that it writes. */

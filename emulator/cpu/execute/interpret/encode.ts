@@ -1,0 +1,173 @@
+/** Encodes the IR of a block as bytecode. */
+import { assert, assertNever } from '../../../../capture/formats/errors.ts';
+import { type Block, isCheckpoint, type MemoryAccess, type Terminal, type Value } from '../../ir/block.ts';
+import type { HelperDeclaration } from '../../ir/helper-declaration.ts';
+import { OPS } from '../../ir/ops.ts';
+import { liveValues } from '../../ir/passes/liveness.ts';
+import type { StateField } from '../../ir/state-field.ts';
+import { accessKey } from '../access-key.ts';
+import { CHECKPOINT, type ExtraOpcode, extraOpcode, pureOpcode, SLOT_AREA, SLOT_SIZE } from './bytecode.ts';
+
+/** A helper call in bytecode: what the interpreter leaves to JavaScript. */
+export interface HelperCall {
+  readonly helper: HelperDeclaration;
+  /** Offsets of the arguments and of the result in the slot area. */
+  readonly args: readonly number[];
+  readonly result: number;
+  /** Byte offset of the instruction in its page, and instructions of the block that have not retired then. */
+  readonly instruction: number;
+  readonly rest: number;
+}
+
+/** Bytecode of one block as 32-bit words; `calls` are numbered from `firstCall`. */
+export interface Encoded {
+  readonly words: readonly number[];
+  readonly calls: readonly HelperCall[];
+}
+
+/** @param firstCall number of the block's first helper call */
+export function encodeBlock(block: Block, firstCall: number): Encoded {
+  const encoder = new Encoder(block, firstCall);
+  encoder.run();
+  return encoder;
+}
+
+class Encoder implements Encoded {
+  readonly words: number[] = [];
+  readonly calls: HelperCall[] = [];
+  readonly #block: Block;
+  readonly #firstCall: number;
+  readonly #slots = new Map<Value, number>();
+  #nextSlot = 0;
+
+  constructor(block: Block, firstCall: number) {
+    this.#block = block;
+    this.#firstCall = firstCall;
+  }
+
+  run(): void {
+    this.#emit('begin', 0, this.#block.instructions.length);
+    for (const value of liveValues(this.#block)) this.#encode(value);
+    this.#encodeTerminal(this.#block.terminal);
+  }
+
+  #emit(opcode: ExtraOpcode, slot: number, ...words: readonly number[]): void {
+    this.words.push(extraOpcode(opcode) | (slot << 16), ...words);
+  }
+
+  #allocate(value: Value): number {
+    const slot = this.#nextSlot;
+    assert(slot < SLOT_AREA, 'a block fits the slot area');
+    this.#nextSlot += SLOT_SIZE;
+    this.#slots.set(value, slot);
+    return slot;
+  }
+
+  /** Slot of an argument; a constant is put into one when it is first needed. */
+  #slot(value: Value): number {
+    const known = this.#slots.get(value);
+    if (known !== undefined) return known;
+    assert(value.position < 0, 'only constants are made where they are used');
+    this.#encodePure(value);
+    return this.#slots.get(value)!;
+  }
+
+  #encode(value: Value): void {
+    switch (value.op) {
+      case OPS.get: {
+        const field = value.immediate as StateField;
+        return this.#emit(`get.${field.type}`, this.#allocate(value), field.offset);
+      }
+      case OPS.set: {
+        const field = value.immediate as StateField;
+        return this.#emit(`set.${field.type}`, this.#slot(value.args[0]!), field.offset);
+      }
+      case OPS.pc:
+        return this.#emit('pc', this.#allocate(value), value.immediate as number);
+      case OPS.load:
+        return this.#encodeLoad(value);
+      case OPS.store:
+        return this.#encodeStore(value);
+      case OPS.call:
+        return this.#encodeCall(value);
+      default:
+        return this.#encodePure(value);
+    }
+  }
+
+  #encodePure(value: Value): void {
+    const slots = value.args.map(arg => this.#slot(arg));
+    const { immediate } = value;
+    const lane = value.op.immediate === 'lane' ? (immediate as number) : 0;
+    this.words.push(pureOpcode(value.op.index, lane) | (this.#allocate(value) << 16));
+    if (slots.length > 0) this.words.push(slots[0]! | ((slots[1] ?? 0) << 16));
+    if (slots.length > 2) this.words.push(slots[2]!);
+    if (typeof immediate === 'bigint') this.words.push(...halves(immediate));
+    else if (value.op === OPS['i32.const']) this.words.push(immediate as number);
+    else if (immediate instanceof Uint8Array) this.words.push(...wordsOf(immediate));
+  }
+
+  #encodeLoad(value: Value): void {
+    const access = value.immediate as MemoryAccess;
+    const address = this.#slot(value.args[0]!);
+    const opcode = access.size === 16 ? 'load.v128' : 'load';
+    this.#emit(opcode, this.#allocate(value), address | (accessKey(access) << 16), this.#place(value));
+  }
+
+  #encodeStore(value: Value): void {
+    const access = value.immediate as MemoryAccess;
+    const address = this.#slot(value.args[0]!);
+    const stored = this.#slot(value.args[1]!);
+    const opcode = access.size === 16 ? 'store.v128' : 'store';
+    this.#emit(opcode, stored, address | (accessKey(access) << 16), this.#place(value));
+  }
+
+  #encodeCall(value: Value): void {
+    const { instructions } = this.#block;
+    const args = value.args.map(arg => this.#slot(arg));
+    this.#emit('call', 0, this.#firstCall + this.calls.length);
+    this.calls.push({
+      helper: value.immediate as HelperDeclaration,
+      args,
+      result: this.#allocate(value),
+      instruction: instructions[value.instruction]!,
+      rest: instructions.length - value.instruction,
+    });
+  }
+
+  /** Offset of the instruction in its page, and how many instructions have not retired, in one word. */
+  #place(value: Value): number {
+    const { instructions } = this.#block;
+    return instructions[value.instruction]! | ((instructions.length - value.instruction) << 16);
+  }
+
+  #encodeTerminal(terminal: Terminal): void {
+    const flag = (target: number, bit: number): number => (isCheckpoint(this.#block, target) ? bit : 0);
+    switch (terminal.kind) {
+      case 'jump':
+        return this.#emit('jump', flag(terminal.target, CHECKPOINT.taken), terminal.target);
+      case 'branch': {
+        const condition = this.#slot(terminal.condition);
+        const { taken, notTaken } = terminal;
+        const flags = flag(taken, CHECKPOINT.taken) | flag(notTaken, CHECKPOINT.notTaken);
+        return this.#emit('branch', flags, condition, taken, notTaken);
+      }
+      case 'indirect': {
+        const target = this.#slot(terminal.target);
+        return this.#emit('indirect', 0, target);
+      }
+      case 'resume':
+        return this.#emit('resume', 0);
+      default:
+        return assertNever(terminal);
+    }
+  }
+}
+
+function halves(value: bigint): [low: number, high: number] {
+  return [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))];
+}
+
+function wordsOf(bytes: Uint8Array): number[] {
+  return [0, 4, 8, 12].map(at => bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24));
+}
