@@ -36,9 +36,12 @@ export async function qtest(
   return answers;
 }
 
-/** One access to be made on both sides. */
+/** One access to be made on both sides: to memory, or to an x86 port. */
 export type Access =
-  readonly ['read', number, 1 | 2 | 4 | 8] | readonly ['write', number, 1 | 2 | 4 | 8, number | bigint];
+  | readonly ['read', number, 1 | 2 | 4 | 8]
+  | readonly ['write', number, 1 | 2 | 4 | 8, number | bigint]
+  | readonly ['in', number, 1 | 2 | 4]
+  | readonly ['out', number, 1 | 2 | 4, number];
 
 const SUFFIX = { 1: 'b', 2: 'w', 4: 'l', 8: 'q' } as const;
 
@@ -48,15 +51,19 @@ export async function qtestAccesses(
   options: readonly string[],
   accesses: readonly Access[],
 ): Promise<bigint[]> {
-  const commands = accesses.map(access =>
-    access[0] === 'read'
-      ? `read${SUFFIX[access[2]]} 0x${access[1].toString(16)}`
-      : `write${SUFFIX[access[2]]} 0x${access[1].toString(16)} 0x${access[3].toString(16)}`,
-  );
+  const commands = accesses.map(([kind, address, width, value]) => {
+    const command = `${kind}${SUFFIX[width]} 0x${address.toString(16)}`;
+    return value === undefined ? command : `${command} 0x${value.toString(16)}`;
+  });
   const answers = await qtest(program, options, commands);
   const reads: bigint[] = [];
   for (const [i, access] of accesses.entries()) {
-    if (access[0] === 'read') reads.push(BigInt(answers[i]!) & ((1n << BigInt(8 * access[2])) - 1n));
+    if (isRead(access)) reads.push(BigInt(answers[i]!) & ((1n << BigInt(8 * access[2])) - 1n));
   }
   return reads;
+}
+
+/** Whether an access yields a value. */
+export function isRead(access: Access): boolean {
+  return access[0] === 'read' || access[0] === 'in';
 }

@@ -4,7 +4,7 @@ import { Pl011 } from '../../../../emulator/devices/pl011.ts';
 import { Pl031 } from '../../../../emulator/devices/pl031.ts';
 import { Pl061 } from '../../../../emulator/devices/pl061.ts';
 import { Bus } from '../../../../emulator/memory/bus.ts';
-import { busAccesses } from '../../../support/bus-accesses.ts';
+import { busAccesses, differencesOf } from '../../../support/bus-accesses.ts';
 import { FakeLine } from '../../../support/fake-line.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { type Access, isInstalled, qtestAccesses } from '../../../support/qtest.ts';
@@ -46,12 +46,6 @@ describe.skipIf(!isInstalled(QEMU))(`PrimeCells beside ${QEMU}`, () => {
     bus.map(RTC, 0x1000, new Pl031({ interrupt: new FakeLine(), clock, epochSeconds: 1 }));
     bus.map(GPIO, 0x1000, new Pl061(new FakeLine()));
     const ours = busAccesses(bus, accesses);
-    const made = accesses.filter(access => access[0] === 'read');
-    const differences = made.flatMap((access, i) =>
-      ours[i] === theirs[i]
-        ? []
-        : [`#${i} ${access[1].toString(16)}: ours ${ours[i]!.toString(16)} QEMU ${theirs[i]!.toString(16)}`],
-    );
-    expect(differences).toEqual([]);
+    expect(differencesOf(accesses, ours, theirs)).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Gicv2 } from '../../../../../emulator/devices/gicv2/gicv2.ts';
 import { Gicv2m } from '../../../../../emulator/devices/gicv2/v2m.ts';
 import { Bus } from '../../../../../emulator/memory/bus.ts';
-import { busAccesses } from '../../../../support/bus-accesses.ts';
+import { busAccesses, differencesOf } from '../../../../support/bus-accesses.ts';
 import { FakeLine } from '../../../../support/fake-line.ts';
 import { type Access, isInstalled, qtestAccesses } from '../../../../support/qtest.ts';
 
@@ -80,13 +80,7 @@ describe.skipIf(!isInstalled(QEMU))(`GICv2 beside ${QEMU}`, () => {
       ),
     );
     const ours = busAccesses(bus, script);
-    const made = script.filter(access => access[0] === 'read');
-    const differences = made.flatMap((access, i) =>
-      ours[i] === theirs[i]
-        ? []
-        : [`${access[1].toString(16)}: ours ${ours[i]!.toString(16)} QEMU ${theirs[i]!.toString(16)}`],
-    );
-    expect(differences).toEqual([]);
+    expect(differencesOf(script, ours, theirs)).toEqual([]);
   });
 });
 

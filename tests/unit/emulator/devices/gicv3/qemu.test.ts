@@ -4,7 +4,7 @@ import { Gicv3 } from '../../../../../emulator/devices/gicv3/gicv3.ts';
 import { Gicv3Its } from '../../../../../emulator/devices/gicv3/its.ts';
 import { Bus } from '../../../../../emulator/memory/bus.ts';
 import { ArrayMemory } from '../../../../support/array-memory.ts';
-import { busAccesses } from '../../../../support/bus-accesses.ts';
+import { busAccesses, differencesOf } from '../../../../support/bus-accesses.ts';
 import { FakeLine } from '../../../../support/fake-line.ts';
 import { type Access, isInstalled, qtestAccesses } from '../../../../support/qtest.ts';
 
@@ -69,12 +69,6 @@ describe.skipIf(!isInstalled(QEMU))(`GICv3 beside ${QEMU}`, () => {
     const accesses = [...reads(), ...writes(), ...reads()];
     const theirs = await qtestAccesses(QEMU, OPTIONS, accesses);
     const ours = busAccesses(board(), accesses);
-    const made = accesses.filter(access => access[0] === 'read');
-    const differences = made.flatMap((access, i) =>
-      ours[i] === theirs[i]
-        ? []
-        : [`${access[1].toString(16)}: ours ${ours[i]!.toString(16)} QEMU ${theirs[i]!.toString(16)}`],
-    );
-    expect(differences).toEqual([]);
+    expect(differencesOf(accesses, ours, theirs)).toEqual([]);
   });
 });

@@ -11,7 +11,7 @@ import { VirtioPciFunction } from '../../../../../emulator/devices/virtio/pci-tr
 import { VirtioRng } from '../../../../../emulator/devices/virtio/rng.ts';
 import { Bus } from '../../../../../emulator/memory/bus.ts';
 import { ArrayMemory } from '../../../../support/array-memory.ts';
-import { busAccesses } from '../../../../support/bus-accesses.ts';
+import { busAccesses, differencesOf } from '../../../../support/bus-accesses.ts';
 import { FakeLine } from '../../../../support/fake-line.ts';
 import { type Access, isInstalled, qtestAccesses } from '../../../../support/qtest.ts';
 
@@ -90,13 +90,7 @@ describe.skipIf(!isInstalled(QEMU))(`PCI beside ${QEMU}`, () => {
       const accesses = script();
       const theirs = await qtestAccesses(QEMU, options, accesses);
       const ours = busAccesses(setup({ modernOnly }).bus, accesses);
-      const made = accesses.filter(access => access[0] === 'read');
-      const differences = made.flatMap((access, i) =>
-        ours[i] === theirs[i]
-          ? []
-          : [`${access[1].toString(16)}: ours ${ours[i]!.toString(16)} QEMU ${theirs[i]!.toString(16)}`],
-      );
-      expect(differences).toEqual([]);
+      expect(differencesOf(accesses, ours, theirs)).toEqual([]);
     } finally {
       rmSync(folder, { recursive: true });
     }

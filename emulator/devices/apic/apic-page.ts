@@ -1,0 +1,49 @@
+/**
+ * The page at 0xfee00000: the local APIC of whichever CPU accesses it, and the place to which MSIs are written.
+ *
+ * Source: Intel SDM vol. 3A "The Local APIC Block Diagram".
+ */
+import type { AccessWidth, Device } from '../../memory/device.ts';
+import type { LocalApic, LocalApicState } from './local-apic.ts';
+import type { ApicBus } from './messages.ts';
+
+/** Size of the range: MSIs use all of it, CPUs its first page. */
+export const APIC_PAGE_SIZE = 0x10_0000;
+const APIC_PAGE_BASE = 0xfee0_0000;
+const REGISTERS_END = 0x400;
+
+/** All local APICs as the bus sees them. */
+export class ApicPage implements Device<readonly LocalApicState[]> {
+  readonly name = 'local-apic';
+  private readonly apics: readonly LocalApic[];
+  private readonly currentCpu: () => number;
+  private readonly bus: ApicBus;
+
+  constructor(apics: readonly LocalApic[], currentCpu: () => number, bus: ApicBus) {
+    this.apics = apics;
+    this.currentCpu = currentCpu;
+    this.bus = bus;
+  }
+
+  read(offset: number, _width: AccessWidth): number {
+    return offset < REGISTERS_END ? this.apics[this.currentCpu()]!.readRegister(offset >>> 4) : 0;
+  }
+
+  /** Writes beyond the registers are MSIs that a CPU makes. */
+  write(offset: number, value: number, _width: AccessWidth): void {
+    if (offset < REGISTERS_END) this.apics[this.currentCpu()]!.writeRegister(offset >>> 4, value);
+    else this.bus.send(APIC_PAGE_BASE + offset, value);
+  }
+
+  reset(): void {
+    for (const apic of this.apics) apic.reset();
+  }
+
+  save(): readonly LocalApicState[] {
+    return this.apics.map(apic => apic.save());
+  }
+
+  restore(states: readonly LocalApicState[]): void {
+    for (const [cpu, apic] of this.apics.entries()) apic.restore(states[cpu]!);
+  }
+}

@@ -1,0 +1,587 @@
+/**
+ * A CPU's local APIC, as memory-mapped xAPIC and as x2APIC MSRs.
+ *
+ * Source: Intel SDM vol. 3A "Advanced Programmable Interrupt Controller (APIC)", "Extended xAPIC (x2APIC)".
+ * Modelled: all registers but the error ones' causes; timer in one-shot, periodic and TSC-deadline mode; flat and cluster destinations.
+ * Not modelled: SMI, thermal and CMCI entries' sources, the APIC-timer's stop in deep sleep, focus-processor checking.
+ */
+import type { Alarm, Clock, InterruptLine } from '../../memory/device.ts';
+import { TickRate } from '../tick-rate.ts';
+import {
+  type ApicBus,
+  type ApicDestination,
+  type ApicMessage,
+  type ApicTarget,
+  decodeMessage,
+  DELIVERY,
+} from './messages.ts';
+
+/** Register numbers: offset / 16, which is also the MSR number minus 0x800. */
+const REG = {
+  ID: 0x02,
+  VERSION: 0x03,
+  TPR: 0x08,
+  APR: 0x09,
+  PPR: 0x0a,
+  EOI: 0x0b,
+  LDR: 0x0d,
+  DFR: 0x0e,
+  SVR: 0x0f,
+  ISR: 0x10,
+  TMR: 0x18,
+  IRR: 0x20,
+  ESR: 0x28,
+  LVT_CMCI: 0x2f,
+  ICR_LOW: 0x30,
+  ICR_HIGH: 0x31,
+  LVT_TIMER: 0x32,
+  LVT_THERMAL: 0x33,
+  LVT_PERFORMANCE: 0x34,
+  LVT_LINT0: 0x35,
+  LVT_LINT1: 0x36,
+  LVT_ERROR: 0x37,
+  TIMER_INITIAL: 0x38,
+  TIMER_CURRENT: 0x39,
+  TIMER_DIVIDE: 0x3e,
+  SELF_IPI: 0x3f,
+} as const;
+
+/** Version 0x14 with six LVT entries: QEMU's. */
+const VERSION = 0x0005_0014;
+const SVR_ENABLE = 1 << 8;
+const LVT_MASKED = 1 << 16;
+const LVT_WRITABLE: Readonly<Record<number, number>> = {
+  [REG.LVT_TIMER]: 0x7_00ff,
+  [REG.LVT_THERMAL]: 0x1_07ff,
+  [REG.LVT_PERFORMANCE]: 0x1_07ff,
+  [REG.LVT_LINT0]: 0x1_a7ff,
+  [REG.LVT_LINT1]: 0x1_a7ff,
+  [REG.LVT_ERROR]: 0x1_00ff,
+};
+const TIMER_MODE_SHIFT = 17;
+const TIMER_MODE = { ONE_SHOT: 0, PERIODIC: 1, TSC_DEADLINE: 2 } as const;
+const DFR_FLAT = 0xffff_ffff;
+
+/** IA32_APIC_BASE. */
+const APIC_BASE = { BSP: 1 << 8, EXTENDED: 1 << 10, ENABLE: 1 << 11 } as const;
+const APIC_BASE_ADDRESS = 0xfee0_0000;
+
+/** ICR destination shorthands, bits 19:18. */
+const SHORTHAND = { NONE: 0, SELF: 1, ALL: 2, OTHERS: 3 } as const;
+
+/** What a CPU gets from its local APIC. */
+export interface ApicCpu {
+  /** An interrupt of sufficient priority, or an external one, waits to be acknowledged. */
+  readonly interrupt: InterruptLine;
+  nmi(): void;
+  init(): void;
+  /** Start-up IPI: begin in real mode at `vector` << 12, if waiting for it. */
+  startup(vector: number): void;
+}
+
+/** What a board gives to a local APIC. */
+export interface LocalApicWiring {
+  readonly id: number;
+  readonly bus: ApicBus;
+  readonly cpu: ApicCpu;
+  readonly clock: Clock;
+  /** Rate of the timer before division; 1 GHz on QEMU. */
+  readonly timerHz?: number;
+  /** Rate of the time-stamp counter, for TSC-deadline mode. */
+  readonly tscHz: number;
+  /** Takes the vector from the 8259 pair (INTA). */
+  readonly acknowledgePic: () => number;
+}
+
+/** What a snapshot holds. */
+export interface LocalApicState {
+  /** IA32_APIC_BASE flags. */
+  base: number;
+  tpr: number;
+  ldr: number;
+  dfr: number;
+  svr: number;
+  esr: number;
+  icrLow: number;
+  /** xAPIC: destination in bits 31:24. x2APIC: 32 bits. */
+  icrHigh: number;
+  readonly lvt: Record<number, number>;
+  timerInitial: number;
+  timerDivide: number;
+  /** Timer tick at which the count began; -1 when it is stopped. */
+  timerStart: number;
+  tscDeadline: bigint;
+  readonly isr: Uint32Array;
+  readonly irr: Uint32Array;
+  readonly tmr: Uint32Array;
+  /** Level of the pins. */
+  lint0: boolean;
+  lint1: boolean;
+}
+
+/** The local APIC of one CPU. */
+export class LocalApic implements ApicTarget {
+  readonly id: number;
+  private readonly bus: ApicBus;
+  private readonly cpu: ApicCpu;
+  private readonly clock: Clock;
+  private readonly rate: TickRate;
+  private readonly tscRate: TickRate;
+  private readonly acknowledgePic: () => number;
+  private state: LocalApicState;
+  private alarm: Alarm | undefined;
+
+  constructor({ id, bus, cpu, clock, timerHz = 1_000_000_000, tscHz, acknowledgePic }: LocalApicWiring) {
+    this.id = id;
+    this.bus = bus;
+    this.cpu = cpu;
+    this.clock = clock;
+    this.rate = new TickRate(timerHz);
+    this.tscRate = new TickRate(tscHz);
+    this.acknowledgePic = acknowledgePic;
+    this.state = initialState(id);
+    bus.addTarget(this);
+  }
+
+  get isX2apic(): boolean {
+    return (this.state.base & APIC_BASE.EXTENDED) !== 0;
+  }
+
+  get arbitrationPriority(): number {
+    return this.processorPriority();
+  }
+
+  /** IA32_APIC_BASE. */
+  readBase(): bigint {
+    return BigInt(APIC_BASE_ADDRESS + this.state.base);
+  }
+
+  /** Switches modes; the address cannot be moved. @returns false for a transition that is not allowed (#GP) */
+  writeBase(value: bigint): boolean {
+    const flags = Number(value & BigInt(APIC_BASE.EXTENDED | APIC_BASE.ENABLE));
+    if (flags === APIC_BASE.EXTENDED) return false;
+    const leavesX2apic = this.isX2apic && flags === APIC_BASE.ENABLE;
+    if (leavesX2apic) return false;
+    if (flags === 0) this.reset();
+    this.state.base = flags | (this.state.base & APIC_BASE.BSP);
+    return true;
+  }
+
+  /** LINT0 and LINT1: the 8259 pair and NMI. */
+  setLint(pin: 0 | 1, level: boolean): void {
+    const before = pin === 0 ? this.state.lint0 : this.state.lint1;
+    if (pin === 0) this.state.lint0 = level;
+    else this.state.lint1 = level;
+    const lvt = this.state.lvt[pin === 0 ? REG.LVT_LINT0 : REG.LVT_LINT1]!;
+    const { mode } = decodeMessage(lvt);
+    if (level && !before && (lvt & LVT_MASKED) === 0 && mode !== DELIVERY.EXTINT) this.accept(decodeMessage(lvt));
+    this.signal();
+  }
+
+  /** Reads a 32-bit register by number (offset / 16). */
+  readRegister(register: number): number {
+    const { state } = this;
+    if (register >= REG.ISR && register < REG.ESR) return this.vectorWord(register - REG.ISR);
+    switch (register) {
+      case REG.ID:
+        return this.isX2apic ? this.id : (this.id << 24) >>> 0;
+      case REG.VERSION:
+        return VERSION;
+      case REG.TPR:
+        return state.tpr;
+      case REG.APR:
+      case REG.PPR:
+        return this.processorPriority();
+      case REG.LDR:
+        return this.isX2apic ? this.x2apicLdr() : state.ldr;
+      case REG.DFR:
+        return state.dfr;
+      default:
+        return this.readControl(register);
+    }
+  }
+
+  writeRegister(register: number, value: number): void {
+    const { state } = this;
+    if (LVT_WRITABLE[register] !== undefined) {
+      this.writeLvt(register, value);
+      return;
+    }
+    switch (register) {
+      case REG.TPR:
+        state.tpr = value & 0xff;
+        break;
+      case REG.EOI:
+        this.endOfInterrupt();
+        break;
+      case REG.LDR:
+        state.ldr = (value & 0xff00_0000) >>> 0;
+        break;
+      case REG.DFR:
+        state.dfr = (value | 0x0fff_ffff) >>> 0;
+        break;
+      case REG.SVR:
+        this.writeSpurious(value);
+        break;
+      case REG.ICR_LOW:
+        state.icrLow = value & 0xc_cfff;
+        this.sendIpi();
+        break;
+      case REG.ICR_HIGH:
+        state.icrHigh = value;
+        break;
+      default:
+        this.writeTimer(register, value);
+    }
+    this.signal();
+  }
+
+  /** RDMSR of 0x800 + `register`; `undefined` for registers that do not exist (#GP). */
+  readMsr(register: number): bigint | undefined {
+    if (register === REG.ICR_LOW) return (BigInt(this.state.icrHigh) << 32n) | BigInt(this.state.icrLow);
+    if (!MSR_READABLE.has(register)) return undefined;
+    return BigInt(this.readRegister(register));
+  }
+
+  /** WRMSR of 0x800 + `register`. @returns false for registers that cannot be written (#GP) */
+  writeMsr(register: number, value: bigint): boolean {
+    const low = Number(value & 0xffff_ffffn);
+    if (register === REG.ICR_LOW) this.state.icrHigh = Number(value >> 32n);
+    else if (register === REG.SELF_IPI) {
+      this.accept({ vector: low & 0xff, mode: DELIVERY.FIXED, level: false, assert: true });
+      return true;
+    } else if (!MSR_WRITABLE.has(register) || value >> 32n !== 0n) return false;
+    this.writeRegister(register, low);
+    return true;
+  }
+
+  readTscDeadline(): bigint {
+    return this.state.tscDeadline;
+  }
+
+  writeTscDeadline(value: bigint): void {
+    if (this.timerMode() !== TIMER_MODE.TSC_DEADLINE) return;
+    this.state.tscDeadline = value;
+    this.rearm();
+  }
+
+  /** CR8 is TPR bits 7:4. */
+  readCR8(): bigint {
+    return BigInt(this.state.tpr >>> 4);
+  }
+
+  writeCR8(value: bigint): void {
+    this.state.tpr = Number(value & 0xfn) << 4;
+    this.signal();
+  }
+
+  /** The CPU takes the interrupt: a vector, or -1 when there is none any more. */
+  acknowledge(): number {
+    const vector = this.deliverable();
+    if (vector >= 0) {
+      clearBit(this.state.irr, vector);
+      setBit(this.state.isr, vector);
+      this.signal();
+      return vector;
+    }
+    if (!this.hasExternal()) return -1;
+    const external = this.acknowledgePic();
+    this.signal();
+    return external;
+  }
+
+  matches({ logical, id, wide }: ApicDestination): boolean {
+    if ((this.state.base & APIC_BASE.ENABLE) === 0) return false;
+    if (!logical) return id === this.id || id === (wide ? 0xffff_ffff : 0xff);
+    if (this.isX2apic) {
+      const ldr = this.x2apicLdr();
+      return wide ? id >>> 16 === ldr >>> 16 && (id & ldr & 0xffff) !== 0 : (ldr & id & 0xff) !== 0 && ldr >>> 16 === 0;
+    }
+    const own = this.state.ldr >>> 24;
+    if (this.state.dfr === DFR_FLAT) return (own & id) !== 0;
+    return own >>> 4 === id >>> 4 && (own & id & 0xf) !== 0;
+  }
+
+  accept(message: ApicMessage): void {
+    switch (message.mode) {
+      case DELIVERY.FIXED:
+      case DELIVERY.LOWEST:
+        this.acceptVector(message);
+        break;
+      case DELIVERY.NMI:
+        this.cpu.nmi();
+        break;
+      case DELIVERY.INIT:
+        if (message.assert) this.cpu.init();
+        break;
+      case DELIVERY.STARTUP:
+        this.cpu.startup(message.vector);
+        break;
+      default: // SMI and ExtINT by message: no guest here sends them.
+    }
+  }
+
+  reset(): void {
+    const { base, lint0, lint1 } = this.state;
+    this.state = { ...initialState(this.id), base, lint0, lint1 };
+    this.rearm();
+    this.signal();
+  }
+
+  save(): LocalApicState {
+    return structuredClone(this.state);
+  }
+
+  restore(state: LocalApicState): void {
+    this.state = structuredClone(state);
+    this.rearm();
+    this.signal();
+  }
+
+  /** ISR, TMR and IRR have eight words each. */
+  private vectorWord(index: number): number {
+    const { isr, tmr, irr } = this.state;
+    return [isr, tmr, irr][index >>> 3]![index & 7]!;
+  }
+
+  private readControl(register: number): number {
+    const { state } = this;
+    switch (register) {
+      case REG.SVR:
+        return state.svr;
+      case REG.ESR:
+        return state.esr;
+      case REG.ICR_LOW:
+        return state.icrLow;
+      case REG.ICR_HIGH:
+        return state.icrHigh;
+      case REG.TIMER_INITIAL:
+        return state.timerInitial;
+      case REG.TIMER_CURRENT:
+        return this.timerCurrent();
+      case REG.TIMER_DIVIDE:
+        return state.timerDivide;
+      default:
+        return state.lvt[register] ?? 0;
+    }
+  }
+
+  private get isEnabled(): boolean {
+    return (this.state.svr & SVR_ENABLE) !== 0;
+  }
+
+  private acceptVector({ vector, level }: ApicMessage): void {
+    if (!this.isEnabled || vector < 16) return;
+    setBit(this.state.irr, vector);
+    if (level) setBit(this.state.tmr, vector);
+    else clearBit(this.state.tmr, vector);
+    this.signal();
+  }
+
+  /** Writing SVR without the enable bit masks all LVT entries. */
+  private writeSpurious(value: number): void {
+    this.state.svr = value & 0x1ff;
+    if (this.isEnabled) return;
+    for (const register of Object.keys(this.state.lvt)) this.state.lvt[Number(register)]! |= LVT_MASKED;
+  }
+
+  private writeLvt(register: number, value: number): void {
+    const masked = this.isEnabled ? value : value | LVT_MASKED;
+    const before = this.timerMode();
+    this.state.lvt[register] = masked & LVT_WRITABLE[register]!;
+    if (register === REG.LVT_TIMER) {
+      if (this.timerMode() !== before) {
+        this.state.timerStart = -1;
+        this.state.tscDeadline = 0n;
+      }
+      this.rearm();
+    }
+    this.signal();
+  }
+
+  private endOfInterrupt(): void {
+    const vector = highestBit(this.state.isr);
+    if (vector < 0) return;
+    clearBit(this.state.isr, vector);
+    if (testBit(this.state.tmr, vector)) this.bus.broadcastEoi(vector);
+  }
+
+  private processorPriority(): number {
+    const inService = Math.max(highestBit(this.state.isr), 0);
+    return inService >>> 4 > this.state.tpr >>> 4 ? inService & 0xf0 : this.state.tpr;
+  }
+
+  /** Vector that the CPU may take now, or -1. */
+  private deliverable(): number {
+    const vector = highestBit(this.state.irr);
+    return vector >= 0 && vector >>> 4 > this.processorPriority() >>> 4 ? vector : -1;
+  }
+
+  /** The 8259 pair's request passes through LINT0, or past a local APIC that is switched off. */
+  private hasExternal(): boolean {
+    const lvt = this.state.lvt[REG.LVT_LINT0]!;
+    const isOff = (this.state.base & APIC_BASE.ENABLE) === 0;
+    const passes = (lvt & LVT_MASKED) === 0 && decodeMessage(lvt).mode === DELIVERY.EXTINT;
+    return this.state.lint0 && (isOff || passes);
+  }
+
+  private signal(): void {
+    this.cpu.interrupt.set(this.deliverable() >= 0 || this.hasExternal());
+  }
+
+  private x2apicLdr(): number {
+    return (((this.id >>> 4) << 16) | (1 << (this.id & 0xf))) >>> 0;
+  }
+
+  private sendIpi(): void {
+    const { icrLow, icrHigh } = this.state;
+    const message = decodeMessage(icrLow & ~0x8000 & 0xffff);
+    const isDeassert = (icrLow & 0xc000) === 0x8000;
+    const sent = { ...message, assert: !isDeassert };
+    switch ((icrLow >>> 18) & 3) {
+      case SHORTHAND.SELF:
+        this.accept(sent);
+        break;
+      case SHORTHAND.ALL:
+        this.bus.broadcast(sent, () => true);
+        break;
+      case SHORTHAND.OTHERS:
+        this.bus.broadcast(sent, target => target !== this);
+        break;
+      default: {
+        const logical = (icrLow & 0x800) !== 0;
+        const wide = this.isX2apic;
+        this.bus.deliver({ logical, id: wide ? icrHigh : icrHigh >>> 24, wide }, sent);
+      }
+    }
+  }
+
+  private timerMode(): number {
+    return (this.state.lvt[REG.LVT_TIMER]! >>> TIMER_MODE_SHIFT) & 3;
+  }
+
+  /** Divide configuration: bits 3, 1, 0 count 2, 4 … 128, 1. */
+  private divisor(): number {
+    const { timerDivide } = this.state;
+    const code = ((timerDivide & 8) >>> 1) | (timerDivide & 3);
+    return code === 7 ? 1 : 2 ** (code + 1);
+  }
+
+  private writeTimer(register: number, value: number): void {
+    const { state } = this;
+    if (register === REG.ESR) state.esr = 0;
+    if (register === REG.TIMER_DIVIDE) {
+      const left = this.timerCurrent();
+      state.timerDivide = value & 0xb;
+      if (state.timerStart >= 0) state.timerStart = this.now() - (state.timerInitial - left) * this.divisor();
+      this.rearm();
+    } else if (register === REG.TIMER_INITIAL && this.timerMode() !== TIMER_MODE.TSC_DEADLINE) {
+      state.timerInitial = value;
+      state.timerStart = value === 0 ? -1 : this.now();
+      this.rearm();
+    }
+  }
+
+  private now(): number {
+    return this.rate.ticksAt(this.clock.now());
+  }
+
+  private timerCurrent(): number {
+    const { timerStart, timerInitial } = this.state;
+    if (timerStart < 0) return 0;
+    const elapsed = Math.floor((this.now() - timerStart) / this.divisor());
+    if (this.timerMode() === TIMER_MODE.PERIODIC) return timerInitial - (elapsed % timerInitial);
+    return Math.max(timerInitial - elapsed, 0);
+  }
+
+  private rearm(): void {
+    this.alarm?.cancel();
+    this.alarm = undefined;
+    const at = this.nextExpiry();
+    if (at !== undefined && at <= Number.MAX_SAFE_INTEGER) this.alarm = this.clock.schedule(at, () => this.expire());
+  }
+
+  private nextExpiry(): number | undefined {
+    const { timerStart, timerInitial, tscDeadline } = this.state;
+    if (this.timerMode() === TIMER_MODE.TSC_DEADLINE)
+      return tscDeadline === 0n ? undefined : this.tscRate.timeOf(Number(tscDeadline));
+    return timerStart < 0 ? undefined : this.rate.timeOf(timerStart + timerInitial * this.divisor());
+  }
+
+  private expire(): void {
+    const { state } = this;
+    if (this.timerMode() === TIMER_MODE.TSC_DEADLINE) state.tscDeadline = 0n;
+    else if (this.timerMode() === TIMER_MODE.PERIODIC) state.timerStart += state.timerInitial * this.divisor();
+    else state.timerStart = -1;
+    const lvt = state.lvt[REG.LVT_TIMER]!;
+    if ((lvt & LVT_MASKED) === 0)
+      this.acceptVector({ vector: lvt & 0xff, mode: DELIVERY.FIXED, level: false, assert: true });
+    this.rearm();
+  }
+}
+
+/** Registers that RDMSR and WRMSR reach in x2APIC mode. */
+const MSR_READABLE: ReadonlySet<number> = new Set([
+  REG.ID,
+  REG.VERSION,
+  REG.TPR,
+  REG.PPR,
+  REG.LDR,
+  REG.SVR,
+  ...Array.from({ length: 24 }, (_, i) => REG.ISR + i),
+  REG.ESR,
+  ...Object.keys(LVT_WRITABLE).map(Number),
+  REG.TIMER_INITIAL,
+  REG.TIMER_CURRENT,
+  REG.TIMER_DIVIDE,
+]);
+const MSR_WRITABLE: ReadonlySet<number> = new Set([
+  REG.TPR,
+  REG.EOI,
+  REG.SVR,
+  REG.ESR,
+  ...Object.keys(LVT_WRITABLE).map(Number),
+  REG.TIMER_INITIAL,
+  REG.TIMER_DIVIDE,
+]);
+
+function setBit(bits: Uint32Array, index: number): void {
+  bits[index >>> 5]! |= 1 << (index & 31);
+}
+
+function clearBit(bits: Uint32Array, index: number): void {
+  bits[index >>> 5]! &= ~(1 << (index & 31));
+}
+
+function testBit(bits: Uint32Array, index: number): boolean {
+  return (bits[index >>> 5]! & (1 << (index & 31))) !== 0;
+}
+
+function highestBit(bits: Uint32Array): number {
+  for (let word = 7; word >= 0; word--) if (bits[word] !== 0) return word * 32 + 31 - Math.clz32(bits[word]!);
+  return -1;
+}
+
+/** All entries of the vector table are masked: what firmware would set up ("virtual wire mode") is the board's choice. */
+function initialState(id: number): LocalApicState {
+  return {
+    base: APIC_BASE.ENABLE | (id === 0 ? APIC_BASE.BSP : 0),
+    tpr: 0,
+    ldr: 0,
+    dfr: DFR_FLAT,
+    svr: 0xff,
+    esr: 0,
+    icrLow: 0,
+    icrHigh: 0,
+    lvt: Object.fromEntries(Object.keys(LVT_WRITABLE).map(register => [register, LVT_MASKED])),
+    timerInitial: 0,
+    timerDivide: 0,
+    timerStart: -1,
+    tscDeadline: 0n,
+    isr: new Uint32Array(8),
+    irr: new Uint32Array(8),
+    tmr: new Uint32Array(8),
+    lint0: false,
+    lint1: false,
+  };
+}
