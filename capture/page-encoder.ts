@@ -1,18 +1,22 @@
 /** Reads pages of a dump and prepares them for writing: erased, recognised as zero, compressed. */
 import type { Compressor } from './formats/compression.ts';
+import { COMPRESSOR_FLAG } from './formats/diskdump.ts';
 import { FaultError, FormatError } from './formats/errors.ts';
-import type { MemorySource } from './formats/memory-source.ts';
+import type { MemorySource, StoredPage } from './formats/memory-source.ts';
 import type { PageEraser } from './page-eraser.ts';
 import type { PfnRange } from './page-bitmap.ts';
+import type { BlockCompress } from './page-compressor/lzo1x.ts';
 import { compressedRoom, pageCompressor } from './page-compressor/page-compressor.ts';
 
 /** What became of a page. */
-export const PAGE_KIND = { COMPRESSED: 0, STORED: 1, ZERO: 2, UNREADABLE: 3 } as const;
+export const PAGE_KIND = { DATA: 0, ZERO: 1, UNREADABLE: 2 } as const;
 
 /** A batch of pages, encoded, in order of page frames. */
 export interface EncodedPages {
   /** PAGE_KIND of each page. */
   readonly kinds: Uint8Array;
+  /** Flags of each page's descriptor: DUMP_DH of its compressor, 0 for bytes as they are. */
+  readonly flags: Uint8Array;
   /** Bytes that each page occupies in `data`: none for zero and unreadable pages. */
   readonly sizes: Uint32Array;
   readonly data: Uint8Array;
@@ -22,8 +26,10 @@ export interface EncodedPages {
 
 /** How pages are encoded. */
 export interface EncodingOptions {
-  /** Undefined stores pages as they are. */
+  /** Undefined writes plain pages. */
   readonly compressor: Compressor | undefined;
+  /** Keeps the stored form of pages that the source holds plain or in the compressor's form, or (`all`) of every page. */
+  readonly keepStored?: 'matching' | 'all' | undefined;
   /** Recognises pages of zeros, which then occupy nothing. */
   readonly findZeroPages: boolean;
   readonly eraser?: PageEraser | undefined;
@@ -33,74 +39,111 @@ export interface EncodingOptions {
 export class PageEncoder {
   readonly #memory: MemorySource;
   readonly #options: EncodingOptions;
-  readonly #compress: ReturnType<typeof pageCompressor> | undefined;
+  readonly #compress: BlockCompress | undefined;
+  readonly #flag: number;
   readonly #zeroPage: Buffer;
   readonly #output: Uint8Array;
-  #data: Uint8Array;
-  #used = 0;
+  #batch = new Batch(0, 0);
 
   constructor(memory: MemorySource, options: EncodingOptions) {
     const { pageSize } = memory;
+    const { compressor } = options;
     this.#memory = memory;
     this.#options = options;
-    this.#compress = options.compressor === undefined ? undefined : pageCompressor(options.compressor, pageSize);
+    this.#compress = compressor === undefined ? undefined : pageCompressor(compressor, pageSize);
+    this.#flag = compressor === undefined ? 0 : COMPRESSOR_FLAG[compressor];
     this.#zeroPage = Buffer.alloc(pageSize);
     this.#output = new Uint8Array(compressedRoom(pageSize));
-    this.#data = new Uint8Array(0);
   }
 
   /** Encodes the pages of some runs. A page that cannot be read is marked, not thrown. */
   encode(ranges: readonly PfnRange[]): EncodedPages {
-    const { pageSize } = this.#memory;
     const count = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-    const kinds = new Uint8Array(count);
-    const sizes = new Uint32Array(count);
-    if (this.#data.length < count * pageSize) this.#data = new Uint8Array(count * pageSize);
-    this.#used = 0;
-    let index = 0;
-    let problem: string | undefined;
+    this.#batch = new Batch(count, this.#memory.pageSize, this.#batch.scratch);
     for (const { start, end } of ranges) {
-      for (let pfn = start; pfn < end;) {
-        const bytes = this.#read(pfn, end - pfn);
-        if (typeof bytes === 'string') {
-          problem ??= bytes;
-          kinds[index++] = PAGE_KIND.UNREADABLE;
-          pfn++;
-          continue;
-        }
-        for (let offset = 0; offset < bytes.length; offset += pageSize, pfn++, index++) {
-          const before = this.#used;
-          kinds[index] = this.#add(pfn, bytes.subarray(offset, offset + pageSize));
-          sizes[index] = this.#used - before;
-        }
-      }
+      for (let pfn = start; pfn < end;) pfn += this.#addSome(pfn, end - pfn);
     }
-    // A copy of the right size: it goes to another thread, and the scratch stays.
-    return { kinds, sizes, data: new Uint8Array(this.#data.subarray(0, this.#used)), problem };
+    return this.#batch.result();
   }
 
-  /** The bytes of one page or of several, or why the first cannot be read. */
-  #read(pfn: number, count: number): Uint8Array | string {
+  /** Adds one page or several; returns how many. */
+  #addSome(pfn: number, count: number): number {
     try {
-      return this.#memory.readPages === undefined ? this.#memory.readPage(pfn) : this.#memory.readPages(pfn, count);
+      if (this.#options.keepStored !== undefined && this.#memory.readStored !== undefined)
+        return this.#addStored(pfn, this.#memory.readStored(pfn));
+      const { pageSize } = this.#memory;
+      const bytes =
+        this.#memory.readPages === undefined ? this.#memory.readPage(pfn) : this.#memory.readPages(pfn, count);
+      for (let offset = 0; offset < bytes.length; offset += pageSize)
+        this.#addPage(pfn + offset / pageSize, bytes.subarray(offset, offset + pageSize));
+      return bytes.length / pageSize;
     } catch (error) {
-      if (error instanceof FaultError || error instanceof FormatError) return error.message;
-      throw error;
+      if (!(error instanceof FaultError || error instanceof FormatError)) throw error;
+      this.#batch.addUnreadable(error.message);
+      return 1;
     }
   }
 
-  #add(pfn: number, original: Uint8Array): number {
+  #addStored(pfn: number, { flags, data }: StoredPage): number {
+    const { findZeroPages, keepStored } = this.#options;
+    if (flags === 0 && data.length === this.#memory.pageSize && findZeroPages && this.#zeroPage.equals(data))
+      this.#batch.addZero();
+    else if (keepStored === 'all' || flags === 0 || flags === this.#flag) this.#batch.add(data, flags);
+    else this.#addPage(pfn, this.#memory.readPage(pfn));
+    return 1;
+  }
+
+  #addPage(pfn: number, original: Uint8Array): void {
     const { findZeroPages, eraser } = this.#options;
     const page = eraser?.erase(pfn, original) ?? original;
-    if (findZeroPages && this.#zeroPage.equals(page)) return PAGE_KIND.ZERO;
-    const size = this.#compress?.(page, this.#output) ?? page.length;
-    if (size >= page.length) {
-      this.#data.set(page, this.#used);
-      this.#used += page.length;
-      return PAGE_KIND.STORED;
+    if (findZeroPages && this.#zeroPage.equals(page)) {
+      this.#batch.addZero();
+      return;
     }
-    this.#data.set(this.#output.subarray(0, size), this.#used);
-    this.#used += size;
-    return PAGE_KIND.COMPRESSED;
+    const size = this.#compress?.(page, this.#output) ?? page.length;
+    if (size < page.length) this.#batch.add(this.#output.subarray(0, size), this.#flag);
+    else this.#batch.add(page, 0);
+  }
+}
+
+/** The pages of a batch as they are added. */
+class Batch {
+  /** Room for the bytes of all pages; the next batch uses it again. */
+  readonly scratch: Uint8Array;
+  readonly #kinds: Uint8Array;
+  readonly #flags: Uint8Array;
+  readonly #sizes: Uint32Array;
+  #count = 0;
+  #used = 0;
+  #problem: string | undefined;
+
+  constructor(count: number, pageSize: number, scratch?: Uint8Array) {
+    const room = count * pageSize;
+    this.scratch = scratch !== undefined && scratch.length >= room ? scratch : new Uint8Array(room);
+    this.#kinds = new Uint8Array(count);
+    this.#flags = new Uint8Array(count);
+    this.#sizes = new Uint32Array(count);
+  }
+
+  add(data: Uint8Array, flags: number): void {
+    this.scratch.set(data, this.#used);
+    this.#used += data.length;
+    this.#flags[this.#count] = flags;
+    this.#sizes[this.#count++] = data.length;
+  }
+
+  addZero(): void {
+    this.#kinds[this.#count++] = PAGE_KIND.ZERO;
+  }
+
+  addUnreadable(problem: string): void {
+    this.#problem ??= problem;
+    this.#kinds[this.#count++] = PAGE_KIND.UNREADABLE;
+  }
+
+  /** What was added, with a copy of the bytes: it goes to another thread, and the scratch stays. */
+  result(): EncodedPages {
+    const data = new Uint8Array(this.scratch.subarray(0, this.#used));
+    return { kinds: this.#kinds, flags: this.#flags, sizes: this.#sizes, data, problem: this.#problem };
   }
 }

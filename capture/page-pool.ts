@@ -14,6 +14,7 @@ export interface WorkerSetup {
   readonly paths: readonly string[];
   readonly compressor: Compressor | undefined;
   readonly findZeroPages: boolean;
+  readonly keepStored?: 'matching' | 'all' | undefined;
   readonly erase: readonly ErasedRange[];
 }
 

@@ -29,15 +29,14 @@ const memory = uncached(dump.memory);
 const encoder = new PageEncoder(memory, {
   compressor: setup.compressor,
   findZeroPages: setup.findZeroPages,
+  keepStored: setup.keepStored,
   eraser: setup.erase.length === 0 ? undefined : new PageEraser(setup.erase, memory.pageSize),
 });
 
 port.on('message', ({ id, ranges }: WorkerRequest) => {
   const pages = encoder.encode(ranges);
   const reply: WorkerReply = { id, pages };
-  port.postMessage(reply, [
-    pages.data.buffer as ArrayBuffer,
-    pages.kinds.buffer as ArrayBuffer,
-    pages.sizes.buffer as ArrayBuffer,
-  ]);
+  const { data, kinds, flags, sizes } = pages;
+  const moved = [data, kinds, flags, sizes].map(({ buffer }) => buffer as ArrayBuffer);
+  port.postMessage(reply, moved);
 });

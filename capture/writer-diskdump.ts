@@ -5,9 +5,16 @@
  * A file that is being written says that it is incomplete until its last byte is in place.
  */
 import type { DumpDescription } from './dump-description.ts';
-import { asBuffer, wordsOf } from './formats/bytes.ts';
+import { wordsOf } from './formats/bytes.ts';
 import type { Compressor } from './formats/compression.ts';
-import { DISK_DUMP_HEADER, DUMP_DH, KDUMP_SIGNATURE, KDUMP_SUB_HEADER, PAGE_DESC } from './formats/diskdump.ts';
+import {
+  COMPRESSOR_FLAG,
+  DISK_DUMP_HEADER,
+  DUMP_DH,
+  KDUMP_SIGNATURE,
+  KDUMP_SUB_HEADER,
+  PAGE_DESC,
+} from './formats/diskdump.ts';
 import { NoSpaceError } from './output/dump-sink.ts';
 import type { DumpSink } from './output/dump-sink.ts';
 import type { PageBitmap, PfnRange } from './page-bitmap.ts';
@@ -19,20 +26,13 @@ import type { EncodeBatch } from './page-pool.ts';
 const HEADER_VERSION = 6;
 const MAX_U32 = 0xffff_ffff;
 
-/** Flags of a compressor, in headers and in page descriptors. */
-export const COMPRESSOR_FLAG: Readonly<Record<Compressor, number>> = {
-  zlib: DUMP_DH.COMPRESSED_ZLIB,
-  lzo: DUMP_DH.COMPRESSED_LZO,
-  snappy: DUMP_DH.COMPRESSED_SNAPPY,
-  zstd: DUMP_DH.COMPRESSED_ZSTD,
-};
-
 /** What a file is to contain. */
 export interface DiskDumpPlan {
   readonly description: DumpDescription;
   readonly exists: PageBitmap;
   readonly dumped: PageBitmap;
   readonly level: number;
+  /** For the header; pages say for themselves how they are compressed. */
   readonly compressor: Compressor | undefined;
   /** The pages of this file, when the dump is split over several. */
   readonly part: PfnRange | undefined;
@@ -169,13 +169,11 @@ class PageWriter {
   readonly #sink: DumpSink;
   readonly #plan: DiskDumpPlan;
   readonly #zeroPage: number;
-  readonly #flag: number;
   #descriptorEnd: number;
 
   constructor(sink: DumpSink, plan: DiskDumpPlan, layout: Layout) {
     this.#sink = sink;
     this.#plan = plan;
-    this.#flag = plan.compressor === undefined ? 0 : COMPRESSOR_FLAG[plan.compressor];
     this.#descriptorEnd = layout.descriptors;
     this.#zeroPage = layout.data;
     this.dataEnd = layout.data;
@@ -222,11 +220,11 @@ class PageWriter {
     throw cause;
   }
 
-  #writeDescriptors({ kinds, sizes }: EncodedPages, count: number): void {
+  #writeDescriptors({ kinds, sizes, flags }: EncodedPages, count: number): void {
     const bytes = new Uint8Array(count * PAGE_DESC.size);
     const words = wordsOf(bytes);
     for (let index = 0; index < count; index++) {
-      this.#fillDescriptor(words, index * (PAGE_DESC.size >> 2), kinds[index]!, sizes[index]!);
+      this.#fillDescriptor(words, index * (PAGE_DESC.size >> 2), kinds[index]!, sizes[index]!, flags[index]!);
       this.dataEnd += sizes[index]!;
     }
     this.#sink.write(this.#descriptorEnd, bytes);
@@ -235,7 +233,7 @@ class PageWriter {
   }
 
   /** PAGE_DESC as 32-bit words: its own writer would make a bigint for each of a million pages. */
-  #fillDescriptor(words: Int32Array, at: number, kind: number, size: number): void {
+  #fillDescriptor(words: Int32Array, at: number, kind: number, size: number, flags: number): void {
     if (kind === PAGE_KIND.UNREADABLE) {
       this.unreadablePages++;
       return;
@@ -246,11 +244,6 @@ class PageWriter {
     words[at] = offset;
     words[at + 1] = offset / 0x1_0000_0000;
     words[at + 2] = isZero ? this.#plan.description.pageSize : size;
-    words[at + 3] = kind === PAGE_KIND.COMPRESSED ? this.#flag : 0;
+    words[at + 3] = flags;
   }
-}
-
-/** The bytes of erase info for an `erase` that was carried out. */
-export function eraseInfoText(lines: readonly string[]): Uint8Array {
-  return asBuffer(Buffer.from(lines.map(line => `${line}\n`).join(''), 'latin1'));
 }

@@ -14,7 +14,7 @@ import type { Compressor } from './compression.ts';
 import { parseNotes } from './elf-notes.ts';
 import type { ElfNote } from './elf-notes.ts';
 import { FaultError, FormatError } from './errors.ts';
-import type { MemorySource } from './memory-source.ts';
+import type { MemorySource, StoredPage } from './memory-source.ts';
 import { ascii, i32, size64, struct, u32, u64 } from './struct.ts';
 import type { StructValue } from './struct.ts';
 
@@ -30,6 +30,14 @@ export const DUMP_DH = {
   EXCLUDED_VMEMMAP: 0x10,
   COMPRESSED_ZSTD: 0x20,
 } as const;
+
+/** Flag of each compressor, in headers and in page descriptors. */
+export const COMPRESSOR_FLAG: Readonly<Record<Compressor, number>> = {
+  zlib: DUMP_DH.COMPRESSED_ZLIB,
+  lzo: DUMP_DH.COMPRESSED_LZO,
+  snappy: DUMP_DH.COMPRESSED_SNAPPY,
+  zstd: DUMP_DH.COMPRESSED_ZSTD,
+};
 
 export const DISK_DUMP_HEADER = struct('disk_dump_header', {
   signature: ascii(8),
@@ -169,6 +177,11 @@ export class DiskDumpFile implements MemorySource {
   }
 
   readPage(pfn: number): Uint8Array {
+    const { flags, data } = this.readStored(pfn);
+    return this.#expand(data, flags, pfn);
+  }
+
+  readStored(pfn: number): StoredPage {
     const paddr = pfn * this.pageSize;
     if (!this.hasPage(pfn)) {
       const filtered = pfn < this.maxPfn && this.pageExists(pfn);
@@ -192,7 +205,7 @@ export class DiskDumpFile implements MemorySource {
     }
     if (offset + size > this.source.size)
       throw new FaultError(paddr, 'beyond the end of the file: the dump is cut short');
-    return this.#expand(this.source.read(offset, size), readU32(descriptor, 12), position);
+    return { flags: readU32(descriptor, 12), data: this.source.read(offset, size) };
   }
 
   /** Says that the tool could not write all pages, for want of disk space. */
@@ -200,13 +213,13 @@ export class DiskDumpFile implements MemorySource {
     return (this.header.status & DUMP_DH.COMPRESSED_INCOMPLETE) !== 0;
   }
 
-  #expand(data: Uint8Array, flags: number, position: number): Uint8Array {
+  #expand(data: Uint8Array, flags: number, pfn: number): Uint8Array {
     const compressor = compressorOf(flags);
     if (compressor !== undefined) return decompress(compressor, data, this.pageSize);
     if (data.length === this.pageSize) return data;
     throw new FormatError('uncompressed page of the wrong size', {
       file: this.source.name,
-      offset: position,
+      offset: this.#descriptors + this.#rank(pfn) * PAGE_DESC.size,
       expected: `${this.pageSize}`,
       found: `${data.length}`,
     });
@@ -224,7 +237,8 @@ export class DiskDumpFile implements MemorySource {
   }
 }
 
-function compressorOf(flags: number): Compressor | undefined {
+/** The compressor that a header's or a descriptor's flags name; undefined for plain pages. */
+export function compressorOf(flags: number): Compressor | undefined {
   if ((flags & DUMP_DH.COMPRESSED_ZLIB) !== 0) return 'zlib';
   if ((flags & DUMP_DH.COMPRESSED_LZO) !== 0) return 'lzo';
   if ((flags & DUMP_DH.COMPRESSED_SNAPPY) !== 0) return 'snappy';

@@ -18,8 +18,20 @@ export interface MemorySource {
    * @throws FaultError when the first page cannot be read
    */
   readPages?(pfn: number, count: number): Uint8Array;
+  /**
+   * Returns a page as the file stores it, perhaps compressed. Present where pages are stored one by one.
+   * @throws FaultError when the page is not in the dump
+   */
+  readStored?(pfn: number): StoredPage;
   /** Tells whether `readPage` has the page's bytes, without reading them. */
   hasPage(pfn: number): boolean;
+}
+
+/** A page in the form in which a kdump-compressed file holds it. */
+export interface StoredPage {
+  /** `flags` of its descriptor: the compressor, or 0. */
+  readonly flags: number;
+  readonly data: Uint8Array;
 }
 
 /** A range of physical memory, half open. */

@@ -13,7 +13,7 @@ import { EM, isElf } from '../formats/elf.ts';
 import type { ElfNote } from '../formats/elf-notes.ts';
 import { FaultError, FormatError, UsageError } from '../formats/errors.ts';
 import { FlattenedSource, isFlattened } from '../formats/flattened.ts';
-import type { MemorySource } from '../formats/memory-source.ts';
+import type { MemorySource, StoredPage } from '../formats/memory-source.ts';
 import { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
 
 export type Architecture = 'aarch64' | 'x86_64';
@@ -231,9 +231,17 @@ class SplitMemory implements MemorySource {
   }
 
   readPage(pfn: number): Uint8Array {
+    return this.#file(pfn).readPage(pfn);
+  }
+
+  readStored(pfn: number): StoredPage {
+    return this.#file(pfn).readStored(pfn);
+  }
+
+  #file(pfn: number): DiskDumpFile {
     const file = this.#files.find(({ startPfn, endPfn }) => pfn >= startPfn && pfn < endPfn);
-    if (file === undefined) throw new FaultError(pfn * this.pageSize, 'in a part of the split dump that was not given');
-    return file.readPage(pfn);
+    if (file !== undefined) return file;
+    throw new FaultError(pfn * this.pageSize, 'in a part of the split dump that was not given');
   }
 }
 
