@@ -17,11 +17,13 @@ import {
 } from '../float/environment.ts';
 import * as estimate from '../float/estimate.ts';
 import { BINARY16, BINARY32, BINARY64, type FloatFormat } from '../float/format.ts';
+import { doubleOfBits, HostFloat, singleOfBits } from '../float/host.ts';
 import { pack, unpack } from '../float/unpacked.ts';
 import { FPCR, FPSR } from './fp-control.ts';
 import {
   FIXED_CONTROL,
   FP_BINARY,
+  FP_ROUNDING,
   FP_UNARY,
   type FpBinary,
   fpConvertName,
@@ -84,6 +86,9 @@ const NZCV: Readonly<Record<Ordering, number>> = {
 const toNumber = (bits: bigint): number => Number(BigInt.asIntN(32, bits));
 const fromNumber = (value: number): bigint => BigInt(value >>> 0);
 
+/** Bits of FPCR under which the host's arithmetic differs. */
+const NOT_PLAIN = (3 << FPCR.RMODE_SHIFT) | FPCR.FZ | FPCR.FZ16;
+
 /** Runs operations under the FPCR of the current CPU. */
 class FloatUnit {
   readonly #current: () => EngineCpu;
@@ -116,6 +121,20 @@ class FloatUnit {
     environment.defaultNaN = (fpcr & FPCR.DN) !== 0;
     environment.alternativeHalf = false;
     this.#fpcr = fpcr;
+  }
+
+  /** Round to nearest, no flushing: the host's arithmetic may do. */
+  get isPlain(): boolean {
+    const { view, base } = this.#current();
+    return (view.getInt32(base + A64_STATE.FPCR.offset, true) & NOT_PLAIN) === 0;
+  }
+
+  /** Sets FPSR.IXC when the host's result is inexact. */
+  noteHost({ inexact }: HostFloat): void {
+    if (!inexact) return;
+    const { view, base } = this.#current();
+    const address = base + A64_STATE.FPSR.offset;
+    view.setInt32(address, view.getInt32(address, true) | FPSR.IXC, true);
   }
 
   /** FPCR.AHP holds for conversions alone. */
@@ -155,10 +174,88 @@ export function createFloatHelpers(current: () => EngineCpu): Record<string, Hel
   const unit = new FloatUnit(current);
   const helpers: Record<string, HelperImplementation> = { ...otherHelpers(unit), ...convertHelpers(unit) };
   for (const size of SIZES) Object.assign(helpers, arithmeticHelpers(unit, size), integerHelpers(unit, size));
-  return helpers;
+  return withHostArithmetic(helpers, unit);
 }
 
 type Helpers = Record<string, HelperImplementation>;
+
+/** Tries the host's arithmetic before each of these helpers. */
+function withHostArithmetic(exact: Helpers, unit: FloatUnit): Helpers {
+  const host = new HostFloat();
+  const fast = hostHelpers(host);
+  const helpers = { ...exact };
+  for (const [name, attempt] of Object.entries(fast)) {
+    const compute = exact[name] as (...args: unknown[]) => number | bigint;
+    helpers[name] = (a: never, b: never, c: never) => {
+      if (unit.isPlain) {
+        const result = attempt(a, b);
+        if (result !== undefined) {
+          unit.noteHost(host);
+          return result;
+        }
+      }
+      return compute(a, b, c);
+    };
+  }
+  return helpers;
+}
+
+type Attempt = (a: never, b: never) => number | bigint | undefined;
+
+/** What the host can do, by name of the helper. */
+function hostHelpers(host: HostFloat): Record<string, Attempt> {
+  return {
+    'a64.fadd.d': (a: bigint, b: bigint) => host.double('add', a, b),
+    'a64.fsub.d': (a: bigint, b: bigint) => host.double('sub', a, b),
+    'a64.fmul.d': (a: bigint, b: bigint) => host.double('mul', a, b),
+    'a64.fdiv.d': (a: bigint, b: bigint) => host.double('div', a, b),
+    'a64.fsqrt.d': (a: bigint) => host.squareRootDouble(a),
+    'a64.fcmp.d': (a: bigint, b: bigint) => hostCompare(host, doubleOfBits(a), doubleOfBits(b)),
+    'a64.ftofixed.d': (a: bigint, control: number) => hostToFixed(host, doubleOfBits(a), control),
+    'a64.ffromfixed.d': (a: bigint, control: number) => {
+      const value = hostInteger(a, control);
+      return value === undefined ? undefined : host.doubleOfInteger(value);
+    },
+    'a64.fcvt.ds': (a: bigint) => host.narrow(a),
+    'a64.fadd.s': (a: number, b: number) => host.single('add', a, b),
+    'a64.fsub.s': (a: number, b: number) => host.single('sub', a, b),
+    'a64.fmul.s': (a: number, b: number) => host.single('mul', a, b),
+    'a64.fdiv.s': (a: number, b: number) => host.single('div', a, b),
+    'a64.fsqrt.s': (a: number) => host.squareRootSingle(a),
+    'a64.fcmp.s': (a: number, b: number) => hostCompare(host, singleOfBits(a), singleOfBits(b)),
+    'a64.ftofixed.s': (a: number, control: number) => hostToFixed(host, singleOfBits(a), control),
+    'a64.ffromfixed.s': (a: bigint, control: number) => {
+      const value = hostInteger(a, control);
+      return value === undefined ? undefined : host.singleOfInteger(value);
+    },
+    'a64.fcvt.sd': (a: number) => host.widen(a),
+  };
+}
+
+function hostCompare(host: HostFloat, x: number, y: number): number | undefined {
+  host.inexact = false;
+  if (x < y) return NZCV.less;
+  if (x > y) return NZCV.greater;
+  return x === y ? NZCV.equal : undefined;
+}
+
+/** Truncation to an integer without fraction bits. */
+function hostToFixed(host: HostFloat, x: number, control: number): bigint | undefined {
+  const rounding = control & FIXED_CONTROL.rounding;
+  if (rounding !== FP_ROUNDING.zero || control >> FIXED_CONTROL.fractionShift !== 0) return undefined;
+  const whole = host.truncate(x);
+  if (whole === undefined) return undefined;
+  const { bits, signed } = integerFormat(control);
+  const fits = (signed ? BigInt.asIntN(bits, whole) : BigInt.asUintN(bits, whole)) === whole;
+  return fits ? BigInt.asUintN(bits, whole) : undefined;
+}
+
+/** The integer that a conversion without fraction bits starts from. */
+function hostInteger(value: bigint, control: number): bigint | undefined {
+  if (control >> FIXED_CONTROL.fractionShift !== 0) return undefined;
+  const { bits, signed } = integerFormat(control);
+  return signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
+}
 
 /** A helper over numbers of a size: bigint for doubles, number for the others. */
 function forSize(size: number, operation: (...args: bigint[]) => bigint): HelperImplementation {
