@@ -121,7 +121,7 @@ const FEATURE_REGISTERS = {
 const AARCH32_NAMES = {
   C1: ['ID_PFR0', 'ID_PFR1', 'ID_DFR0', 'ID_AFR0', 'ID_MMFR0', 'ID_MMFR1', 'ID_MMFR2', 'ID_MMFR3'],
   C2: ['ID_ISAR0', 'ID_ISAR1', 'ID_ISAR2', 'ID_ISAR3', 'ID_ISAR4', 'ID_ISAR5', 'ID_MMFR4', 'ID_ISAR6'],
-  C3: ['MVFR0', 'MVFR1', 'MVFR2', 'ID_C3_3', 'ID_PFR2', 'ID_DFR1', 'ID_MMFR5', 'ID_C3_7'],
+  C3: ['MVFR0', 'MVFR1', 'MVFR2', undefined, 'ID_PFR2', 'ID_DFR1', 'ID_MMFR5', undefined],
 } as const;
 
 /** The AArch32 registers, and the part of the ID space that is reserved: all read as zero. */
@@ -129,7 +129,8 @@ function readAsZero(): Record<string, RegisterSpec> {
   const rows: Record<string, RegisterSpec> = {};
   for (const [CRm, names] of Object.entries(AARCH32_NAMES)) {
     for (const [op2, name] of names.entries()) {
-      rows[`${name}_EL1`] = constant(`S3_0_C0_${CRm}_${op2}` as GenericRegisterName, EL1_RO, () => 0n);
+      const encoding = `S3_0_C0_${CRm}_${op2}` as GenericRegisterName;
+      rows[name === undefined ? encoding : `${name}_EL1`] = constant(encoding, EL1_RO, () => 0n);
     }
   }
   const taken = new Set<string>(Object.values(FEATURE_REGISTERS).map(row => row.encoding));

@@ -38,20 +38,21 @@ function channel(
   permission: ComputedSpec['permission'],
   trap?: ComputedSpec['trap'],
 ) {
+  const suffix = permission === EL2_RW ? 'EL2' : 'EL0';
   const options = trap === undefined ? {} : { trap };
   const at = (op2: number): GenericRegisterName => `${prefix}_${op2}` as GenericRegisterName;
   return {
-    [`${name}_TVAL`]: computed(at(0), permission, {
+    [`${name}_TVAL_${suffix}`]: computed(at(0), permission, {
       ...options,
       read: cpu => of(cpu).readTVAL(),
       write: (cpu, value) => of(cpu).writeTVAL(value),
     }),
-    [`${name}_CTL`]: computed(at(1), permission, {
+    [`${name}_CTL_${suffix}`]: computed(at(1), permission, {
       ...options,
       read: cpu => of(cpu).readCTL(),
       write: (cpu, value) => of(cpu).writeCTL(value),
     }),
-    [`${name}_CVAL`]: computed(at(2), permission, {
+    [`${name}_CVAL_${suffix}`]: computed(at(2), permission, {
       ...options,
       read: cpu => of(cpu).readCVAL(),
       write: (cpu, value) => of(cpu).writeCVAL(value),

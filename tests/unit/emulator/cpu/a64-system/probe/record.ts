@@ -16,18 +16,18 @@ const here = import.meta.dirname;
 const scratch = mkdtempSync(join(tmpdir(), 'probe-'));
 const binary = join(here, 'probe.bin');
 
-execFileSync('llvm-mc', [
-  ...['-arch=aarch64', '-mattr=+v8.2a,+pan', '-filetype=obj'],
-  ...[join(here, 'probe.s'), '-o', join(scratch, 'probe.o')],
-]);
+execFileSync(
+  'llvm-mc',
+  `-arch=aarch64 -mattr=+v8.2a,+pan -filetype=obj ${join(here, 'probe.s')} -o ${join(scratch, 'probe.o')}`.split(' '),
+);
 execFileSync('llvm-objcopy', ['-O', 'binary', '-j', '.text', join(scratch, 'probe.o'), binary]);
 
 for (const cpu of ['cortex-a57', 'cortex-a76']) {
   const dump = join(scratch, cpu);
-  const qemu = spawn('qemu-system-aarch64', [
-    ...['-M', 'virt', '-cpu', cpu, '-m', '128', '-kernel', binary],
-    ...['-display', 'none', '-serial', 'none', '-monitor', 'stdio'],
-  ]);
+  const qemu = spawn(
+    'qemu-system-aarch64',
+    `-M virt -cpu ${cpu} -m 128 -kernel ${binary} -display none -serial none -monitor stdio`.split(' '),
+  );
   await setTimeout(2000);
   qemu.stdout.resume();
   qemu.stdin.write(`pmemsave ${LOG} ${LOG_SIZE} "${dump}"\nquit\n`);
