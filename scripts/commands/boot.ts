@@ -5,6 +5,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 
 import { ImageError, UsageError } from '../../capture/formats/errors.ts';
+import { checkInitrd } from '../../kernel-images/initramfs/check.ts';
 import { readKernelImage, requireArchitecture, type Architecture } from '../../kernel-images/kernel-image.ts';
 import { DEVICE_TYPES, MACHINE_TYPES, parseBootOptions, type BootOptions } from './boot-options.ts';
 
@@ -73,6 +74,7 @@ async function planBoot(options: BootOptions): Promise<BootPlan> {
   const image = await readKernelImage(readFileSync(options.kernel), options.kernel);
   const architecture = options.architecture ?? image.architecture;
   requireArchitecture(image, architecture, options.kernel);
+  if (options.initrd !== undefined) await checkInitrd(readFileSync(options.initrd), options.initrd);
   for (const disk of options.disks) checkDisk(disk.file);
   return { ...options, architecture };
 }

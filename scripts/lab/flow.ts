@@ -3,14 +3,14 @@
  *
  * Files appear in the output folder under their final names when they are whole.
  */
-import { createWriteStream, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { finished } from 'node:stream/promises';
 
 import { UsageError, assertNever } from '../../capture/formats/errors.ts';
 import { discardTemporary, temporaryName, writeFileAtomically } from '../../kernel-images/cache-folder.ts';
 import { makeExt4 } from '../../kernel-images/ext4/make.ts';
 import { Ext4Image } from '../../kernel-images/ext4/read.ts';
+import { ConsoleLog } from './console-log.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
 import type { PreparedRun } from './prepare.ts';
@@ -180,29 +180,21 @@ async function runMachine(
   signal: AbortSignal | undefined,
 ): Promise<LabStop> {
   const watch = new ConsoleWatch();
-  const temporary = temporaryName(files.console);
-  const log = createWriteStream(temporary);
+  const log = new ConsoleLog(files.console);
   const abort = () => machine.interrupt('interrupted');
+  const onConsole = (bytes: Uint8Array) => {
+    if (!log.write(bytes)) machine.interrupt('the console log cannot be written');
+    listener.onConsole?.(bytes);
+    for (const event of watch.push(bytes)) listener.onEvent(event);
+  };
   signal?.addEventListener('abort', abort);
   try {
-    const running = machine.run(
-      {
-        onConsole: bytes => {
-          log.write(Uint8Array.from(bytes));
-          listener.onConsole?.(bytes);
-          for (const event of watch.push(bytes)) listener.onEvent(event);
-        },
-      },
-      { guestSeconds: prepared.scenario.timeoutSeconds },
-    );
+    const running = machine.run({ onConsole }, { guestSeconds: prepared.scenario.timeoutSeconds });
     if (signal?.aborted === true) abort();
     return await running;
   } finally {
     signal?.removeEventListener('abort', abort);
-    log.end();
-    await finished(log);
-    renameSync(temporary, files.console);
-    discardTemporary(temporary);
+    log.finish();
   }
 }
 

@@ -59,6 +59,8 @@ export class QemuMachine implements LabMachine {
       // Its own process group: Ctrl-C in the terminal goes to us, and we decide.
       const child = spawn(this.#program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
       this.#child = child;
+      const killWithUs = () => child.kill('SIGKILL');
+      process.once('exit', killWithUs);
       let complaint = '';
       let tail = '';
       let timedOut = false;
@@ -73,6 +75,7 @@ export class QemuMachine implements LabMachine {
       child.stderr.on('data', (bytes: Buffer) => (complaint += bytes.toString('utf8')));
       child.on('close', code => {
         clearTimeout(timer);
+        process.off('exit', killWithUs);
         this.#child = undefined;
         if (this.#interrupted !== undefined) resolve({ kind: 'interrupted', reason: this.#interrupted });
         else if (timedOut) resolve({ kind: 'timeout', guestSeconds: seconds });
@@ -95,7 +98,7 @@ export function qemuArguments(config: LabMachineConfig, initrd: string): string[
     ['-kernel', config.kernel],
     ['-initrd', initrd],
     ['-append', config.commandLine],
-    ['-drive', `file=${config.disk.replaceAll(',', ',,')},format=raw,if=none,id=disk0,cache=unsafe`],
+    ['-drive', `file=${config.disk.replaceAll(',', ',,')},format=raw,if=none,id=disk0,cache=unsafe,werror=report`],
     ['-device', `${device},drive=disk0`],
     ['-display', 'none'],
     ['-serial', 'stdio'],

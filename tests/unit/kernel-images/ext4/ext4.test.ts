@@ -105,6 +105,11 @@ describe.each(['ours', 'mke2fs'])('reading a file system made by %s', maker => {
     expect(statSync(join(folder, 'out')).blocks * 512).toBeLessThan(MIB);
   });
 
+  test('passes on what a full host disk says', () => {
+    using fs = new Ext4Image(image);
+    expect(() => fs.copyOut(fs.find('/vmcore')!, '/dev/full')).toThrow(/ENOSPC/);
+  });
+
   test('does not find what is not there', () => {
     using fs = new Ext4Image(image);
     expect(fs.find('/nothing')).toBeUndefined();

@@ -181,6 +181,18 @@ describe('runFlow', () => {
     await expect(run).rejects.toThrow(/cannot write to/);
   });
 
+  test.skipIf(process.getuid?.() !== 0)('says that the host disk is full (needs root for a small tmpfs)', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder]);
+    try {
+      const flood = Array.from({ length: 20 }, () => 'x'.repeat(50_000));
+      const run = runFlow(prepared(), out, scriptedMachine(flood, { kind: 'power-off' }, undefined));
+      await expect(run).rejects.toThrow(/cannot write to .*: the disk is full/);
+      expect(readdirSync(out)).toEqual([]);
+    } finally {
+      execFileSync('umount', [folder]);
+    }
+  });
+
   test('leaves no disk behind when the machine refuses its configuration', async () => {
     await expect(runFlow(prepared(), out, refuseMachine)).rejects.toThrow('no such CPU');
     expect(readdirSync(out)).toEqual([]);
