@@ -1,8 +1,14 @@
-/** Runs command lines on a session: aliases, options, errors as one line. */
+/** Runs command lines on a session: aliases, options, pipes and redirection, errors as one line. */
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../capture/formats/errors.ts';
-import { parseArguments } from './commands/command.ts';
+import { Arguments, parseArguments } from './commands/command.ts';
 import type { Command } from './commands/command.ts';
-import { loadCommand } from './commands/registry.ts';
+import { helpPage } from './commands/help.ts';
+import { extensionNames, loadCommand, registerCommand, unregisterCommand } from './commands/registry.ts';
 import type { Session } from './commands/session.ts';
 
 /** What a line came to. */
@@ -15,7 +21,10 @@ export interface LineResult {
   readonly exit: boolean;
 }
 
-/** Splits a line into words; quotes keep blanks, single quotes stay so that commands see patterns. */
+const MAX_DEPTH = 8;
+const MAX_PIPED = 2 ** 30;
+
+/** Splits a line into words; double quotes keep blanks, single quotes stay so that commands see patterns. */
 export function splitWords(line: string): string[] {
   const words: string[] = [];
   for (const [, quoted, plain] of line.matchAll(/"([^"]*)"|((?:'[^']*'|[^\s'"])+)/g)) words.push(quoted ?? plain ?? '');
@@ -23,19 +32,140 @@ export function splitWords(line: string): string[] {
 }
 
 /** Runs one command line. @param json print the command's data as JSON */
-export async function runLine(session: Session, line: string, json = false): Promise<LineResult> {
-  const [name = '', ...words] = expandAlias(session, splitWords(line.trim()));
-  if (name === '' || name.startsWith('#')) return { text: '', error: undefined, command: name, exit: false };
-  if (name === 'q' || name === 'exit' || name === 'quit')
-    return { text: '', error: undefined, command: name, exit: true };
+export async function runLine(session: Session, line: string, json = false, depth = 0): Promise<LineResult> {
+  const trimmed = line.trim();
+  if (trimmed === '' || trimmed.startsWith('#')) return result('', '');
+  if (trimmed.startsWith('!')) return result('!', runProgram(trimmed.slice(1), ''));
+  if (trimmed.startsWith('<')) return runFile(session, trimmed.slice(1).trim(), json, depth);
+  const { command: commandLine, pipe, file, append } = splitOutput(trimmed);
+  const done = await runCommand(session, commandLine, json, depth);
+  if (pipe !== undefined) return { ...done, text: runProgram(pipe, done.text) };
+  if (file === undefined) return done;
+  if (append) appendFileSync(file, done.text);
+  else writeFileSync(file, done.text);
+  return { ...done, text: '' };
+}
+
+function result(command: string, text: string, error?: string): LineResult {
+  return { text, error, command, exit: false };
+}
+
+interface Output {
+  readonly command: string;
+  readonly pipe: string | undefined;
+  readonly file: string | undefined;
+  readonly append: boolean;
+}
+
+/** Finds the first `|`, `>` or `>>` outside quotes and parentheses; `->` and `>>` inside an expression are none. */
+function splitOutput(line: string): Output {
+  let depth = 0;
+  let quote = '';
+  for (let at = 0; at < line.length; at++) {
+    const char = line[at]!;
+    if (quote !== '') quote = char === quote ? '' : quote;
+    else if (char === '"' || char === "'") quote = char;
+    else if (char === '(') depth++;
+    else if (char === ')') depth--;
+    else if (depth === 0 && char === '|')
+      return { command: line.slice(0, at), pipe: line.slice(at + 1), file: undefined, append: false };
+    else if (depth === 0 && char === '>' && /\s/.test(line[at - 1] ?? '')) {
+      const append = line[at + 1] === '>';
+      return { command: line.slice(0, at), pipe: undefined, file: line.slice(at + (append ? 2 : 1)).trim(), append };
+    }
+  }
+  return { command: line, pipe: undefined, file: undefined, append: false };
+}
+
+function runProgram(command: string, input: string): string {
+  const run = spawnSync('/bin/sh', ['-c', command], { input, encoding: 'latin1', maxBuffer: MAX_PIPED });
+  return `${run.stdout ?? ''}${run.stderr ?? ''}`;
+}
+
+async function runFile(session: Session, path: string, json: boolean, depth: number): Promise<LineResult> {
+  if (depth >= MAX_DEPTH) return result('<', '', `${path}: files call each other more than ${MAX_DEPTH} deep`);
+  let lines: string[];
+  try {
+    lines = readFileSync(path, 'utf8').split('\n');
+  } catch (error) {
+    return result('<', '', error instanceof Error ? error.message : String(error));
+  }
+  const texts: string[] = [];
+  for (const line of lines) {
+    const done = await runLine(session, line, json, depth + 1);
+    texts.push(done.error === undefined ? done.text : `${done.text}${done.command}: ${done.error}\n`);
+    if (done.exit) return { ...done, text: texts.join('') };
+  }
+  return result('<', texts.join(''));
+}
+
+async function runCommand(session: Session, line: string, json: boolean, depth: number): Promise<LineResult> {
+  const [name = '', ...words] = expandAlias(session, splitWords(line));
   const command = await loadCommand(name);
-  if (command === undefined) return { text: '', error: `command not found: ${name}`, command: name, exit: false };
+  if (command === undefined) return structByName(session, name, words, json);
+  if (command.name === 'exit') return { text: '', error: undefined, command: name, exit: true };
+  if (command.name === 'repeat') return repeatLine(session, words, json, depth);
+  if (command.name === 'extend') return extendSession(session, command, words);
+  if (command.name === 'help' && words[0] !== undefined && !words[0].startsWith('-')) {
+    const topic = await loadCommand(words[0]);
+    if (topic !== undefined) return result(name, helpPage(topic));
+  }
   return { ...execute(session, command, words, json), command: name, exit: false };
 }
 
+/** The name of a structure alone is short for `struct`. */
+async function structByName(
+  session: Session,
+  name: string,
+  words: readonly string[],
+  json: boolean,
+): Promise<LineResult> {
+  const tag = name.split('.')[0] ?? '';
+  const struct = await loadCommand('*');
+  if (struct === undefined || session.program.types.findStruct(tag) === undefined)
+    return result(name, '', `command not found: ${name}`);
+  return { ...execute(session, struct, [name, ...words], json), command: 'struct', exit: false };
+}
+
 function expandAlias(session: Session, words: readonly string[]): readonly string[] {
-  const replacement = session.aliases.get(words[0] ?? '');
-  return replacement === undefined ? words : [...splitWords(replacement), ...words.slice(1)];
+  const alias = session.aliases.get(words[0] ?? '');
+  return alias === undefined ? words : [...splitWords(alias.command), ...words.slice(1)];
+}
+
+async function repeatLine(
+  session: Session,
+  words: readonly string[],
+  json: boolean,
+  depth: number,
+): Promise<LineResult> {
+  const rest = words.filter((word, index) => index > 0 || !/^-\d+$/.test(word)).join(' ');
+  if (depth >= MAX_DEPTH || rest === '') return result('repeat', '', 'a command is needed');
+  return runLine(session, rest, json, depth + 1);
+}
+
+/** A module's `commands` become commands of the session. */
+async function extendSession(session: Session, command: Command, words: readonly string[]): Promise<LineResult> {
+  if (words.length === 0) return { ...execute(session, command, [], false), command: 'extend', exit: false };
+  if (words[0] === '-u') {
+    for (const name of words.length > 1 ? words.slice(1) : extensionNames()) unregisterCommand(name);
+    return result('extend', '');
+  }
+  const texts: string[] = [];
+  for (const path of words) {
+    const module = (await importModule(path)) as { commands?: readonly Command[] } | Error;
+    if (module instanceof Error) return result('extend', texts.join(''), `${path}: ${module.message}`);
+    if (!Array.isArray(module.commands)) return result('extend', texts.join(''), `${path}: exports no list "commands"`);
+    for (const added of module.commands as readonly Command[]) registerCommand(added);
+    texts.push(`${path}: ${(module.commands as readonly Command[]).map(({ name }) => name).join(', ')}\n`);
+  }
+  return result('extend', texts.join(''));
+}
+
+/** A user's module may fail in any way: its error is shown, not ours to judge. */
+async function importModule(path: string): Promise<unknown> {
+  return import(pathToFileURL(resolve(path)).href).catch((error: unknown) =>
+    error instanceof Error ? error : new Error(String(error)),
+  );
 }
 
 function execute(
@@ -45,7 +175,12 @@ function execute(
   json: boolean,
 ): Pick<LineResult, 'text' | 'error'> {
   try {
-    const data = command.run(session, parseArguments(command, words));
+    // `foreach` passes the options on: it takes all words as they are.
+    const args =
+      command.name === 'foreach' || command.name === 'eval' || command.name === 'gdb'
+        ? rawArguments(command, words)
+        : parseArguments(command, words);
+    const data = command.run(session, args);
     return {
       text: json ? `${toJson({ command: command.name, data })}\n` : command.text(data, session),
       error: undefined,
@@ -54,6 +189,14 @@ function execute(
     if (isExpected(error)) return { text: '', error: error.message };
     throw error;
   }
+}
+
+/** All words as positionals, but for options of the command itself at the front. */
+function rawArguments(command: Command, words: readonly string[]): Arguments {
+  const flags = new Set(command.options.map(({ flag }) => flag));
+  const first = words.findIndex(word => !flags.has(word));
+  const front = first === -1 ? words : words.slice(0, first);
+  return new Arguments(first === -1 ? [] : words.slice(first), new Map(front.map(flag => [flag, ['']])));
 }
 
 /** Bad input, unreadable memory and known gaps are shown; anything else is a bug of ours. */

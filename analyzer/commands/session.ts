@@ -3,6 +3,8 @@ import type { Program } from '../program.ts';
 import { TaskTable } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
 import { findPanicTask } from '../linux/panic.ts';
+import type { CType } from '../types/types.ts';
+import type { Value } from '../types/value.ts';
 import type { PrintContext } from '../types/print-value.ts';
 
 /** Settings that `set` changes. */
@@ -14,15 +16,42 @@ export interface Settings {
   readonly variables: Map<string, string>;
 }
 
+/** A short name's command line, and who defined it. */
+export interface Alias {
+  readonly command: string;
+  readonly origin: 'builtin' | 'runtime' | '.kcrashrc';
+}
+
+const BUILT_IN_ALIASES: readonly (readonly [name: string, command: string])[] = [
+  ['man', 'help'],
+  ['?', 'help'],
+  ['quit', 'q'],
+  ['sf', 'set scroll off'],
+  ['sn', 'set scroll on'],
+  ['hex', 'set radix 16'],
+  ['dec', 'set radix 10'],
+  ['g', 'gdb'],
+  ['px', 'p -x'],
+  ['pd', 'p -d'],
+  ['for', 'foreach'],
+  ['size', '*'],
+  ['dmesg', 'log'],
+  ['lsmod', 'mod'],
+  ['last', 'ps -l'],
+];
+
 /** A user's session. */
 export class Session {
   readonly program: Program;
   readonly settings: Settings = { radix: 10, scroll: false, variables: new Map() };
-  /** Lines as typed, for history. */
-  readonly aliases = new Map<string, string>();
+  /** Short names of command lines. */
+  readonly aliases = new Map<string, Alias>(
+    BUILT_IN_ALIASES.map(([name, command]) => [name, { command, origin: 'builtin' }]),
+  );
   #tasks: TaskTable | undefined;
   #current: Task | undefined;
   #panic: Task | undefined;
+  readonly #history: Value[] = [];
 
   constructor(program: Program) {
     this.program = program;
@@ -52,6 +81,25 @@ export class Session {
   /** Name of the slab cache that an address lies in, or undefined. */
   slabCacheOf(_address: bigint): string | undefined {
     return undefined;
+  }
+
+  /** Type of a variable from a vmlinux's DWARF, or undefined. */
+  dwarfVariableType(_name: string): CType | undefined {
+    return undefined;
+  }
+
+  /** Keeps a value for `$N`. Returns its number. */
+  remember(value: Value): number {
+    this.#history.push(value);
+    return this.#history.length;
+  }
+
+  /** `$` is the last value, `$$` the one before, `$N` the one numbered N. */
+  history(name: string): Value | undefined {
+    if (name === '$') return this.#history.at(-1);
+    if (name === '$$') return this.#history.at(-2);
+    const number = /^\$(\d+)$/.exec(name);
+    return number === null ? undefined : this.#history[Number(number[1]) - 1];
   }
 
   /** `file: line` of a text address; undefined without line information. */

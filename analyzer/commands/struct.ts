@@ -37,7 +37,10 @@ export const struct: Command<StructData> = command('struct', 'a structure: defin
 /** `union`. */
 export const union: Command<StructData> = command('union', 'a union: definition or contents');
 
-function command(name: 'struct' | 'union', summary: string): Command<StructData> {
+/** `*`: short for both. */
+export const star: Command<StructData> = command('*', 'short for struct and union');
+
+function command(name: 'struct' | 'union' | '*', summary: string): Command<StructData> {
   return {
     name,
     summary,

@@ -1,0 +1,258 @@
+/** Conversions of numbers and addresses: `ascii`, `btop`, `eval`, `ptob`, `ptov`, `rustfilt`. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { possibleCpus } from '../linux/cpumask.ts';
+import { hex16 } from '../text/layout.ts';
+import { evaluate } from '../types/expression.ts';
+import { UNSIGNED_LONG, numberOf } from '../types/value.ts';
+import type { Value } from '../types/value.ts';
+import type { Command } from './command.ts';
+import { parseCpus } from './cpus.ts';
+import { parseHex } from './numbers.ts';
+import type { Session } from './session.ts';
+
+interface TextData {
+  readonly text: string;
+}
+
+/** `btop`. */
+export const btop: Command<{ readonly pairs: readonly (readonly [bigint, bigint])[] }> = {
+  name: 'btop',
+  summary: 'address to page number',
+  synopsis: 'address...',
+  options: [],
+  description: 'Shifts a hexadecimal physical address down to its page number.',
+  examples: [{ line: 'btop 438e0000', why: 'the page frame number' }],
+  run: (session, args) => ({
+    pairs: args.positionals.map(
+      word => [parseHex(word), parseHex(word) / BigInt(session.program.space.pageSize)] as const,
+    ),
+  }),
+  text: data => data.pairs.map(([from, to]) => `${from.toString(16)}: ${to.toString(16)}\n`).join(''),
+};
+
+/** `ptob`. */
+export const ptob: Command<{ readonly pairs: readonly (readonly [bigint, bigint])[] }> = {
+  name: 'ptob',
+  summary: 'page number to address',
+  synopsis: 'page-number...',
+  options: [],
+  description: 'Shifts a hexadecimal page number up to its physical address.',
+  examples: [{ line: 'ptob 438e0', why: 'where the page begins' }],
+  run: (session, args) => ({
+    pairs: args.positionals.map(
+      word => [parseHex(word), parseHex(word) * BigInt(session.program.space.pageSize)] as const,
+    ),
+  }),
+  text: data => data.pairs.map(([from, to]) => `${from.toString(16)}: ${to.toString(16)}\n`).join(''),
+};
+
+interface PtovData {
+  readonly pairs?: readonly { readonly physical: bigint; readonly virtual: bigint }[];
+  readonly percpu?: readonly {
+    readonly offset: bigint;
+    readonly cpus: readonly { readonly cpu: number; readonly address: bigint }[];
+  }[];
+}
+
+/** `ptov`. */
+export const ptov: Command<PtovData> = {
+  name: 'ptov',
+  summary: 'physical address to virtual, or per-cpu offset to addresses',
+  synopsis: '[address | offset:cpus]...',
+  options: [],
+  description:
+    'Gives the direct-map address of a physical one. `offset:cpus` gives where a per-cpu offset lies on each CPU.',
+  examples: [{ line: 'ptov 0x1000:a', why: 'a per-cpu offset on all CPUs' }],
+  run(session, args) {
+    if (args.positionals.length === 0) throw new UsageError('no address given');
+    const plain = args.positionals.filter(word => !word.includes(':'));
+    const percpu = args.positionals.filter(word => word.includes(':'));
+    return {
+      pairs: plain.map(word => ({
+        physical: parseHex(word),
+        virtual: session.program.space.directMap(Number(parseHex(word))),
+      })),
+      percpu: percpu.map(word => percpuOffset(session, word)),
+    };
+  },
+  text: data => {
+    const percpu = (data.percpu ?? []).map(({ offset, cpus }) => {
+      const rows = cpus.map(({ cpu, address }) => `${`[${cpu}]`.padStart(5)}  ${hex16(address)}\n`).join('');
+      return `PER-CPU OFFSET: ${offset.toString(16)}\n  CPU    VIRTUAL\n${rows}`;
+    });
+    const pairs = (data.pairs ?? []).map(
+      ({ physical, virtual }) => `VIRTUAL           PHYSICAL\n${hex16(virtual)}  ${physical.toString(16)}\n`,
+    );
+    return [...pairs, ...percpu].join('\n');
+  },
+};
+
+function percpuOffset(session: Session, word: string): NonNullable<PtovData['percpu']>[number] {
+  const [offsetText = '', list = ''] = word.split(':');
+  const offset = parseHex(offsetText);
+  const cpus = list === '' || list === 'a' ? possibleCpus(session.program) : parseCpus(session, list);
+  return {
+    offset,
+    cpus: cpus.map(cpu => ({ cpu, address: BigInt.asUintN(64, offset + (session.program.percpuOffsets[cpu] ?? 0n)) })),
+  };
+}
+
+interface EvalData {
+  readonly value: bigint;
+  readonly bits: boolean;
+  readonly long: boolean;
+}
+
+/** `eval`. */
+export const evalCommand: Command<EvalData> = {
+  name: 'eval',
+  summary: 'arithmetic, with the result in several bases',
+  synopsis: '[-b][-l] (expression) | value',
+  options: [
+    { flag: '-b', help: 'the numbers of the set bits' },
+    { flag: '-l', help: 'as a 64-bit value' },
+  ],
+  description:
+    'Computes + - * / % << >> & | ^ ~ and parentheses over numbers and symbols; k, m and g multiply by 2^10, 2^20 and 2^30.',
+  examples: [{ line: 'eval (1 << 39) - 1', why: 'in all bases' }],
+  run(session, args) {
+    const text = args.positionals
+      .join(' ')
+      .replaceAll(/\b(\d+)([kmg])\b/gi, (_all, digits: string, unit: string) =>
+        String(BigInt(digits) << UNITS[unit.toLowerCase()]!),
+      );
+    if (text === '') throw new UsageError('no expression given');
+    return { value: BigInt.asUintN(64, evaluateNumber(session, text)), bits: args.has('-b'), long: args.has('-l') };
+  },
+  text: ({ value, bits }) => {
+    const negative = value >> 63n === 1n;
+    const signed = negative ? `  (${BigInt.asIntN(64, value)})` : '';
+    const set = bits ? `   bits set: ${setBits(value)}\n` : '';
+    const size = sizeNote(value);
+    return `hexadecimal: ${value.toString(16)}  ${size}\n    decimal: ${value}${signed}\n      octal: ${value.toString(8)}\n     binary: ${value.toString(2).padStart(64, '0')}\n${set}`;
+  },
+};
+
+const UNITS: Readonly<Record<string, bigint>> = { k: 10n, m: 20n, g: 30n };
+
+function evaluateNumber(session: Session, text: string): bigint {
+  const words = /^[\da-f]+$/i.test(text) && /[a-f]/i.test(text) ? `0x${text}` : text;
+  const { memory, types, symbols } = session.program;
+  const find = (name: string): Value | undefined => {
+    const address = symbols.find(name);
+    return address === undefined ? undefined : { type: UNSIGNED_LONG, bits: address };
+  };
+  return numberOf(
+    memory,
+    evaluate(words.replaceAll(/\b(?<!0x)(\d+)\b/g, '$1UL'), {
+      memory,
+      types,
+      find,
+      history: name => session.history(name),
+    }),
+  );
+}
+
+/** `(1KB)`, `(2GB)` behind round numbers. */
+function sizeNote(value: bigint): string {
+  const units: readonly [string, bigint][] = [
+    ['GB', 30n],
+    ['MB', 20n],
+    ['KB', 10n],
+  ];
+  const unit = units.find(([, shift]) => value >= 1n << shift && (value & ((1n << shift) - 1n)) === 0n);
+  return unit === undefined || value >> 63n === 1n ? '' : `(${value >> unit[1]}${unit[0]})`;
+}
+
+function setBits(value: bigint): string {
+  const set: number[] = [];
+  for (let bit = 63; bit >= 0; bit--) if (((value >> BigInt(bit)) & 1n) === 1n) set.push(bit);
+  return set.join(' ');
+}
+
+const CONTROL_NAMES =
+  'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(
+    ' ',
+  );
+
+/** `ascii`. */
+export const ascii: Command<TextData> = {
+  name: 'ascii',
+  summary: 'the ASCII table, or the text in a number',
+  synopsis: '[value]...',
+  options: [],
+  description:
+    'Without a value: the table. With hexadecimal values: their bytes as text, in the order they have in memory.',
+  examples: [{ line: 'ascii 62696c2f7273752f', why: '/usr/lib' }],
+  run(_session, args) {
+    if (args.positionals.length === 0) return { text: asciiTable() };
+    const rows = args.positionals.map(word => {
+      const value = parseHex(word);
+      return `${hex16(value)}: ${Array.from({ length: 8 }, (_, index) => byteName(Number((value >> BigInt(8 * index)) & 0xffn))).join('')}\n`;
+    });
+    return { text: rows.join('') };
+  },
+  text: data => data.text,
+};
+
+function byteName(byte: number): string {
+  if (byte >= 0x20 && byte < 0x7f) return String.fromCharCode(byte);
+  return byte === 0x7f ? '<DEL>' : byte < 0x20 ? `<${CONTROL_NAMES[byte]!}>` : '<non-ASCII>';
+}
+
+function asciiTable(): string {
+  const rows = Array.from({ length: 16 }, (_, low) => {
+    const cells = Array.from({ length: 8 }, (_, high) => cellName(high * 16 + low));
+    return `  ${low.toString(16).toUpperCase()} | ${cells
+      .slice(0, 2)
+      .map(text => text.padStart(3))
+      .join(' ')} ${cells[2]!.padStart(2)}  ${cells
+      .slice(3)
+      .map(text => text.padEnd(3))
+      .join(' ')}`.trimEnd();
+  });
+  return ['', '      0    1   2   3   4   5   6   7', '    +-------------------------------', ...rows, '', ''].join(
+    '\n',
+  );
+}
+
+function cellName(code: number): string {
+  if (code < 0x20) return CONTROL_NAMES[code]!;
+  return code === 0x20 ? 'SP' : code === 0x7f ? 'DEL' : code === 0x5f ? '-' : String.fromCharCode(code);
+}
+
+/** `rustfilt`. */
+export const rustfilt: Command<TextData> = {
+  name: 'rustfilt',
+  summary: 'readable names of Rust symbols',
+  synopsis: 'symbol...',
+  options: [],
+  description:
+    'Decodes names of the legacy mangling (`_ZN…E`); names of the v0 mangling (`_R…`) are shown with their path parts.',
+  examples: [{ line: 'rustfilt _ZN4core3fmt5write17h0123456789abcdefE', why: 'core::fmt::write' }],
+  run(_session, args) {
+    return { text: args.positionals.map(word => `${demangle(word) ?? `Not a rust symbol: \n${word}`}\n`).join('') };
+  },
+  text: data => data.text,
+};
+
+/** Legacy: `_ZN` then length-prefixed parts, the last a hash, `E`. v0: the identifiers of the path; rust-lang RFC 2603. */
+function demangle(name: string): string | undefined {
+  const legacy = /^_ZN(.*)E$/.exec(name);
+  const v0 = /^_R[A-Z]/.test(name);
+  if (legacy === null && !v0) return undefined;
+  const parts: string[] = [];
+  const source = legacy?.[1] ?? name.slice(2);
+  for (let at = 0; at < source.length;) {
+    const match = /^(?:s[\da-zA-Z]*_)?(\d+)_?/.exec(source.slice(at));
+    if (match === null) {
+      at++;
+      continue;
+    }
+    const start = at + match[0].length;
+    parts.push(source.slice(start, start + Number(match[1])));
+    at = start + Number(match[1]);
+  }
+  const path = legacy !== null && /^h[\da-f]{16}$/.test(parts.at(-1) ?? '') ? parts.slice(0, -1) : parts;
+  return path.length === 0 ? undefined : path.join('::');
+}

@@ -1,0 +1,202 @@
+/** `files`: open files of tasks; `fuser`: who uses a file. */
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { inodeType, isPseudo, openFiles, taskDirectories } from '../linux/fs.ts';
+import type { OpenFile } from '../linux/fs.ts';
+import { mounts } from '../linux/mount.ts';
+import { dentryName, dentryPath } from '../linux/path.ts';
+import { vmas } from '../linux/vma.ts';
+import { xaForEach } from '../linux/xarray.ts';
+import type { StructObject } from '../types/object.ts';
+import { pageHeader, pageLine } from '../text/page-line.ts';
+import { hex16 } from '../text/layout.ts';
+import type { Task } from '../linux/sched.ts';
+import type { Command } from './command.ts';
+import { parseHex } from './numbers.ts';
+import { taskHeader, tasksOf } from './select-tasks.ts';
+import type { Session } from './session.ts';
+
+interface TaskFiles {
+  readonly header: string;
+  readonly root: string;
+  readonly cwd: string;
+  readonly files: readonly OpenFile[];
+}
+
+interface FilesData {
+  readonly tasks?: readonly TaskFiles[];
+  readonly cached?: boolean;
+  readonly reference?: string;
+  readonly text?: string;
+}
+
+/** `files`. */
+export const files: Command<FilesData> = {
+  name: 'files',
+  summary: 'open files of tasks',
+  synopsis: '[-d dentry] | [-p inode] | [-c] [-R reference] [pid | task]...',
+  options: [
+    { flag: '-d', takes: 'dentry', help: 'what a dentry is of' },
+    { flag: '-p', takes: 'inode', help: 'the pages of an inode that are cached' },
+    { flag: '-c', help: 'number of cached pages of each file' },
+    { flag: '-R', takes: 'reference', help: 'only files with this path, descriptor or address' },
+  ],
+  description:
+    'Shows root and working directory and each open descriptor. A socket shows its protocol in place of a path.',
+  examples: [
+    { line: 'files 135', why: 'what a task has open' },
+    { line: 'files -p ffff325bc306d870', why: "a file's page cache" },
+  ],
+  run(session, args) {
+    if (args.has('-d')) return { text: dentryText(session, parseHex(args.value('-d')!)) };
+    if (args.has('-p')) return { text: pagesText(session, parseHex(args.value('-p')!)) };
+    const tasks = tasksOf(session, args.positionals).map(task => filesOf(session, task));
+    const reference = args.value('-R');
+    return { tasks, cached: args.has('-c'), ...(reference === undefined ? {} : { reference }) };
+  },
+  text(data) {
+    if (data.text !== undefined) return data.text;
+    return (data.tasks ?? []).map(task => taskText(task, data)).join('\n');
+  },
+};
+
+function filesOf(session: Session, task: Task): TaskFiles {
+  const directories = taskDirectories(session.program, task);
+  return {
+    header: taskHeader(task),
+    root: directories?.root ?? '',
+    cwd: directories?.cwd ?? '',
+    files: openFiles(session.program, task),
+  };
+}
+
+function taskText({ header, root, cwd, files: all }: TaskFiles, data: FilesData): string {
+  const directories =
+    root === '' ? 'No open files\n' : `ROOT: ${root}    CWD: ${cwd}${data.reference === undefined ? '' : ' '}\n`;
+  if (root === '') return `${header}\n${directories}`;
+  const chosen = all.filter(file => data.reference === undefined || matches(file, data.reference));
+  if (data.reference !== undefined && chosen.length === 0) return '';
+  if (chosen.length === 0) return `${header}\n${directories}No open files\n`;
+  const head =
+    data.cached === true
+      ? ` FD      INODE          I_MAPPING     NRPAGES TYPE PATH\n`
+      : ` FD       FILE            DENTRY           INODE       TYPE PATH\n`;
+  const rows = chosen.map(file => (data.cached === true ? cachedRow(file) : fileRow(file)));
+  return `${header}\n${directories}${head}${rows.join('')}${data.reference === undefined ? '' : '\n\n'}`;
+}
+
+function matches(file: OpenFile, reference: string): boolean {
+  if (file.path.includes(reference) || String(file.fd) === reference) return true;
+  if (!/^(?:0x)?[\da-f]{8,16}$/i.test(reference)) return false;
+  const address = parseHex(reference);
+  return [file.file.address, file.dentry?.address, file.inode?.address].includes(address);
+}
+
+function fileRow({ fd, file, dentry, inode, type, path }: OpenFile): string {
+  return `${String(fd).padStart(3)} ${hex16(file.address)} ${hex16(dentry?.address ?? 0n)} ${hex16(inode?.address ?? 0n)} ${type.padEnd(4)} ${path}\n`;
+}
+
+function cachedRow({ fd, inode, type, path }: OpenFile): string {
+  const mapping = inode?.follow('i_mapping');
+  const pages = mapping?.num('nrpages') ?? 0;
+  return `${String(fd).padStart(3)} ${hex16(inode?.address ?? 0n)} ${hex16(mapping?.address ?? 0n)} ${String(pages).padStart(7)} ${type.padEnd(4)} ${path}\n`;
+}
+
+function dentryText(session: Session, address: bigint): string {
+  const { program } = session;
+  const dentry = program.object('dentry', address);
+  const inode = dentry.follow('d_inode');
+  const sb = inode?.pointer('i_sb') ?? dentry.pointer('d_sb');
+  const path = isPseudo(dentry) ? dentryName(dentry) : mountedPath(session, dentry);
+  return `     DENTRY           INODE           SUPERBLK     TYPE PATH\n${hex16(address)} ${hex16(inode?.address ?? 0n)} ${hex16(sb)} ${inodeType(inode).padEnd(4)} ${path}\n`;
+}
+
+/** Path of a dentry of which the mount is not known: through the first mount of its file system. */
+function mountedPath(session: Session, dentry: StructObject): string {
+  const { program } = session;
+  const sb = dentry.pointer('d_sb');
+  const mount = mounts(program, session.current).find(({ superBlock }) => superBlock.address === sb);
+  return dentryPath(program, dentry, mount?.struct.embedded('mnt'));
+}
+
+const MAX_PAGES = 10_000_000;
+
+function pagesText(session: Session, address: bigint): string {
+  const { program } = session;
+  const inode = program.object('inode', address);
+  const mapping = inode.follow('i_mapping');
+  const count = mapping?.num('nrpages') ?? 0;
+  const head = `     INODE        NRPAGES\n${hex16(address)}  ${count}\n\n`;
+  if (mapping === undefined || count === 0) return head;
+  const rows: string[] = [];
+  for (const { pointer } of xaForEach(program, mapping.embedded('i_pages'))) {
+    if ((pointer & 1n) === 0n) rows.push(pageLine(program, program.object('page', pointer)));
+    if (rows.length >= MAX_PAGES) break;
+  }
+  return `${head}${pageHeader(program)}${rows.join('')}`;
+}
+
+interface User {
+  readonly pid: number;
+  readonly task: bigint;
+  readonly comm: string;
+  readonly usage: readonly string[];
+}
+
+interface FuserData {
+  readonly users: readonly User[];
+}
+
+/** `fuser`. */
+export const fuser: Command<FuserData> = {
+  name: 'fuser',
+  summary: 'tasks that use a file',
+  synopsis: '[pathname | inode | dentry]',
+  options: [],
+  description: 'Finds tasks that have a file open (fd), mapped (mmap), or as root, working directory or executable.',
+  examples: [{ line: 'fuser /mnt/open.log', why: 'why a file system is busy' }],
+  run(session, args) {
+    const [name] = args.positionals;
+    if (name === undefined) throw new UsageError('no file given');
+    return { users: session.tasks.all.map(task => userOf(session, task, name)).filter(user => user.usage.length > 0) };
+  },
+  text({ users }) {
+    if (users.length === 0) return 'No users of the file found.\n';
+    const rows = users.map(
+      ({ pid, task, comm, usage }) =>
+        `${String(pid).padStart(5)}  ${hex16(task)}  ${`"${comm}"`.padEnd(16)} ${usage.map(word => `${word} `).join('')}\n`,
+    );
+    return ` PID         TASK        COMM             USAGE\n${rows.join('')}\n`;
+  },
+};
+
+function userOf(session: Session, task: Task, name: string): User {
+  const { program } = session;
+  const address = /^(?:0x)?[\da-f]{8,16}$/i.test(name) ? parseHex(name) : undefined;
+  const is = (path: string, ...addresses: (bigint | undefined)[]): boolean =>
+    address === undefined ? path === name : addresses.includes(address);
+  const usage: string[] = [];
+  try {
+    const directories = taskDirectories(program, task);
+    if (directories !== undefined && is(directories.root, directories.rootDentry)) usage.push('root');
+    if (directories !== undefined && is(directories.cwd, directories.cwdDentry)) usage.push('cwd');
+    if (openFiles(program, task).some(file => is(file.path, file.dentry?.address, file.inode?.address)))
+      usage.push('fd');
+    const { mm } = task;
+    const mapped = mm === undefined ? [] : [...vmas(program, mm)].filter(({ file }) => file !== undefined);
+    if (mapped.some(({ path, file }) => is(path, file!.pointer('f_path.dentry'), file!.pointer('f_inode'))))
+      usage.push('mmap');
+    const exe = mm?.follow('exe_file');
+    if (
+      exe !== undefined &&
+      is(
+        dentryPath(program, exe.follow('f_path.dentry'), exe.follow('f_path.mnt')),
+        exe.pointer('f_path.dentry'),
+        exe.pointer('f_inode'),
+      )
+    )
+      usage.push('exe');
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+  }
+  return { pid: task.pid, task: task.address, comm: task.comm, usage };
+}

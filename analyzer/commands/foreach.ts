@@ -1,0 +1,119 @@
+/** `foreach`: a command for many tasks. */
+import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import { stateLetters } from '../linux/sched.ts';
+import type { Task } from '../linux/sched.ts';
+import { bt } from './bt.ts';
+import { Arguments, parseArguments } from './command.ts';
+import type { Command } from './command.ts';
+import { files } from './files.ts';
+import { ps } from './ps.ts';
+import { tasksNamed } from './select-tasks.ts';
+import type { Session } from './session.ts';
+import { set } from './set.ts';
+import { sig } from './sig.ts';
+import { task as taskCommand } from './task.ts';
+import { vm } from './vm.ts';
+import { vtop } from './vtop.ts';
+import { net } from './net.ts';
+
+interface ForeachData {
+  /** What the command gave for each task, or the error's line. */
+  readonly results: readonly { readonly pid: number; readonly data?: unknown; readonly text: string }[];
+  readonly separator: string;
+}
+
+const RUNNABLE: Readonly<Record<string, Command>> = Object.fromEntries(
+  [bt, files, net, ps, set, sig, taskCommand, vm, vtop].map(command => [command.name, command as Command]),
+);
+const STATES = new Set(['RU', 'IN', 'UN', 'ST', 'ZO', 'TR', 'SW', 'DE', 'PA', 'WA', 'ID', 'NE']);
+
+/** `foreach`. */
+export const foreach: Command<ForeachData> = {
+  name: 'foreach',
+  summary: 'a command for many tasks',
+  synopsis: '[[pid | task | name | state | kernel | user | gleader | active]...] command [options]',
+  options: [],
+  description: `Commands: ${Object.keys(RUNNABLE).join(', ')}. Without a selection: all tasks.`,
+  examples: [
+    { line: 'foreach UN bt', why: 'stacks of all tasks in uninterruptible sleep' },
+    { line: 'foreach user vm', why: 'mappings of all processes' },
+  ],
+  run(session, args) {
+    const { selectors, command, words } = split(args.positionals);
+    const chosen = select(session, selectors);
+    if (command.name === 'ps') return together(session, command, chosen, words);
+    const results = chosen.map(task => ({ pid: task.pid, ...runFor(session, command, task, words) }));
+    return { results: results.filter(({ text }) => text !== ''), separator: SEPARATED.has(command.name) ? '\n' : '' };
+  },
+  text: data => data.results.map(({ text }) => text).join(data.separator),
+};
+
+/** Commands whose blocks of output stand apart. */
+const SEPARATED = new Set(['bt', 'sig', 'files', 'vm', 'net']);
+
+/** The options of the command stay with it: `foreach` itself has none, so its words are not parsed as options. */
+function split(words: readonly string[]): { selectors: string[]; command: Command; words: string[] } {
+  const index = words.findIndex(word => Object.hasOwn(RUNNABLE, word));
+  if (index === -1) throw new UsageError('no command given that can be run for each task');
+  return { selectors: words.slice(0, index), command: RUNNABLE[words[index]!]!, words: words.slice(index + 1) };
+}
+
+function select(session: Session, selectors: readonly string[]): Task[] {
+  let chosen: readonly Task[] = session.tasks.all;
+  const named = selectors.filter(word => !isKeyword(word));
+  if (named.length > 0) {
+    chosen = named.flatMap(word => {
+      const found = tasksNamed(session, word);
+      if (found.length === 0) throw new UsageError(`invalid task, pid or name: ${word}`);
+      return found;
+    });
+  }
+  const states = selectors.filter(word => STATES.has(word));
+  if (states.length > 0) chosen = chosen.filter(task => states.includes(stateLetters(task.stateBits)));
+  if (selectors.includes('kernel')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);
+  if (selectors.includes('user')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
+  if (selectors.includes('gleader')) chosen = chosen.filter(task => task.isThreadLeader);
+  if (selectors.includes('active')) chosen = chosen.filter(task => session.tasks.isActive(task));
+  return [...chosen];
+}
+
+function isKeyword(word: string): boolean {
+  return STATES.has(word) || ['kernel', 'user', 'gleader', 'active'].includes(word);
+}
+
+function together(session: Session, command: Command, chosen: readonly Task[], words: readonly string[]): ForeachData {
+  const parsed = parseArguments(command, words);
+  const all = new Arguments(
+    chosen.map(task => task.address.toString(16)),
+    optionsOf(command, parsed),
+  );
+  return { results: [{ pid: 0, text: command.text(command.run(session, all), session) }], separator: '' };
+}
+
+function optionsOf(command: Command, parsed: Arguments): Map<string, readonly string[]> {
+  return new Map(command.options.filter(({ flag }) => parsed.has(flag)).map(({ flag }) => [flag, parsed.values(flag)]));
+}
+
+function runFor(
+  session: Session,
+  command: Command,
+  task: Task,
+  words: readonly string[],
+): { data?: unknown; text: string } {
+  const parsed = parseArguments(command, words);
+  const previous = session.current;
+  session.current = task;
+  try {
+    const own = TASK_ARGUMENT.has(command.name) ? [task.address.toString(16)] : [];
+    const data = command.run(session, new Arguments([...own, ...parsed.positionals], optionsOf(command, parsed)));
+    return { data, text: command.text(data, session) };
+  } catch (error) {
+    if (!(error instanceof FaultError || error instanceof UnimplementedError || error instanceof UsageError))
+      throw error;
+    return { text: `${command.name}: ${error.message}\n` };
+  } finally {
+    session.current = previous;
+  }
+}
+
+const TASK_ARGUMENT = new Set(['bt', 'files', 'net', 'set', 'sig', 'task', 'vm']);

@@ -1,0 +1,131 @@
+/** `list`: linked lists. */
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { hex } from '../text/layout.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseOffset, shownOf, shownText } from './members.ts';
+import type { Shown } from './members.ts';
+import { parseAddress, parseHex } from './numbers.ts';
+import type { Session } from './session.ts';
+
+const MAX_ENTRIES = 10_000_000;
+
+interface ListData {
+  readonly addresses: readonly bigint[];
+  readonly shown: readonly Shown[];
+  readonly radix: 10 | 16;
+  /** Why the walk ended early. */
+  readonly problem: string | undefined;
+}
+
+/** `list`. */
+export const list: Command<ListData> = {
+  name: 'list',
+  summary: 'the entries of a linked list',
+  synopsis: '[[-o] offset][-e end][-[s|S] struct[.member[,member]]][-l offset][-x|-d][-r][-B][-h|-H] start',
+  options: [
+    { flag: '-o', takes: 'offset', help: 'of the link in the structure: a number or struct.member' },
+    { flag: '-e', takes: 'end', help: 'stop at this address' },
+    { flag: '-s', takes: 'struct', help: 'show a structure, or members of it, of each entry' },
+    { flag: '-S', takes: 'struct', help: 'as -s' },
+    { flag: '-l', takes: 'offset', help: 'offset of the list_head in the structure, with -s' },
+    { flag: '-h', help: 'start is a structure that is linked itself, by a list_head' },
+    { flag: '-H', help: 'start is a list_head outside the structures' },
+    { flag: '-r', help: 'follow prev instead of next' },
+    { flag: '-B', help: "find loops with Brent's algorithm: no memory for what was seen" },
+    { flag: '-x', help: 'integers in hexadecimal' },
+    { flag: '-d', help: 'integers in decimal' },
+  ],
+  description:
+    'Follows a pointer from structure to structure until it returns to the start, is NULL, or reaches the end given.',
+  examples: [
+    { line: 'list task_struct.tasks -s task_struct.pid,comm -h init_task', why: 'all processes' },
+    { line: 'list -H modules module.list -s module.name', why: 'all modules' },
+  ],
+  run(session, args) {
+    const walk = parseWalk(session, args);
+    const { addresses, problem } = follow(session, walk);
+    return {
+      addresses,
+      problem,
+      shown: shownOf(session, args),
+      radix: args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix,
+    };
+  },
+  text(data, session) {
+    if (data.addresses.length === 0 && data.problem === undefined) return '(empty)\n';
+    const body = data.addresses
+      .map(address => `${hex(address)}\n${shownText(session, data.shown, address, data.radix)}`)
+      .join('');
+    return data.problem === undefined ? body : `${body}list: ${data.problem}\n`;
+  },
+};
+
+interface ListWalk {
+  /** First structure, or the first link with `headed`. */
+  readonly start: bigint;
+  readonly offset: bigint;
+  /** The pointers point to the links inside the structures, not to the structures. */
+  readonly headed: boolean;
+  /** Start is a head outside the structures: it is no entry. */
+  readonly external: boolean;
+  readonly end: bigint | undefined;
+  readonly reverse: boolean;
+}
+
+function parseWalk(session: Session, args: Arguments): ListWalk {
+  const words = [...args.positionals];
+  const offsetText = args.value('-o') ?? args.value('-l') ?? takeOffset(session, words);
+  const [startText] = words;
+  if (startText === undefined) throw new UsageError('no start address given');
+  const offset = offsetText === undefined ? 0n : parseOffset(session, offsetText);
+  const headed = args.has('-h') || args.has('-H');
+  return {
+    start: parseAddress(session, startText),
+    offset,
+    headed,
+    external: args.has('-H'),
+    end: args.has('-e') ? parseHex(args.value('-e')!) : undefined,
+    reverse: args.has('-r'),
+  };
+}
+
+/** Of two words one is the offset: a `struct.member`, or the smaller number. */
+function takeOffset(session: Session, words: string[]): string | undefined {
+  if (words.length < 2) return undefined;
+  const index = words.findIndex(
+    word =>
+      word.includes('.') ||
+      (/^(?:0x)?[\da-f]+$/i.test(word) &&
+        session.program.symbols.find(word) === undefined &&
+        parseHex(word) < 0x1_0000n),
+  );
+  return index === -1 ? undefined : words.splice(index, 1)[0];
+}
+
+function follow(session: Session, walk: ListWalk): { addresses: bigint[]; problem: string | undefined } {
+  const { memory } = session.program;
+  const PREV = 8n;
+  const direction = walk.reverse ? PREV : 0n;
+  const addresses: bigint[] = [];
+  const seen = new Set<bigint>();
+  const head = walk.external ? walk.start : walk.start + walk.offset;
+  const toEntry = (pointer: bigint): bigint => (walk.headed ? pointer - walk.offset : pointer);
+  try {
+    let at = walk.external ? memory.readU64(head + direction) - walk.offset : walk.start;
+    while (addresses.length < MAX_ENTRIES) {
+      const isHead = walk.external && at + walk.offset === head;
+      if (at === 0n || at === walk.end || isHead) break;
+      if (seen.has(at))
+        return { addresses, problem: at === walk.start ? undefined : `duplicate list entry: ${hex(at)}` };
+      seen.add(at);
+      addresses.push(BigInt.asUintN(64, at));
+      const next = memory.readU64(BigInt.asUintN(64, at + walk.offset + direction));
+      if (next === 0n) break;
+      at = toEntry(next);
+    }
+    return { addresses, problem: undefined };
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    return { addresses, problem: error.message };
+  }
+}

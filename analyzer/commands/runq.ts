@@ -1,0 +1,193 @@
+/** `runq`: run queues. */
+import { onlineCpus } from '../linux/cpumask.ts';
+import { rbInorder } from '../linux/rbtree.ts';
+import { listForEach } from '../linux/list.ts';
+import { Task, runQueue } from '../linux/sched.ts';
+import { durationText } from '../linux/timekeeping.ts';
+import { StructObject } from '../types/object.ts';
+import { hex } from '../text/layout.ts';
+import type { Command } from './command.ts';
+import { parseCpus } from './cpus.ts';
+import type { Session } from './session.ts';
+
+interface Queued {
+  readonly priority: number;
+  readonly task: Task;
+  readonly isCurrent: boolean;
+}
+
+interface CpuQueue {
+  readonly cpu: number;
+  readonly address: bigint;
+  readonly clock: bigint;
+  readonly current: Task;
+  readonly lastArrival: bigint;
+  readonly rtArray: bigint;
+  readonly rt: readonly Queued[];
+  readonly cfsRoot: bigint;
+  readonly cfs: readonly Queued[];
+  readonly cfsRq: bigint;
+  readonly rootGroup: bigint;
+}
+
+interface RunqData {
+  readonly view: 'queues' | 'times' | 'ages' | 'groups' | 'maximum';
+  readonly queues: readonly CpuQueue[];
+}
+
+const MAX_RT_PRIO = 100;
+const MAX_GROUP_DEPTH = 16;
+
+/** `runq`. */
+export const runq: Command<RunqData> = {
+  name: 'runq',
+  summary: 'what is queued to run on each CPU',
+  synopsis: '[-t | -T | -m | -g] [-c cpu(s)]',
+  options: [
+    { flag: '-t', help: "each run queue's clock and when its task arrived" },
+    { flag: '-T', help: 'how far each clock is behind the latest' },
+    { flag: '-m', help: 'how long each current task has run' },
+    { flag: '-g', help: 'by task group' },
+    { flag: '-c', takes: 'cpus', help: 'these CPUs only' },
+  ],
+  description: 'Shows the current task and the real-time and fair tasks that wait, of every online CPU.',
+  examples: [{ line: 'runq -m', why: 'who hogs a CPU' }],
+  run(session, args) {
+    const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : onlineCpus(session.program);
+    const queues = cpus.map(cpu => readQueue(session, cpu)).filter(queue => queue !== undefined);
+    const view = args.has('-t')
+      ? 'times'
+      : args.has('-T')
+        ? 'maximum'
+        : args.has('-m')
+          ? 'ages'
+          : args.has('-g')
+            ? 'groups'
+            : 'queues';
+    return { view, queues };
+  },
+  text({ view, queues }) {
+    const latest = queues.reduce((time, { clock }) => (clock > time ? clock : time), 0n);
+    switch (view) {
+      case 'times':
+        return queues.map(timesText).join('');
+      case 'ages':
+        return queues
+          .map(
+            queue => ` CPU ${queue.cpu}: [${ageText(queue.clock - queue.lastArrival)}]  ${nameText(queue.current)}\n`,
+          )
+          .join('');
+      case 'maximum':
+        return queues
+          .map(queue => `  CPU ${queue.cpu}: ${(Number(latest - queue.clock) / 1e9).toFixed(2)} secs\n`)
+          .join('');
+      case 'groups':
+        return queues.map(groupText).join('\n');
+      default:
+        return queues.map(queueText).join('\n');
+    }
+  },
+};
+
+function readQueue(session: Session, cpu: number): CpuQueue | undefined {
+  const { program, tasks } = session;
+  const rq = runQueue(program, cpu);
+  if (rq === undefined) return undefined;
+  const currentAddress = rq.pointer('curr');
+  const current = tasks.byAddress(currentAddress) ?? new Task(program, program.object('task_struct', currentAddress));
+  const cfsRoot = rq.addressOf(
+    rq.has('cfs.tasks_timeline.rb_root') ? 'cfs.tasks_timeline.rb_root' : 'cfs.tasks_timeline',
+  );
+  return {
+    cpu,
+    address: rq.address,
+    clock: rq.has('clock') ? rq.big('clock') : 0n,
+    current,
+    lastArrival: current.struct.has('sched_info.last_arrival') ? current.struct.big('sched_info.last_arrival') : 0n,
+    rtArray: rq.addressOf('rt.active'),
+    rt: realTimeTasks(session, rq, currentAddress),
+    cfsRoot,
+    cfs: fairTasks(session, program.memory.readU64(cfsRoot), 0),
+    cfsRq: rq.addressOf('cfs'),
+    rootGroup: program.symbols.find('root_task_group') ?? (rq.has('cfs.tg') ? rq.pointer('cfs.tg') : 0n),
+  };
+}
+
+function queued(session: Session, address: bigint, isCurrent = false): Queued {
+  const task =
+    session.tasks.byAddress(address) ?? new Task(session.program, session.program.object('task_struct', address));
+  return { priority: task.struct.num('prio'), task, isCurrent };
+}
+
+function realTimeTasks(session: Session, rq: StructObject, current: bigint): Queued[] {
+  const { program } = session;
+  const offset = BigInt(program.object('task_struct', 0n).offsetOf('rt.run_list'));
+  const found: Queued[] = [];
+  for (let priority = 0; priority < MAX_RT_PRIO; priority++) {
+    const head = rq.addressOf(`rt.active.queue[${priority}]`);
+    for (const link of listForEach(program, head)) {
+      if (link - offset !== current) found.push(queued(session, link - offset));
+    }
+  }
+  return found;
+}
+
+/** Tasks of a fair queue; a group's own queue is entered through `my_q`. */
+function fairTasks(session: Session, root: bigint, depth: number): Queued[] {
+  const { program } = session;
+  if (depth > MAX_GROUP_DEPTH) return [];
+  const entityType = program.types.struct('sched_entity');
+  const nodeOffset = BigInt(program.object('sched_entity', 0n).offsetOf('run_node'));
+  const entityOffset = BigInt(program.object('task_struct', 0n).offsetOf('se'));
+  return [...rbInorder(program, root)].flatMap(({ address }) => {
+    const entity = new StructObject(program.memory, entityType, address - nodeOffset);
+    const group = entity.has('my_q') ? entity.follow('my_q') : undefined;
+    if (group === undefined) return [queued(session, entity.address - entityOffset)];
+    const inner = group.addressOf(group.has('tasks_timeline.rb_root') ? 'tasks_timeline.rb_root' : 'tasks_timeline');
+    return fairTasks(session, program.memory.readU64(inner), depth + 1);
+  });
+}
+
+function nameText(task: Task): string {
+  return `PID: ${String(task.pid).padEnd(6)} TASK: ${hex(task.address)}  COMMAND: "${task.comm}"`;
+}
+
+function waiting(tasks: readonly Queued[]): string {
+  if (tasks.length === 0) return '     [no tasks queued]\n';
+  return tasks.map(({ priority, task }) => `     [${String(priority).padStart(3)}] ${nameText(task)}\n`).join('');
+}
+
+function queueText(queue: CpuQueue): string {
+  return `CPU ${queue.cpu} RUNQUEUE: ${hex(queue.address)}
+  CURRENT: ${nameText(queue.current)}
+  RT PRIO_ARRAY: ${hex(queue.rtArray)}
+${waiting(queue.rt)}  CFS RB_ROOT: ${hex(queue.cfsRoot)}
+${waiting(queue.cfs)}`;
+}
+
+function timesText(queue: CpuQueue): string {
+  const width = String(queue.clock).length;
+  return ` CPU ${queue.cpu}: ${queue.clock}\n${' '.repeat(8)}${String(queue.lastArrival).padStart(width)}  ${nameText(queue.current)}\n`;
+}
+
+function groupText(queue: CpuQueue): string {
+  const isFair = queue.current.struct.num('prio') >= MAX_RT_PRIO && queue.current.pid !== 0;
+  const current = isFair ? [{ priority: queue.current.struct.num('prio'), task: queue.current, isCurrent: true }] : [];
+  const rows = [...current, ...queue.cfs].map(
+    entry =>
+      `     [${String(entry.priority).padStart(3)}] ${nameText(entry.task)}${entry.isCurrent ? ' [CURRENT]' : ''}\n`,
+  );
+  const rt =
+    queue.rt.length === 0
+      ? ''
+      : `  ROOT_TASK_GROUP: ${hex(queue.rootGroup)}  RT_RQ: ${hex(queue.rtArray)}\n${waiting(queue.rt)}`;
+  const body = rows.length === 0 ? '     [no tasks queued]\n' : rows.join('');
+  return `CPU ${queue.cpu}\n  CURRENT: ${nameText(queue.current)}\n${rt}  ROOT_TASK_GROUP: ${hex(queue.rootGroup)}  CFS_RQ: ${hex(queue.cfsRq)}\n${body}`;
+}
+
+/** `days HH:MM:SS.mmm`. */
+function ageText(ns: bigint): string {
+  const ms = ns < 0n ? 0n : ns / 1_000_000n;
+  const seconds = Number(ms / 1000n);
+  return `${Math.floor(seconds / 86_400)} ${durationText(seconds % 86_400)}.${String(ms % 1000n).padStart(3, '0')}`;
+}

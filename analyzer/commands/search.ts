@@ -1,0 +1,231 @@
+/** `search`: where a value or a text stands in memory. */
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { taskStack } from '../unwind/stacks.ts';
+import { vmas } from '../linux/vma.ts';
+import { userReader } from '../linux/user-memory.ts';
+import { mappedAreas } from '../linux/vmalloc.ts';
+import type { MemoryReader } from '../memory-reader.ts';
+import { hex, printable } from '../text/layout.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseAddress, parseHex } from './numbers.ts';
+import { evaluateExpression } from './expressions.ts';
+import { taskHeader } from './select-tasks.ts';
+import type { Session } from './session.ts';
+
+const CHUNK = 4096;
+const MAX_HITS = 10_000_000;
+
+interface Hit {
+  readonly address: bigint;
+  readonly text: string;
+}
+
+interface SearchData {
+  readonly hits: readonly Hit[];
+  /** With `-t`: what precedes the hits of each task. */
+  readonly groups?: readonly { readonly header: string; readonly hits: readonly Hit[] }[];
+}
+
+/** `search`. */
+export const search: Command<SearchData> = {
+  name: 'search',
+  summary: 'where a value or text is in memory',
+  synopsis:
+    '[-s start] [-[kKV] | -u | -p | -t | -T] [-e end | -l length] [-m mask] [-x count] [-c] [-w | -h] [value | (expression) | symbol | string]...',
+  options: [
+    { flag: '-u', help: 'in the user memory of the current task' },
+    { flag: '-k', help: 'in kernel memory (default): direct map, vmalloc, modules, kernel image' },
+    { flag: '-K', help: 'in the direct map and the kernel image' },
+    { flag: '-V', help: 'in vmalloc and modules' },
+    { flag: '-p', help: 'in physical memory' },
+    { flag: '-t', help: 'in all kernel stacks' },
+    { flag: '-T', help: 'in the stacks of active tasks' },
+    { flag: '-s', takes: 'start', help: 'from this address' },
+    { flag: '-e', takes: 'end', help: 'up to this address' },
+    { flag: '-l', takes: 'length', help: 'this many bytes' },
+    { flag: '-m', takes: 'mask', help: 'bits that need not match' },
+    { flag: '-x', takes: 'count', help: 'show this many words around each hit' },
+    { flag: '-c', help: 'the arguments are text' },
+    { flag: '-w', help: 'units of 32 bits' },
+    { flag: '-h', help: 'units of 16 bits' },
+  ],
+  description:
+    'Looks for 64-bit values (or smaller units, or text) at aligned addresses; text at any. Pages that the dump lacks are skipped.',
+  examples: [
+    { line: 'search -k deadbeef', why: 'who points there' },
+    { line: 'search -p -c "panic"', why: 'a text in physical memory' },
+  ],
+  run(session, args) {
+    const matcher = parseMatcher(session, args);
+    if (args.has('-t') || args.has('-T')) return { hits: [], groups: stackGroups(session, args, matcher) };
+    const hits: Hit[] = [];
+    for (const range of ranges(session, args)) {
+      scan(range, matcher, hits);
+      if (hits.length >= MAX_HITS) break;
+    }
+    return { hits };
+  },
+  text(data) {
+    const line = ({ address, text }: Hit): string => `${hex(address)}: ${text}\n`;
+    if (data.groups !== undefined)
+      return data.groups.map(({ header, hits }) => `${header}\n${hits.map(line).join('')}`).join('\n');
+    return data.hits.map(line).join('');
+  },
+};
+
+interface Range {
+  readonly reader: MemoryReader;
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+interface Matcher {
+  /** Bytes of the unit; 1 for text. */
+  readonly step: 1 | 2 | 4 | 8;
+  readonly isText: boolean;
+  readonly values: readonly bigint[];
+  readonly texts: readonly Buffer[];
+  /** Bits that count. */
+  readonly mask: bigint;
+}
+
+function parseMatcher(session: Session, args: Arguments): Matcher {
+  if (args.positionals.length === 0) throw new UsageError('no value given');
+  if (args.has('-c'))
+    return {
+      step: 1,
+      isText: true,
+      values: [],
+      texts: args.positionals.map(word => Buffer.from(word, 'latin1')),
+      mask: 0n,
+    };
+  const step = args.has('-h') ? 2 : args.has('-w') ? 4 : 8;
+  const all = (1n << BigInt(8 * step)) - 1n;
+  const mask = args.has('-m') ? all & ~parseHex(args.value('-m')!) : all;
+  return { step, isText: false, values: args.positionals.map(word => valueOf(session, word) & mask), texts: [], mask };
+}
+
+function valueOf(session: Session, word: string): bigint {
+  if (/^(?:0x)?[\da-f]+$/i.test(word)) return parseHex(word);
+  if (!word.startsWith('(')) return parseAddress(session, word);
+  return BigInt.asUintN(64, evaluateExpression(session, word).bits ?? 0n);
+}
+
+function* ranges(session: Session, args: Arguments): Generator<Range> {
+  const { program } = session;
+  const from = args.has('-s') ? parseAddress(session, args.value('-s')!) : undefined;
+  const to = args.has('-e')
+    ? parseHex(args.value('-e')!)
+    : args.has('-l') && from !== undefined
+      ? from + parseHex(args.value('-l')!)
+      : undefined;
+  for (const range of allRanges(session, args)) {
+    const start = from !== undefined && from > range.start ? from : range.start;
+    const end = to !== undefined && to < range.end ? to : range.end;
+    if (start < end) yield { reader: range.reader, start, end };
+  }
+  if (from !== undefined && !args.has('-p') && !args.has('-u') && to !== undefined && from < program.space.pageOffset)
+    yield { reader: program.memory, start: from, end: to };
+}
+
+function* allRanges(session: Session, args: Arguments): Generator<Range> {
+  const { program } = session;
+  const limit = BigInt(program.dump.memory.maxPfn) * BigInt(program.dump.memory.pageSize);
+  if (args.has('-p')) {
+    yield* presentRanges(session, program.physical, 0n, limit);
+    return;
+  }
+  if (args.has('-u')) {
+    const { mm } = session.current;
+    if (mm === undefined) throw new UsageError(`task ${session.current.pid} has no user memory`);
+    const reader = userReader(program, mm);
+    for (const { start, end } of vmas(program, mm)) yield { reader, start, end };
+    return;
+  }
+  if (!args.has('-V')) yield* presentRanges(session, program.memory, program.space.directMap(0), limit);
+  if (!args.has('-K')) for (const { start, end } of mappedAreas(program)) yield { reader: program.memory, start, end };
+  if (!args.has('-V'))
+    yield { reader: program.memory, start: program.symbols.kernelStart & ~0xfffn, end: program.symbols.kernelEnd };
+}
+
+/** Runs of pages that the dump has, at a base. */
+function* presentRanges(session: Session, reader: MemoryReader, base: bigint, limit: bigint): Generator<Range> {
+  const { memory } = session.program.dump;
+  const size = BigInt(memory.pageSize);
+  let start: number | undefined;
+  const end = Number(limit / size);
+  for (let pfn = 0; pfn <= end; pfn++) {
+    const present = pfn < end && memory.hasPage(pfn);
+    if (present && start === undefined) start = pfn;
+    if (!present && start !== undefined) {
+      yield {
+        reader,
+        start: BigInt.asUintN(64, base + BigInt(start) * size),
+        end: BigInt.asUintN(64, base + BigInt(pfn) * size),
+      };
+      start = undefined;
+    }
+  }
+}
+
+function scan({ reader, start, end }: Range, matcher: Matcher, hits: Hit[]): void {
+  for (let at = start; at < end && hits.length < MAX_HITS;) {
+    const stop = (at & ~BigInt(CHUNK - 1)) + BigInt(CHUNK);
+    const length = Number((stop < end ? stop : end) - at);
+    const bytes = readOrSkip(reader, at, length);
+    if (bytes !== undefined) scanChunk(reader, bytes, at, matcher, hits);
+    at = stop;
+  }
+}
+
+function readOrSkip(reader: MemoryReader, at: bigint, length: number): Uint8Array | undefined {
+  try {
+    return reader.readBytes(at, length);
+  } catch (error) {
+    if (error instanceof FaultError) return undefined;
+    throw error;
+  }
+}
+
+const TEXT_SHOWN = 58;
+
+function scanChunk(reader: MemoryReader, bytes: Uint8Array, base: bigint, matcher: Matcher, hits: Hit[]): void {
+  if (matcher.isText) {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (const text of matcher.texts) {
+      for (let at = buffer.indexOf(text); at !== -1; at = buffer.indexOf(text, at + 1)) {
+        const address = base + BigInt(at);
+        hits.push({ address, text: printable(reader.readAvailable(address, TEXT_SHOWN)) });
+      }
+    }
+    return;
+  }
+  const view = unitView(bytes, matcher.step);
+  for (let index = 0; index < view.length; index++) {
+    const word = BigInt(view[index]!);
+    if (matcher.values.includes(word & matcher.mask))
+      hits.push({ address: base + BigInt(index * matcher.step), text: `${word.toString(16)} ` });
+  }
+}
+
+function unitView(bytes: Uint8Array, step: number): BigUint64Array | Uint32Array | Uint16Array {
+  const aligned = bytes.byteOffset % step === 0 ? bytes : bytes.slice();
+  const length = Math.floor(aligned.length / step);
+  if (step === 8) return new BigUint64Array(aligned.buffer, aligned.byteOffset, length);
+  return step === 4
+    ? new Uint32Array(aligned.buffer, aligned.byteOffset, length)
+    : new Uint16Array(aligned.buffer, aligned.byteOffset, length);
+}
+
+function stackGroups(session: Session, args: Arguments, matcher: Matcher): NonNullable<SearchData['groups']> {
+  const { program, tasks } = session;
+  const chosen = args.has('-T') ? [...tasks.active.values()] : tasks.all;
+  return chosen
+    .map(task => {
+      const hits: Hit[] = [];
+      const stack = taskStack(program, task);
+      scan({ reader: program.memory, start: stack.start, end: stack.end }, matcher, hits);
+      return { header: taskHeader(task), hits };
+    })
+    .filter(({ hits }) => hits.length > 0);
+}

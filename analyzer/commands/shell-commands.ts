@@ -1,0 +1,105 @@
+/** Commands about the session itself: `alias`, `exit`, `extend`, `repeat`, `wr`. */
+import { UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import type { Command } from './command.ts';
+import { extensionNames } from './registry.ts';
+
+interface TextData {
+  readonly text: string;
+}
+
+/** `alias`. */
+export const alias: Command<TextData> = {
+  name: 'alias',
+  summary: 'short names for command lines',
+  synopsis: '[alias] [command string]',
+  options: [],
+  description:
+    'Without arguments lists all; with one, shows it; with two, defines it; with an empty string, removes it.',
+  examples: [{ line: 'alias kp kmem -p', why: 'kp from now on' }],
+  run(session, args) {
+    const [name, ...words] = args.positionals;
+    if (name === undefined)
+      return {
+        text: `ORIGIN   ALIAS    COMMAND\n${[...session.aliases].map(([key, value]) => aliasLine(key, value)).join('')}`,
+      };
+    if (words.length > 0) {
+      const command = words.join(' ');
+      if (command === '') session.aliases.delete(name);
+      else session.aliases.set(name, { command, origin: 'runtime' });
+    }
+    const entry = session.aliases.get(name);
+    if (entry === undefined) return { text: words.length > 0 ? '' : `alias does not exist: ${name}\n` };
+    return { text: `ORIGIN   ALIAS    COMMAND\n${aliasLine(name, entry)}` };
+  },
+  text: data => data.text,
+};
+
+function aliasLine(name: string, { command, origin }: { command: string; origin: string }): string {
+  return `${origin.padEnd(8)} ${name.padEnd(8)} ${command}\n`;
+}
+
+/** `exit` and `q`. */
+export const exit: Command<TextData> = {
+  name: 'exit',
+  summary: 'end the session',
+  synopsis: '',
+  options: [],
+  description: 'Ends the session. `q` and `quit` do the same.',
+  examples: [],
+  run: () => ({ text: '' }),
+  text: data => data.text,
+};
+
+/** `extend`. */
+export const extend: Command<TextData> = {
+  name: 'extend',
+  summary: 'commands from a TypeScript or JavaScript module',
+  synopsis: '[module ...] | [-u [command ...]]',
+  options: [{ flag: '-u', help: 'remove commands' }],
+  description:
+    'A module exports `commands`, a list of command declarations (see `Command` of the analyzer). Loading is done before the\nline runs. Without arguments lists what was added.',
+  examples: [{ line: 'extend ./my-commands.ts', why: 'its commands from now on' }],
+  run: () => ({
+    text: extensionNames()
+      .map(name => `${name}\n`)
+      .join(''),
+  }),
+  text: data => data.text,
+};
+
+/** `repeat`. */
+export const repeat: Command<TextData> = {
+  name: 'repeat',
+  summary: 'run a command again and again',
+  synopsis: '[-seconds] command',
+  options: [],
+  description: 'On a dump a command gives the same every time: it is run once.',
+  examples: [{ line: 'repeat -1 p jiffies', why: 'on a live system' }],
+  run() {
+    throw new UsageError('repeat runs its command through the shell; give it a command');
+  },
+  text: data => data.text,
+};
+
+/** `wr`. */
+export const wr: Command<TextData> = {
+  name: 'wr',
+  summary: 'write memory of a live machine',
+  synopsis: '[-u|-k|-p] [-8|-16|-32|-64] [address|symbol] value',
+  options: [
+    { flag: '-u', help: 'the address is of the current task' },
+    { flag: '-k', help: 'the address is of the kernel' },
+    { flag: '-p', help: 'the address is physical' },
+    { flag: '-8', help: 'a byte' },
+    { flag: '-16', help: '16 bits' },
+    { flag: '-32', help: '32 bits' },
+    { flag: '-64', help: '64 bits' },
+  ],
+  description: 'Dumps are never written to.',
+  examples: [],
+  run(session) {
+    if (session.program.dump.format !== 'raw RAM') throw new UsageError('not allowed on dumpfiles');
+    throw new UnimplementedError('writing to a live machine');
+  },
+  text: data => data.text,
+};

@@ -1,0 +1,100 @@
+/** `sig`: signal handlers and pending signals. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { SIGNALS, signalName, taskSignals } from '../linux/signal.ts';
+import type { PendingSignals, SignalAction, TaskSignals } from '../linux/signal.ts';
+import type { Task } from '../linux/sched.ts';
+import { hex, hex16 } from '../text/layout.ts';
+import type { Command } from './command.ts';
+import { parseHex } from './numbers.ts';
+import { taskHeader, tasksOf } from './select-tasks.ts';
+import type { Session } from './session.ts';
+
+interface SigData {
+  readonly names?: readonly string[];
+  readonly list?: boolean;
+  readonly tasks?: readonly { readonly header: string; readonly signals: TaskSignals | undefined }[];
+  readonly groups?: readonly (readonly { readonly header: string; readonly signals: TaskSignals | undefined }[])[];
+}
+
+/** `sig`. */
+export const sig: Command<SigData> = {
+  name: 'sig',
+  summary: 'signal handlers, pending and blocked signals of tasks',
+  synopsis: '[[-l] | [-s sigset]] | [-g] [pid | task]...',
+  options: [
+    { flag: '-l', help: 'numbers and names of all signals' },
+    { flag: '-s', takes: 'sigset', help: 'names of the signals in a set' },
+    { flag: '-g', help: 'the whole thread group' },
+  ],
+  description:
+    'Shows for each signal its handler, mask and flags, then what is pending for the task and for its thread group.',
+  examples: [{ line: 'sig 145', why: 'what a task waits for' }],
+  run(session, args) {
+    if (args.has('-l'))
+      return { list: true, names: Array.from({ length: SIGNALS }, (_, index) => signalName(index + 1)) };
+    if (args.has('-s')) return { names: namesIn(parseHex(args.value('-s')!)) };
+    const tasks = tasksOf(session, args.positionals);
+    if (args.has('-g'))
+      return {
+        groups: tasks.map(task => [...session.tasks.threadsOf(task.tgid)].map(member => signalsOf(session, member))),
+      };
+    return { tasks: tasks.map(task => signalsOf(session, task)) };
+  },
+  text(data) {
+    if (data.list === true)
+      return (data.names ?? []).map((name, index) => `${`[${index + 1}]`.padStart(4)} ${name}\n`).join('');
+    if (data.names !== undefined) return `${data.names.map(name => `${name} `).join('')}\n`;
+    const one = ({ header, signals }: { header: string; signals: TaskSignals | undefined }): string =>
+      `${header}\n${signals === undefined ? '(no signal_struct)\n' : signalsText(signals)}`;
+    if (data.groups !== undefined) return data.groups.map(group => group.map(one).join('\n')).join('\n');
+    return (data.tasks ?? []).map(one).join('\n');
+  },
+};
+
+function namesIn(set: bigint): string[] {
+  if (set === 0n) throw new UsageError('the set is empty');
+  return Array.from({ length: SIGNALS }, (_, index) => index + 1)
+    .filter(number => ((set >> BigInt(number - 1)) & 1n) === 1n)
+    .map(number => signalName(number).replace(/\/.*$/, ''));
+}
+
+function signalsOf(session: Session, task: Task): { header: string; signals: TaskSignals | undefined } {
+  return { header: taskHeader(task), signals: taskSignals(session.program, task) };
+}
+
+function signalsText(signals: TaskSignals): string {
+  const head = `SIGNAL_STRUCT: ${hex(signals.signalStruct)}  NR_THREADS: ${signals.threads}\n SIG    SIGACTION        HANDLER       MASK       FLAGS\n`;
+  const pending = `SIGPENDING: ${signals.isPending ? 'yes' : 'no'}\n   BLOCKED: ${hex16(signals.blocked)}\n`;
+  return `${head}${signals.actions.map(actionText).join('')}${pending}${pendingText('PRIVATE_PENDING', signals.private)}${pendingText('SHARED_PENDING', signals.shared)}\n`;
+}
+
+const HANDLERS: readonly (readonly [bigint, string])[] = [
+  [0xffff_ffff_ffff_ffffn, 'SIG_ERR'],
+  [0n, 'SIG_DFL'],
+  [1n, 'SIG_IGN'],
+];
+/** `include/uapi/asm-generic/signal-defs.h`; x86 adds SA_RESTORER. */
+const SA_FLAGS: readonly (readonly [bigint, string])[] = [
+  [0x1n, 'SA_NOCLDSTOP'],
+  [0x2n, 'SA_NOCLDWAIT'],
+  [0x4n, 'SA_SIGINFO'],
+  [0x0400_0000n, 'SA_RESTORER'],
+  [0x0800_0000n, 'SA_ONSTACK'],
+  [0x1000_0000n, 'SA_RESTART'],
+  [0x4000_0000n, 'SA_NODEFER'],
+  [0x8000_0000n, 'SA_RESETHAND'],
+];
+
+function actionText(action: SignalAction): string {
+  const handler = HANDLERS.find(([value]) => value === action.handler)?.[1] ?? hex(action.handler);
+  const names = SA_FLAGS.filter(([bit]) => (action.flags & bit) !== 0n).map(([, name]) => name);
+  const flags = names.length === 0 ? '' : `(${names.join('|')})`;
+  return `${`[${action.number}]`.padStart(4)} ${hex16(action.address)} ${handler.padStart(10)} ${hex16(action.mask)} ${hex(action.flags)} ${flags}\n`;
+}
+
+function pendingText(title: string, { set, queue }: PendingSignals): string {
+  const head = `${title}\n    SIGNAL: ${hex16(set)}\n`;
+  if (queue.length === 0) return `${head}  SIGQUEUE: (empty)\n`;
+  const rows = queue.map(({ number, info }) => `            ${String(number).padStart(4)}  ${hex16(info)}\n`).join('');
+  return `${head}  SIGQUEUE:  SIG      SIGINFO\n${rows}`;
+}

@@ -1,0 +1,64 @@
+/** `task`: a task's `task_struct`. */
+import { printValue } from '../types/print-value.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
+import type { Command } from './command.ts';
+import { taskHeader, tasksOf } from './select-tasks.ts';
+import { placeText } from './struct.ts';
+
+interface TaskData {
+  readonly blocks: readonly { readonly header: string; readonly body: string }[];
+  readonly partial: boolean;
+}
+
+/** `task`. */
+export const task: Command<TaskData> = {
+  name: 'task',
+  summary: "a task's task_struct, or members of it",
+  synopsis: '[-R member[,member]] [-dx] [pid | task]...',
+  options: [
+    { flag: '-R', takes: 'members', help: 'only these members' },
+    { flag: '-x', help: 'integers in hexadecimal' },
+    { flag: '-d', help: 'integers in decimal' },
+  ],
+  description: 'Prints the structure with all members, then the thread_info when it is not inside.',
+  examples: [{ line: 'task -R prio,policy,cpus_mask 140', why: 'three members of one task' }],
+  run(session, args) {
+    const type = session.program.types.struct('task_struct');
+    const members = args.value('-R')?.split(',');
+    for (const member of members ?? [])
+      if (type.place(member) === undefined) throw new UsageError(`task_struct has no member named ${member}`);
+    const context = session.printContext(args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix);
+    const { memory } = session.program;
+    const blocks = tasksOf(session, args.positionals).map(chosen => {
+      const { address } = chosen;
+      if (members === undefined) {
+        const text = printValue(type, memory.readBytes(address, type.size), 0, { ...context, base: address });
+        return {
+          header: taskHeader(chosen),
+          body: `struct task_struct ${text}\n\n${threadInfo(session, chosen.address, context)}`,
+        };
+      }
+      return {
+        header: taskHeader(chosen),
+        body: members
+          .map(member => `  ${member} = ${placeText(memory, type.place(member)!, address, context)},\n`)
+          .join(''),
+      };
+    });
+    return { blocks, partial: members !== undefined };
+  },
+  text: ({ blocks }) => blocks.map(({ header, body }) => `${header}\n${body}\n`).join(''),
+};
+
+function threadInfo(
+  session: Parameters<typeof task.run>[0],
+  address: bigint,
+  context: Parameters<typeof printValue>[3],
+): string {
+  const { types, memory } = session.program;
+  const info = types.findStruct('thread_info');
+  const inside = types.struct('task_struct').place('thread_info');
+  if (info === undefined || inside === undefined) return '';
+  const at = address + BigInt(inside.offset);
+  return `struct thread_info ${printValue(info, memory.readBytes(at, info.size), 0, { ...context, base: at })}\n`;
+}

@@ -1,0 +1,127 @@
+/** `tree`: radix trees, XArrays, red-black trees, maple trees. */
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { mapleForEach } from '../linux/maple-tree.ts';
+import { rbInorder, rbPreorder } from '../linux/rbtree.ts';
+import { xaForEach } from '../linux/xarray.ts';
+import { hex } from '../text/layout.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseOffset, shownOf, shownText } from './members.ts';
+import type { Shown } from './members.ts';
+import { parseAddress } from './numbers.ts';
+import type { Session } from './session.ts';
+
+const MAX_ENTRIES = 10_000_000;
+
+interface TreeEntry {
+  readonly address: bigint;
+  readonly position: string | undefined;
+}
+
+interface TreeData {
+  readonly kind: string;
+  readonly entries: readonly TreeEntry[];
+  readonly shown: readonly Shown[];
+  readonly radix: 10 | 16;
+  readonly problem: string | undefined;
+}
+
+/** `tree`. */
+export const tree: Command<TreeData> = {
+  name: 'tree',
+  summary: 'the entries of a tree',
+  synopsis:
+    '-t [radix|xarray|rbtree|maple] [-r offset][-[s|S] struct[.member[,member]]][-x|-d][-o offset][-l][-p][-N] start',
+  options: [
+    { flag: '-t', takes: 'type', help: 'ra(dix), x(array), rb(tree) or m(aple)' },
+    { flag: '-r', takes: 'offset', help: 'of the root in the structure at start' },
+    { flag: '-o', takes: 'offset', help: 'of the node in the structures (rbtree)' },
+    { flag: '-s', takes: 'struct', help: 'show a structure, or members of it, of each entry' },
+    { flag: '-S', takes: 'struct', help: 'as -s' },
+    { flag: '-l', help: 'in order of keys (rbtree)' },
+    { flag: '-p', help: 'the position of each entry in the tree' },
+    { flag: '-N', help: 'start is a node, not a root' },
+    { flag: '-v', help: 'as -p (maple)' },
+    { flag: '-x', help: 'integers in hexadecimal' },
+    { flag: '-d', help: 'integers in decimal' },
+  ],
+  description:
+    'Start is the address, or the symbol, of the root. A red-black tree is listed node, left, right; the others by index.',
+  examples: [
+    { line: 'tree -t rbtree -o vmap_area.rb_node vmap_area_root', why: 'vmalloc areas' },
+    { line: 'tree -t xarray -r address_space.i_pages ffff325bc306d9e8', why: 'pages of a file' },
+    { line: 'tree -t maple ffff325bca9c61c0', why: "a process's mappings" },
+  ],
+  run(session, args) {
+    const [startText] = args.positionals;
+    if (startText === undefined) throw new UsageError('no start address given');
+    const kind = kindOf(args.value('-t') ?? 'rbtree');
+    const start = parseAddress(session, startText) + (args.has('-r') ? parseOffset(session, args.value('-r')!) : 0n);
+    const { entries, problem } = collect(session, kind, start, args);
+    const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
+    return { kind, entries, problem, shown: shownOf(session, args), radix };
+  },
+  text(data, session) {
+    const line = ({ address, position }: TreeEntry): string => {
+      // crash prints the entries of a maple tree in decimal.
+      const number = data.kind === 'maple' ? String(address) : hex(address);
+      const place = position === undefined ? '' : `  position: ${position}\n`;
+      return `${number}\n${place}${shownText(session, data.shown, address, data.radix)}`;
+    };
+    const body = data.entries.map(line).join('');
+    return data.problem === undefined ? body : `${body}tree: ${data.problem}\n`;
+  },
+};
+
+const KINDS = ['radix', 'xarray', 'rbtree', 'maple'];
+
+/** The kind that a name, or the beginning of one, means. */
+function kindOf(text: string): string {
+  const kind = KINDS.find(name => name.startsWith(text));
+  if (kind === undefined || text === 'r') throw new UsageError(`invalid tree type: ${text}`);
+  return kind;
+}
+
+function collect(
+  session: Session,
+  kind: string,
+  start: bigint,
+  args: Arguments,
+): { entries: TreeEntry[]; problem: string | undefined } {
+  const entries: TreeEntry[] = [];
+  try {
+    for (const entry of entriesOf(session, kind, start, args)) {
+      entries.push(entry);
+      if (entries.length >= MAX_ENTRIES) return { entries, problem: 'the tree has too many entries' };
+    }
+    return { entries, problem: undefined };
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    return { entries, problem: error.message };
+  }
+}
+
+function* entriesOf(session: Session, kind: string, start: bigint, args: Arguments): Generator<TreeEntry> {
+  const { program } = session;
+  const position = args.has('-p') || args.has('-v');
+  if (kind === 'rbtree') {
+    const offset = args.has('-o') ? parseOffset(session, args.value('-o')!) : 0n;
+    const root = args.has('-N') ? start : program.memory.readU64(start);
+    const nodes = args.has('-l') ? rbInorder(program, root) : rbPreorder(program, root);
+    for (const node of nodes)
+      yield {
+        address: node.address - offset,
+        position: position ? `root${[...node.path].map(step => `/${step}`).join('')}` : undefined,
+      };
+    return;
+  }
+  if (kind === 'maple') {
+    for (const entry of mapleForEach(program, program.object('maple_tree', start))) {
+      yield { address: entry.pointer, position: position ? `${hex(entry.first)}-${hex(entry.last)}` : undefined };
+    }
+    return;
+  }
+  const struct = program.types.findStruct('xarray') === undefined ? 'radix_tree_root' : 'xarray';
+  for (const entry of xaForEach(program, program.object(struct, start))) {
+    yield { address: entry.pointer, position: position ? `index ${entry.index}` : undefined };
+  }
+}

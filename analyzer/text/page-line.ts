@@ -1,0 +1,24 @@
+/** The line that describes a page structure, in `vtop`, `kmem` and others. */
+import { pageFlagNames } from '../linux/page-flags.ts';
+import { pfnOfPage } from '../linux/page.ts';
+import type { Program } from '../program.ts';
+import type { StructObject } from '../types/object.ts';
+import { center, hex, hex16 } from './layout.ts';
+
+/** Head of the columns. */
+export function pageHeader(program: Program): string {
+  const physical = program.architecture === 'aarch64' ? center('PHYSICAL', 10) : center('PHYSICAL', 10);
+  return `      PAGE       ${physical}     MAPPING       INDEX CNT FLAGS\n`;
+}
+
+/** One page: address, physical address, mapping, index, count, flags. */
+export function pageLine(program: Program, page: StructObject): string {
+  const pfn = pfnOfPage(program, page.address) ?? 0;
+  const flags = page.pointer('flags');
+  const mapping = page.pointer('mapping');
+  const index = page.has('index') ? page.pointer('index') : page.pointer('__folio_index');
+  const count = page.num('_refcount.counter');
+  const names = pageFlagNames(program, flags);
+  const paddr = hex(pfn * program.space.pageSize).padStart(8);
+  return `${hex16(page.address)} ${paddr} ${hex(mapping).padStart(16)} ${hex(index).padStart(8)} ${String(count).padStart(2)} ${hex(flags)}${names.length === 0 ? '' : ` ${names.join(',')}`}\n`;
+}
