@@ -4,7 +4,7 @@
  * Source: `Documentation/driver-api/early-userspace/buffer-format.rst` (v6.12): any number of newc archives, zeros between them, the
  * rest perhaps compressed. File system images as initrd (`CONFIG_BLK_DEV_RAM`) are taken as they are.
  */
-import { cString } from '../../capture/formats/bytes.ts';
+import { asBuffer } from '../../capture/formats/bytes.ts';
 import { FormatError, ImageError } from '../../capture/formats/errors.ts';
 import { decompress, detectCompression } from '../decompress.ts';
 
@@ -34,7 +34,7 @@ function walkArchives(bytes: Uint8Array, file: string): number {
   let at = 0;
   for (;;) {
     while (bytes[at] === 0) at++;
-    if (!NEWC_MAGICS.includes(cString(bytes, at, 6))) return at;
+    if (!NEWC_MAGICS.includes(textAt(bytes, at, 6))) return at;
     at = walkArchive(bytes, at, file);
   }
 }
@@ -42,8 +42,8 @@ function walkArchives(bytes: Uint8Array, file: string): number {
 function walkArchive(bytes: Uint8Array, start: number, file: string): number {
   let at = start;
   for (;;) {
-    const magic = cString(bytes, at, 6);
-    const field = (index: number) => Number.parseInt(cString(bytes, at + 6 + index * FIELD_SIZE, FIELD_SIZE), 16);
+    const magic = textAt(bytes, at, 6);
+    const field = (index: number) => Number.parseInt(textAt(bytes, at + 6 + index * FIELD_SIZE, FIELD_SIZE), 16);
     const nameEnd = align4(at + HEADER_SIZE + field(FIELD.namesize));
     const next = align4(nameEnd + field(FIELD.filesize));
     if (!NEWC_MAGICS.includes(magic) || !(next <= bytes.length + 3)) {
@@ -51,9 +51,14 @@ function walkArchive(bytes: Uint8Array, start: number, file: string): number {
         file,
       });
     }
-    if (cString(bytes, at + HEADER_SIZE, 11) === 'TRAILER!!!') return next;
+    if (textAt(bytes, at + HEADER_SIZE, 10) === 'TRAILER!!!') return next;
     at = next;
   }
+}
+
+/** Characters at an offset; fewer where the bytes end. */
+function textAt(bytes: Uint8Array, offset: number, length: number): string {
+  return asBuffer(bytes).toString('latin1', offset, offset + length);
 }
 
 function align4(offset: number): number {
