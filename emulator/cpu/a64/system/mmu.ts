@@ -242,17 +242,16 @@ export class Mmu {
     result: WalkResult,
   ): boolean {
     const isManaged = exceptionLevel < 2;
-    const isOld = (this.leafLow & ACCESS_FLAG) === 0;
-    if (isOld && !(this.#setsAccessFlag && isManaged)) return this.#fail(FAULT.ACCESS_FLAG, level);
+    if ((this.leafLow & ACCESS_FLAG) === 0 && !(this.#setsAccessFlag && isManaged))
+      return this.#fail(FAULT.ACCESS_FLAG, level);
     if (kind === 'write' && this.#setsDirtyState && isManaged) {
       this.#makeDirty(tableAttributes, exceptionLevel, pan);
     }
     if (exceptionLevel === 2) this.#el2Permissions(tableAttributes, result);
     else this.#el1Permissions(tableAttributes, exceptionLevel, pan, result);
     result.guarded = (this.leafHigh & GUARDED) !== 0 && this.#landingPads[exceptionLevel]!;
-    const isPermitted = kind === 'read' ? result.readable : kind === 'write' ? result.writable : result.executable;
-    if (!isPermitted) return this.#fail(FAULT.PERMISSION, level);
-    if (isOld) this.leafLow |= ACCESS_FLAG;
+    if (!permits(result, kind)) return this.#fail(FAULT.PERMISSION, level);
+    this.leafLow |= ACCESS_FLAG;
     const { int32 } = this.#memory;
     if (int32[word] !== this.leafLow) int32[word] = this.leafLow;
     return true;
@@ -289,6 +288,11 @@ export class Mmu {
     result.writable = isWritable;
     result.executable = !never && !(isWritable && this.#el2Wxn);
   }
+}
+
+function permits(result: WalkResult, kind: AccessKind): boolean {
+  if (kind === 'read') return result.readable;
+  return kind === 'write' ? result.writable : result.executable;
 }
 
 /** Whether a valid descriptor of a kind may map memory at a level: pages at level 3, blocks at some above. */

@@ -68,6 +68,16 @@ test('system instructions have the encodings that an assembler has', () => {
   expect(rows).toEqual([...SYSTEM_INSTRUCTIONS.values()].map(({ name }) => `${name} ${LLVM.get(name)}`));
 });
 
+function configurationOf(name: string): A64Configuration {
+  return { model: cpuModel(name), affinity: 0, hasEl2: false, hasGicv3: true, psciConduit: 'hvc' };
+}
+
+function valueOf(configuration: A64Configuration, name: string): bigint {
+  if (name === 'MIDR_EL1') return configuration.model.MIDR_EL1;
+  const row = findRegisterByName(name);
+  return row?.kind === 'constant' ? row.value(configuration) : -1n;
+}
+
 describe('identification', () => {
   /** As QEMU 7.2 shows them at EL1 of `virt,gic-version=3`. */
   const QEMU: Readonly<Record<Exclude<CpuModelName, 'max'>, Readonly<Record<string, bigint>>>> = {
@@ -150,16 +160,6 @@ describe('identification', () => {
     expect(() => cpuModel('cortex-a99')).toThrow(UsageError);
     expect(CPU_MODEL_NAMES).toContain('max');
   });
-
-  function configurationOf(name: string): A64Configuration {
-    return { model: cpuModel(name), affinity: 0, hasEl2: false, hasGicv3: true, psciConduit: 'hvc' };
-  }
-
-  function valueOf(configuration: A64Configuration, name: string): bigint {
-    if (name === 'MIDR_EL1') return configuration.model.MIDR_EL1;
-    const row = findRegisterByName(name);
-    return row?.kind === 'constant' ? row.value(configuration) : -1n;
-  }
 });
 
 describe('out of reset', () => {
