@@ -8,6 +8,7 @@ import type { FloatFormat } from './format.ts';
 import {
   bitLength,
   finite,
+  forgetUsedDenormal,
   infinity,
   invalid,
   isNaN,
@@ -69,11 +70,14 @@ export function multiplyAdd(
 ): Unpacked {
   const exact = isNaN(a) || isNaN(b) ? undefined : product(a, b);
   const isInvalid = !isNaN(a) && !isNaN(b) && exact === undefined;
-  const { invalidProductBeatsNaN } = environment.rules;
+  const { addendPlace, invalidProductBeatsNaN } = environment.rules;
   if (isInvalid && (!isNaN(addend) || (invalidProductBeatsNaN && addend.kind === 'quiet-nan'))) {
     return invalid(environment);
   }
-  if (exact === undefined || isNaN(addend)) return propagateNaN(environment, addend, a, b);
+  if (exact === undefined || isNaN(addend)) {
+    const operands = addendPlace === 'first' ? [addend, a, b] : [a, b, addend];
+    return propagateNaN(environment, ...operands);
+  }
   return sum(environment, format, addend, exact);
 }
 
@@ -132,6 +136,7 @@ function quotient(environment: Env, format: FloatFormat, a: Unpacked, b: Unpacke
   if (a.kind === b.kind && a.kind !== 'finite') return invalid(environment);
   if (a.kind === 'infinity') return infinity(sign);
   if (b.kind === 'zero') {
+    forgetUsedDenormal(environment);
     environment.flags |= FLOAT_FLAG.DIVIDE_BY_ZERO;
     return infinity(sign);
   }

@@ -7,11 +7,12 @@ import { FLOAT_FLAG, type FloatEnvironment, type RoundingMode } from './environm
 import type { FloatFormat } from './format.ts';
 import { finite, isNaN, pack, propagateNaN, shiftRounding, unpack, type Unpacked, zero } from './unpacked.ts';
 
-/** Converts to another format. 16-bit operands and results are not flushed. */
+/** Converts to another format. 16-bit operands and results are not flushed; stores of the x87 raise no denormal flag. */
 export function convert(environment: FloatEnvironment, from: FloatFormat, to: FloatFormat, bits: bigint): bigint {
   const { flushHalf } = environment;
   environment.flushHalf = false;
   const value = unpack(environment, from, bits);
+  if (from.explicitInteger) environment.flags &= ~FLOAT_FLAG.DENORMAL;
   // The alternative half precision makes a zero of the NaN as it is, whatever the rules for NaNs
   const keepsNaN = isNaN(value) && !(to.bits === 16 && environment.alternativeHalf);
   const result = pack(environment, to, keepsNaN ? propagateNaN(environment, value) : value);

@@ -33,6 +33,8 @@ export interface FloatRules {
   readonly chooseNaN: (operands: readonly Unpacked[]) => Unpacked;
   /** Sign of the NaN that invalid operations give. */
   readonly defaultNaNSign: 0 | 1;
+  /** Place of the addend of a fused multiply-add among the operands of `chooseNaN`: before the factors, or behind them. */
+  readonly addendPlace: 'first' | 'last';
   /** In a fused multiply-add, infinity times zero is invalid even when the addend is a quiet NaN. */
   readonly invalidProductBeatsNaN: boolean;
   /** When a result counts as too small: by its exact value, or after rounding with unbounded exponent. */
@@ -43,7 +45,7 @@ export interface FloatRules {
   readonly flushedResultFlags: number;
 }
 
-/** Control and status of one operation; `flags` collects. */
+/** Control and status of one operation: callers clear `flags` before it. */
 export interface FloatEnvironment {
   readonly rules: FloatRules;
   rounding: RoundingMode;
@@ -87,6 +89,7 @@ function isNaN({ kind }: Unpacked): boolean {
 
 export const ARM_RULES: FloatRules = {
   chooseNaN: chooseArmNaN,
+  addendPlace: 'first',
   invalidProductBeatsNaN: true,
   defaultNaNSign: 0,
   tininess: 'before-rounding',
@@ -96,6 +99,7 @@ export const ARM_RULES: FloatRules = {
 
 export const SSE_RULES: FloatRules = {
   chooseNaN: chooseSseNaN,
+  addendPlace: 'last',
   invalidProductBeatsNaN: false,
   defaultNaNSign: 1,
   tininess: 'after-rounding',

@@ -83,16 +83,23 @@ export class HostFloat {
 
   /** @returns NaN where it cannot say whether the result is exact */
   #double(operation: HostOperation, x: number, y: number): number {
-    if (operation === 'add' || operation === 'sub') {
-      const isFarFromOverflow = Math.abs(x) < HIGHEST_SUMMAND && Math.abs(y) < HIGHEST_SUMMAND;
-      return isFarFromOverflow ? this.#sum(x, operation === 'add' ? y : -y) : NaN;
-    }
+    if (operation === 'add') return this.#safeSum(x, y);
+    if (operation === 'sub') return this.#safeSum(x, -y);
     if (!isSafe(x) || !isSafe(y)) return NaN;
-    const result = operation === 'mul' ? x * y : x / y;
-    const product = operation === 'mul' ? result : result * y;
-    const error = operation === 'mul' ? productError(x, y, product) : productError(result, y, product);
-    this.inexact = error !== 0 || (operation === 'div' && product !== x);
-    return result;
+    if (operation === 'mul') {
+      const product = x * y;
+      this.inexact = productError(x, y, product) !== 0;
+      return product;
+    }
+    const quotient = x / y;
+    const product = quotient * y;
+    this.inexact = product !== x || productError(quotient, y, product) !== 0;
+    return quotient;
+  }
+
+  #safeSum(x: number, y: number): number {
+    const isFarFromOverflow = Math.abs(x) < HIGHEST_SUMMAND && Math.abs(y) < HIGHEST_SUMMAND;
+    return isFarFromOverflow ? this.#sum(x, y) : NaN;
   }
 
   #sum(x: number, y: number): number {

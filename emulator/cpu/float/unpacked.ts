@@ -89,8 +89,14 @@ function unpackDenormal(environment: FloatEnvironment, format: FloatFormat, sign
 
 /** The NaN of invalid operations, which raises the invalid flag. */
 export function invalid(environment: FloatEnvironment): Unpacked {
+  forgetUsedDenormal(environment);
   environment.flags |= FLOAT_FLAG.INVALID;
   return defaultNaN(environment);
+}
+
+/** A denormal operand beside a NaN, of an invalid operation, or divided by zero was not used. */
+export function forgetUsedDenormal(environment: FloatEnvironment): void {
+  if (environment.rules.denormalOperand === 'when-used') environment.flags &= ~FLOAT_FLAG.DENORMAL;
 }
 
 export function defaultNaN({ rules }: FloatEnvironment): Unpacked {
@@ -99,6 +105,7 @@ export function defaultNaN({ rules }: FloatEnvironment): Unpacked {
 
 /** The NaN result of an operation with at least one NaN among its operands: made quiet. */
 export function propagateNaN(environment: FloatEnvironment, ...operands: readonly Unpacked[]): Unpacked {
+  forgetUsedDenormal(environment);
   if (operands.some(({ kind }) => kind === 'signaling-nan')) environment.flags |= FLOAT_FLAG.INVALID;
   if (environment.defaultNaN) return defaultNaN(environment);
   const chosen = environment.rules.chooseNaN(operands);
