@@ -204,19 +204,11 @@ class PageWriter {
     this.#writeDescriptors(batch, batch.kinds.length);
   }
 
+  /** Describes the pages whose bytes are all in the file. */
   #writeFitting(batch: EncodedPages, cause: NoSpaceError): never {
-    let offset = 0;
-    let count = 0;
-    try {
-      for (const size of batch.sizes) {
-        this.#sink.write(this.dataEnd + offset, batch.data.subarray(offset, offset + size));
-        offset += size;
-        count++;
-      }
-    } catch (error) {
-      if (!(error instanceof NoSpaceError)) throw error;
-    }
-    this.#writeDescriptors(batch, count);
+    let end = 0;
+    const first = batch.sizes.findIndex(size => (end += size) > cause.written);
+    this.#writeDescriptors(batch, first === -1 ? batch.sizes.length : first);
     throw cause;
   }
 

@@ -6,7 +6,18 @@
  * segments remains bearable.
  */
 import type { DumpDescription } from './dump-description.ts';
-import { ELF64_EHDR, ELF64_PHDR, ELF64_SHDR, ELFCLASS64, ELFDATA2LSB, ELF_MAGIC, EM, ET, PT } from './formats/elf.ts';
+import {
+  DUMP_ELF_INCOMPLETE,
+  ELF64_EHDR,
+  ELF64_PHDR,
+  ELF64_SHDR,
+  ELFCLASS64,
+  ELFDATA2LSB,
+  ELF_MAGIC,
+  EM,
+  ET,
+  PT,
+} from './formats/elf.ts';
 import { NoSpaceError } from './output/dump-sink.ts';
 import type { DumpSink } from './output/dump-sink.ts';
 import { PageBitmap } from './page-bitmap.ts';
@@ -18,8 +29,6 @@ import type { EncodeBatch } from './page-pool.ts';
 
 /** Excluded pages in a row from which on they are really left out. */
 export const PFN_EXCLUDED = 256;
-/** e_flags of a dump that lacks pages for want of space. */
-export const DUMP_ELF_INCOMPLETE = 1;
 const PN_XNUM = 0xffff;
 const EV_CURRENT = 1;
 const PF_RWX = 7;
@@ -223,10 +232,19 @@ class SegmentWriter {
       const first = ranges[0]!.start * pageSize;
       const piece = bytes.subarray(Math.max(0, start - first), Math.min(bytes.length, dataEnd - first));
       const offset = base + Math.max(start, first);
-      this.#sink.write(offset, piece);
-      this.position = offset + piece.length;
+      this.#writePiece(offset, piece);
       this.#pages += pages.kinds.length;
       this.#plan.onProgress?.(this.#pages);
+    }
+  }
+
+  #writePiece(offset: number, piece: Uint8Array): void {
+    try {
+      this.#sink.write(offset, piece);
+      this.position = offset + piece.length;
+    } catch (error) {
+      if (error instanceof NoSpaceError) this.position = offset + error.written;
+      throw error;
     }
   }
 

@@ -20,6 +20,8 @@ export const ELFDATA2LSB = 1;
 export const ET = { REL: 1, EXEC: 2, DYN: 3, CORE: 4 } as const;
 /** e_machine. */
 export const EM = { X86_64: 62, AARCH64: 183 } as const;
+/** e_flags of makedumpfile's ELF dumps that lack pages for want of space. */
+export const DUMP_ELF_INCOMPLETE = 1;
 /** p_type. */
 export const PT = { LOAD: 1, NOTE: 4 } as const;
 /** sh_type. */

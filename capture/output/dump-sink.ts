@@ -10,9 +10,13 @@ import { UsageError } from '../formats/errors.ts';
 
 /** Says that the disk is full or the limit on the dump's size is reached. */
 export class NoSpaceError extends Error {
-  constructor(message: string) {
+  /** Bytes of the write that failed which are in the file all the same. */
+  readonly written: number;
+
+  constructor(message: string, written: number) {
     super(message);
     this.name = 'NoSpaceError';
+    this.written = written;
   }
 }
 
@@ -57,15 +61,15 @@ export class FileSink implements DumpSink {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    const room = Math.max(0, this.#limit - offset);
+    const room = Math.min(bytes.length, Math.max(0, this.#limit - offset));
     let done = 0;
-    while (done < bytes.length && done < room) {
-      const length = Math.min(bytes.length, room) - done;
-      done += this.#writeSome(bytes, done, length, offset + done);
+    while (done < room) {
+      const count = this.#writeSome(bytes, done, room - done, offset + done);
+      if (count === undefined) throw this.#noSpace('No space left on device', done);
+      done += count;
+      this.bytesWritten += count;
     }
-    this.bytesWritten += done;
-    if (done < bytes.length)
-      throw new NoSpaceError(`Can't write the dump file(${this.name}). Size limit(${this.#limit}) reached.`);
+    if (done < bytes.length) throw this.#noSpace(`Size limit(${this.#limit}) reached.`, done);
   }
 
   commit(): void {
@@ -86,14 +90,18 @@ export class FileSink implements DumpSink {
     if (this.#temporary !== this.name) unlinkSync(this.#temporary);
   }
 
-  #writeSome(bytes: Uint8Array, start: number, length: number, position: number): number {
+  /** @returns the number of bytes written; undefined when the disk is full */
+  #writeSome(bytes: Uint8Array, start: number, length: number, position: number): number | undefined {
     try {
       return writeSync(this.#fd!, bytes, start, length, this.#temporary === this.name ? null : position);
     } catch (error) {
-      const code = errorCode(error);
-      if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') throw error;
-      throw new NoSpaceError(`Can't write the dump file(${this.name}). No space left on device`);
+      if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error))) return undefined;
+      throw error;
     }
+  }
+
+  #noSpace(reason: string, written: number): NoSpaceError {
+    return new NoSpaceError(`Can't write the dump file(${this.name}). ${reason}`, written);
   }
 }
 
@@ -136,7 +144,7 @@ export class NullSink implements DumpSink {
 
   write(offset: number, bytes: Uint8Array): void {
     if (offset + bytes.length > this.#limit)
-      throw new NoSpaceError(`Can't write the dump file(${this.name}). Size limit(${this.#limit}) reached.`);
+      throw new NoSpaceError(`Can't write the dump file(${this.name}). Size limit(${this.#limit}) reached.`, 0);
     this.bytesWritten += bytes.length;
   }
 

@@ -9,7 +9,7 @@ import type { ByteSource } from '../formats/byte-source.ts';
 import { asBuffer } from '../formats/bytes.ts';
 import { DiskDumpFile, isDiskDump } from '../formats/diskdump.ts';
 import { ElfCore } from '../formats/elf-core.ts';
-import { EM, isElf } from '../formats/elf.ts';
+import { DUMP_ELF_INCOMPLETE, EM, isElf } from '../formats/elf.ts';
 import type { ElfNote } from '../formats/elf-notes.ts';
 import { FaultError, FormatError, UsageError } from '../formats/errors.ts';
 import { FlattenedSource, isFlattened } from '../formats/flattened.ts';
@@ -115,7 +115,7 @@ function elfDump(path: string, { source, flattened }: OpenSource): Dump {
     elfCore: core,
     vmcoreinfo: vmcoreinfoNote(core.notes),
     dumpLevel: undefined,
-    incomplete: flattened?.complete === false,
+    incomplete: flattened?.complete === false || (core.elf.header.e_flags & DUMP_ELF_INCOMPLETE) !== 0,
     diskDumps: [],
     warnings: core.warnings,
     [Symbol.dispose]: () => source[Symbol.dispose](),

@@ -238,11 +238,16 @@ class Job {
   #printVtop({ kernel }: SourceDump): void {
     const { vtop } = this.#options;
     if (vtop === undefined || kernel === undefined) return;
+    const { space } = kernel.memory;
     const paddr = kernel.memory.translate(vtop);
+    const steps = space.tables.walk(space.root, vtop).steps.map(({ level, entryPaddr, entry }) => {
+      const [at, value] = [entryPaddr, entry].map(number => number.toString(16).padStart(16));
+      return `  ${level} : ${at} => ${value}\n`;
+    });
     const physical = paddr === undefined ? 'ffffffffffffffff' : paddr.toString(16);
     this.#messages.common(
-      `\nTranslating virtual address ${vtop.toString(16)} to physical address.\nVIRTUAL           PHYSICAL\n` +
-        `${vtop.toString(16).padStart(16)}  ${physical}\n\n`,
+      `\nTranslating virtual address ${vtop.toString(16)} to physical address.\n${steps.join('')}` +
+        `VIRTUAL           PHYSICAL\n${vtop.toString(16).padStart(16)}  ${physical}\n\n`,
     );
   }
 
@@ -404,7 +409,7 @@ function standardOutputSink(limit = Number.POSITIVE_INFINITY): DumpSink {
   let written = 0;
   return new FlattenedSink('STDOUT', bytes => {
     if (written + bytes.length > limit)
-      throw new NoSpaceError(`Can't write the dump file(STDOUT). Size limit(${limit}) reached.`);
+      throw new NoSpaceError(`Can't write the dump file(STDOUT). Size limit(${limit}) reached.`, 0);
     written += bytes.length;
     writeAll(1, bytes);
   });
