@@ -6,9 +6,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-/** Whether a QEMU binary is installed. */
-export function isInstalled(program: string): boolean {
-  return spawnSync(program, ['--version']).status === 0;
+/** Whether a program is installed: whether it can tell its version. */
+export function isInstalled(program: string, versionOption = '--version'): boolean {
+  return spawnSync(program, [versionOption]).status === 0;
 }
 
 /**

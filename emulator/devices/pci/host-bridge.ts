@@ -1,4 +1,4 @@
-/** The function 00:00.0 by which a host bridge shows itself: configuration space and nothing else. */
+/** Bridges as functions: configuration space by which they are found, and nothing else. */
 import { assert } from '../../../capture/formats/errors.ts';
 import { PciConfigSpace, type PciIdentity } from './config-space.ts';
 import type { BarHandler, PciFunction } from './function.ts';
@@ -8,6 +8,7 @@ export const VENDOR = { REDHAT: 0x1b36, REDHAT_QUMRANET: 0x1af4, INTEL: 0x8086 }
 /** Subsystem id of devices without one of their own. */
 export const QEMU_SUBSYSTEM_ID = 0x1100;
 const BRIDGE_HOST = 0x06_0000;
+const BRIDGE_ISA = 0x06_0100;
 
 /** The generic host of `virt`. */
 export const GPEX_IDENTITY: PciIdentity = {
@@ -22,6 +23,14 @@ export const GPEX_IDENTITY: PciIdentity = {
 
 /** The memory controller hub of q35. */
 export const Q35_IDENTITY: PciIdentity = { ...GPEX_IDENTITY, vendorId: VENDOR.INTEL, deviceId: 0x29c0 };
+
+/** The LPC bridge of q35's ICH9, at 00:1f.0: what is behind it sits at fixed ports. */
+export const ICH9_LPC_IDENTITY: PciIdentity = {
+  ...Q35_IDENTITY,
+  deviceId: 0x2918,
+  revision: 2,
+  classCode: BRIDGE_ISA,
+};
 
 /** A function without registers. */
 export class PciHostBridge implements PciFunction<null> {
