@@ -30,6 +30,7 @@ import {
 } from '../system/helpers.ts';
 import { registerAccess } from '../system/register-access.ts';
 import { registerKey } from '../system/register-key.ts';
+import { isNoOperation } from '../system/system-instructions.ts';
 import type { Translation } from '../translation.ts';
 
 /** What an open exclusive monitor has for its address. */
@@ -215,8 +216,9 @@ export const ZVA_SIZE = 64;
 
 const ZVA = { op1: 3, crn: 7, crm: 4, op2: 1 };
 
-/** SYS by the helper, which raises what has to be raised. */
+/** SYS by the helper, which raises what has to be raised; nothing where the instruction has no effect. */
 function systemInstruction(t: Translation, f: RegisterFields): void {
+  if (isNoOperation(registerKey(OP0_SYS, f.op1, f.crn, f.crm, f.op2), t.mode)) return;
   t.ir.call(sys, access(t, false, OP0_SYS, f), t.x(f.rt));
 }
 
@@ -227,8 +229,9 @@ export const systemInstructions: Semantics<typeof SYSTEM_INSTRUCTIONS> = {
 
 export const dcZva: Semantics<typeof DC_ZVA> = {
   'DC ZVA': (t, f) => {
-    if (t.mode.cacheMaintenanceTrapped) return systemInstruction(t, { ...ZVA, rt: f.rt });
     const { ir } = t;
+    // The helper raises the trap when SCTLR_EL1.DZE wants it, and does nothing else
+    if (t.mode.cacheMaintenanceTrapped) systemInstruction(t, { ...ZVA, rt: f.rt });
     const start = ir.and(t.x(f.rt), ir.i64(-ZVA_SIZE));
     const zero = ir.v128(new Uint8Array(16));
     for (let at = 0; at < ZVA_SIZE; at += 16) ir.storeV128(ir.add(start, ir.i64(at)), zero);

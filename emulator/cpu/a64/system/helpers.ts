@@ -52,12 +52,13 @@ export const sendEvent = stateHelper('a64.sendEvent', [], 'none');
 /** SEVL: signals this CPU. */
 export const sendEventLocal = stateHelper('a64.sendEventLocal', [], 'none');
 
-// Pointer authentication (`pauth.ts` has the computation). `key`: 0 IA, 1 IB, 2 DA, 3 DB. They return the pointer unchanged where SCTLR_EL1 has the key disabled.
+// Pointer authentication (`pauth.ts` has the computation). `key`: 0 IA, 1 IB, 2 DA, 3 DB; `slot`: any hash of pointer and modifier.
+// They return the pointer unchanged where SCTLR_EL1 has the key disabled.
 
-/** PAC*: (key, pointer, modifier) → signed pointer. */
-export const pacSign = systemHelper('a64.pacSign', ['i32', 'i64', 'i64'], 'i64');
-/** AUT*: (key, pointer, modifier) → pointer, made invalid when the signature is wrong. */
-export const pacAuthenticate = systemHelper('a64.pacAuthenticate', ['i32', 'i64', 'i64'], 'i64');
+/** PAC*: (key, slot, pointer, modifier) → signed pointer. */
+export const pacSign = systemHelper('a64.pacSign', ['i32', 'i32', 'i64', 'i64'], 'i64');
+/** AUT*: (key, slot, pointer, modifier) → pointer, made invalid when the signature is wrong. */
+export const pacAuthenticate = systemHelper('a64.pacAuthenticate', ['i32', 'i32', 'i64', 'i64'], 'i64');
 /** XPACI (0), XPACD (1): (is data, pointer) → pointer without signature. */
 export const pacStrip = systemHelper('a64.pacStrip', ['i32', 'i64'], 'i64');
 /** PACGA: (value, modifier) → code in the high 32 bits. */

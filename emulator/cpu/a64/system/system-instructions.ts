@@ -20,6 +20,8 @@ interface Conditions {
 /** What a system instruction does. */
 type Action =
   | { readonly kind: 'cache' }
+  /** The trap of DC ZVA; translated code does the zeroing. */
+  | { readonly kind: 'zero' }
   | { readonly kind: 'tlb'; readonly scope: TlbScope; readonly broadcast: boolean }
   | { readonly kind: 'translate'; readonly stage: TranslationStage }
   /** Prediction restriction (FEAT_SPECRES): nothing is predicted across contexts. */
@@ -39,6 +41,7 @@ function row(
 }
 
 const CACHE: Action = { kind: 'cache' };
+row('DC ZVA', 'S1_3_C7_C4_1', 0, { kind: 'zero' });
 row('IC IALLUIS', 'S1_0_C7_C1_0', 1, CACHE);
 row('IC IALLU', 'S1_0_C7_C5_0', 1, CACHE);
 row('IC IVAU', 'S1_3_C7_C5_1', 0, CACHE);
@@ -164,6 +167,8 @@ export function execute(cpu: A64Cpu, key: number, operand: bigint): boolean | 't
   switch (instruction.kind) {
     case 'cache':
       return cpu.exceptionLevel > 0 || cpu.el0May('UCI') || 'trapped';
+    case 'zero':
+      return cpu.exceptionLevel > 0 || cpu.el0May('DZE') || 'trapped';
     case 'prediction':
       return cpu.exceptionLevel > 0 || cpu.el0May('EnRCTX') || 'trapped';
     case 'translate':

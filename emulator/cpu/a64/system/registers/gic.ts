@@ -2,12 +2,24 @@
  * The GICv3 CPU interface as system registers. The interface itself belongs to the board's GIC.
  *
  * Source: GICv3 IHI 0069 "AArch64 System register descriptions". With five priority bits only ICC_AP0R0_EL1 and
- * ICC_AP1R0_EL1 of the active-priority registers exist. Not modelled: the virtual CPU interface (ICV_*, list registers).
+ * ICC_AP1R0_EL1 of the active-priority registers exist. Not modelled: the virtual CPU interface (ICV_*); its list registers are storage.
  */
 import type { A64Cpu } from '../../cpu.ts';
 import type { GicCpuInterface } from '../interfaces.ts';
 import type { GenericRegisterName } from '../register-key.ts';
-import { type ComputedSpec, computed, EL1_RO, EL1_RW, EL1_WO, EL2_RO, EL2_RW, registers, zero } from './row.ts';
+import {
+  type ComputedSpec,
+  computed,
+  constant,
+  EL1_RO,
+  EL1_RW,
+  EL1_WO,
+  EL2_RO,
+  EL2_RW,
+  registers,
+  storage,
+  zero,
+} from './row.ts';
 
 /** The row exists only with a GICv3, so there is an interface. */
 function gicOf(cpu: A64Cpu): GicCpuInterface {
@@ -96,9 +108,28 @@ const CONTROL = {
     (gic, value) => gic.writeIGRPEN1(value),
   ),
   ICC_SRE_EL2: register('S3_4_C12_C9_5', EL2_RW, gic => gic.readSREEL2()),
-  /** Linux' EL2 entry clears it. */
-  ICH_HCR_EL2: zero('S3_4_C12_C11_0', EL2_RW, { requires: 'GICv3' }),
-  ICH_VTR_EL2: zero('S3_4_C12_C11_1', EL2_RO, { requires: 'GICv3' }),
 } as const;
+
+const VIRTUAL = { requires: 'GICv3' } as const;
+/** ICH_VTR_EL2 as QEMU's: PRIbits and PREbits 5, IDbits 24, A3V, nV4, TDS, ListRegs 4. */
+const ICH_VTR = (4n << 29n) | (4n << 26n) | (1n << 23n) | (1n << 21n) | (1n << 20n) | (1n << 19n) | 3n;
+/** ICH_ELRSR_EL2: every list register is empty. */
+const ALL_EMPTY = 0xfn;
+
+/** The hypervisor's side of the virtual CPU interface: it keeps what a hypervisor writes, and no virtual interrupt results. */
+export const VIRTUAL_GIC_REGISTERS = registers({
+  ICH_AP0R0_EL2: storage('S3_4_C12_C8_0', EL2_RW, VIRTUAL),
+  ICH_AP1R0_EL2: storage('S3_4_C12_C9_0', EL2_RW, VIRTUAL),
+  ICH_HCR_EL2: storage('S3_4_C12_C11_0', EL2_RW, VIRTUAL),
+  ICH_VTR_EL2: constant('S3_4_C12_C11_1', EL2_RO, () => ICH_VTR, VIRTUAL),
+  ICH_MISR_EL2: zero('S3_4_C12_C11_2', EL2_RO, VIRTUAL),
+  ICH_EISR_EL2: zero('S3_4_C12_C11_3', EL2_RO, VIRTUAL),
+  ICH_ELRSR_EL2: constant('S3_4_C12_C11_5', EL2_RO, () => ALL_EMPTY, VIRTUAL),
+  ICH_VMCR_EL2: storage('S3_4_C12_C11_7', EL2_RW, VIRTUAL),
+  ICH_LR0_EL2: storage('S3_4_C12_C12_0', EL2_RW, VIRTUAL),
+  ICH_LR1_EL2: storage('S3_4_C12_C12_1', EL2_RW, VIRTUAL),
+  ICH_LR2_EL2: storage('S3_4_C12_C12_2', EL2_RW, VIRTUAL),
+  ICH_LR3_EL2: storage('S3_4_C12_C12_3', EL2_RW, VIRTUAL),
+});
 
 export const GIC_REGISTERS = registers({ ...PRIORITIES, ...INTERRUPTS, ...CONTROL });

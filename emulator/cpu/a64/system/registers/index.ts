@@ -10,7 +10,7 @@ import {
   TRANSLATION_REGISTERS,
 } from './control.ts';
 import { BREAKPOINT_REGISTERS, DEBUG_REGISTERS, DEBUG_VIEWS } from './debug.ts';
-import { GIC_REGISTERS } from './gic.ts';
+import { GIC_REGISTERS, VIRTUAL_GIC_REGISTERS } from './gic.ts';
 import { HYPERVISOR_REGISTERS, HYPERVISOR_VIEWS } from './hypervisor.ts';
 import { IDENTIFICATION_REGISTERS, RESERVED_ID_REGISTERS } from './identification.ts';
 import { PERFORMANCE_ACCESS, PERFORMANCE_REGISTERS } from './performance.ts';
@@ -27,6 +27,7 @@ export const SYSTEM_REGISTERS: readonly SystemRegister[] = (
     THREAD_REGISTERS,
     TIMER_REGISTERS,
     GIC_REGISTERS,
+    VIRTUAL_GIC_REGISTERS,
     DEBUG_REGISTERS,
     DEBUG_VIEWS,
     BREAKPOINT_REGISTERS,

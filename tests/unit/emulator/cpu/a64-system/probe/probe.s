@@ -285,6 +285,12 @@ el0_daif:       mrs     x11, daif
 el0_daifset:    msr     daifset, #2
 el0_icivau:     ic      ivau, x12
 el0_dccvau:     dc      cvau, x13
+el0_dczva:      dc      zva, x18
+                svc     #11
+el0_dccvau_svc: dc      cvau, x18
+                dc      civac, x18
+                ic      ivau, x18
+                svc     #12
 el0_tlbi:       tlbi    vmalle1
 el0_iciallu:    ic      iallu
 el0_wfi:        wfi
@@ -338,6 +344,7 @@ instructions_at_el0:
         el0     el0_daifset
         el0     el0_icivau
         el0     el0_dccvau
+        el0     el0_dczva
         el0     el0_tlbi
         el0     el0_iciallu
         el0     el0_wfi
@@ -360,8 +367,17 @@ instructions_at_el0:
         isb
         el0     el0_ctr
         el0     el0_dczid
+        el0     el0_dczva
         el0     el0_cntv_ctl
         el0     el0_sp
+        mrs     x0, sctlr_el1                         // and all cache maintenance: UCI
+        orr     x0, x0, #(1 << 26)
+        msr     sctlr_el1, x0
+        isb
+        el0     el0_ctr
+        el0     el0_dccvau_svc
+        el0     el0_dczva
+        el0     el0_iciallu
         ret     x19
 
 // Every test page, in every table: read, write, execute, at EL1 and EL0.
