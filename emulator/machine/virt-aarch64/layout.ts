@@ -84,8 +84,10 @@ export const SPI = {
 
 /** Interrupts of the v2m frame. */
 export const GIC_V2M_SPI_COUNT = 64;
-/** What GICD_TYPER announces: INTID 32 to 255. */
+/** What GICD_TYPER of the GICv3 announces: INTID 32 to 255. */
 export const SPI_COUNT = 224;
+/** QEMU's GICv2 announces all that its board has. */
+export const GICV2_SPI_COUNT = 256;
 
 /** Private interrupts (INTID − 16). */
 export const PPI = {
