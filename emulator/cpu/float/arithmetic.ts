@@ -179,9 +179,18 @@ export interface Remainder {
   readonly bits: bigint;
   /** Magnitude of the integer quotient. */
   readonly quotient: bigint;
+  /** False when the exponents were too far apart: the result has to be reduced again. */
+  readonly complete: boolean;
 }
 
-/** `a - b * n` with n the quotient truncated (`fmod`) or rounded to nearest even (IEEE `remainder`); always exact. */
+/** Exponents this far apart are reduced in steps. Source: Intel SDM vol. 2 "FPREM". */
+const FULL_REDUCTION = 64;
+
+/**
+ * `a - b * n`, always exact, with n the quotient truncated (FPREM) or rounded to nearest even (FPREM1, IEEE `remainder`).
+ *
+ * As on the x87, a quotient of 64 and more bits is not finished: each call takes 32 to 63 bits off, as AMD's processors do it.
+ */
 export function remainder(
   environment: Env,
   format: FloatFormat,
@@ -191,20 +200,36 @@ export function remainder(
 ): Remainder {
   const left = unpack(environment, format, a);
   const right = unpack(environment, format, b);
-  const result = (value: Unpacked, whole = 0n): Remainder => ({
-    bits: pack(environment, format, value),
-    quotient: whole,
-  });
-  if (isNaN(left) || isNaN(right)) return result(propagateNaN(environment, left, right));
-  if (left.kind === 'infinity' || right.kind === 'zero') return result(invalid(environment));
-  if (left.kind === 'zero' || right.kind === 'infinity') return result(left);
-  const exponent = Math.min(left.exponent, right.exponent);
-  const dividend = left.significand << BigInt(left.exponent - exponent);
-  const divisor = right.significand << BigInt(right.exponent - exponent);
+  const special = specialRemainder(environment, left, right);
+  if (special) return { bits: pack(environment, format, special), quotient: 0n, complete: true };
+  const distance = leadingExponent(left) - leadingExponent(right);
+  if (distance < FULL_REDUCTION) return { ...reduce(environment, format, left, right, rounding), complete: true };
+  const skipped = distance - (32 + (distance % 32));
+  const scaled = { ...right, exponent: right.exponent + skipped };
+  return { ...reduce(environment, format, left, scaled, 'truncate'), quotient: 0n, complete: false };
+}
+
+/** Remainders that are no division. */
+function specialRemainder(environment: Env, a: Unpacked, b: Unpacked): Unpacked | undefined {
+  if (isNaN(a) || isNaN(b)) return propagateNaN(environment, a, b);
+  if (a.kind === 'infinity' || b.kind === 'zero') return invalid(environment);
+  return a.kind === 'zero' || b.kind === 'infinity' ? a : undefined;
+}
+
+function reduce(
+  environment: Env,
+  format: FloatFormat,
+  a: Unpacked,
+  b: Unpacked,
+  rounding: 'truncate' | 'nearest',
+): Omit<Remainder, 'complete'> {
+  const exponent = Math.min(a.exponent, b.exponent);
+  const dividend = a.significand << BigInt(a.exponent - exponent);
+  const divisor = b.significand << BigInt(b.exponent - exponent);
   const whole = dividend / divisor;
   const rest = dividend - whole * divisor;
   const twice = rest * 2n;
   const roundsUp = rounding === 'nearest' && (twice > divisor || (twice === divisor && (whole & 1n) === 1n));
-  if (!roundsUp) return result(finite(left.sign, exponent, rest), whole);
-  return result(finite(left.sign ? 0 : 1, exponent, divisor - rest), whole + 1n);
+  const value = roundsUp ? finite(a.sign ? 0 : 1, exponent, divisor - rest) : finite(a.sign, exponent, rest);
+  return { bits: pack(environment, format, value), quotient: roundsUp ? whole + 1n : whole };
 }

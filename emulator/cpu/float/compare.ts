@@ -1,7 +1,7 @@
 /** Comparison, minimum and maximum. Source: Arm ARM DDI 0487 pseudocode "FPCompare", "FPMax", "FPMaxNum"; IEEE 754-2019 "Comparisons". */
 import { FLOAT_FLAG, type FloatEnvironment } from './environment.ts';
 import type { FloatFormat } from './format.ts';
-import { infinity, isNaN, pack, propagateNaN, unpack, type Unpacked, zero } from './unpacked.ts';
+import { forgetUsedDenormal, infinity, isNaN, pack, propagateNaN, unpack, type Unpacked, zero } from './unpacked.ts';
 
 export type Ordering = 'less' | 'equal' | 'greater' | 'unordered';
 
@@ -16,6 +16,7 @@ export function compare(
   const left = unpack(environment, format, a);
   const right = unpack(environment, format, b);
   if (!isNaN(left) && !isNaN(right)) return order(left, right);
+  forgetUsedDenormal(environment);
   const isSignaling = left.kind === 'signaling-nan' || right.kind === 'signaling-nan';
   if (!quiet || isSignaling) environment.flags |= FLOAT_FLAG.INVALID;
   return 'unordered';
@@ -82,4 +83,25 @@ function extremeOf(environment: FloatEnvironment, which: Extreme, a: Unpacked, b
     return zero(isNegative ? 1 : 0);
   }
   return (order(a, b) === 'greater') === (which === 'maximum') ? a : b;
+}
+
+/** SSE's MIN and MAX: the second operand when either is a NaN or both are zeros; every NaN is invalid. */
+export function extremeOrSecond(
+  environment: FloatEnvironment,
+  format: FloatFormat,
+  which: Extreme,
+  a: bigint,
+  b: bigint,
+): bigint {
+  const left = unpack(environment, format, a);
+  const right = unpack(environment, format, b);
+  if (isNaN(left) || isNaN(right)) {
+    forgetUsedDenormal(environment);
+    environment.flags |= FLOAT_FLAG.INVALID;
+    return right.kind === 'zero' ? pack(environment, format, right) : b;
+  }
+  const isFirst = order(left, right) === (which === 'maximum' ? 'greater' : 'less');
+  // The result is one of the operands as it is: only a denormal that counted as zero becomes one
+  if (isFirst) return left.kind === 'zero' ? pack(environment, format, left) : a;
+  return right.kind === 'zero' ? pack(environment, format, right) : b;
 }

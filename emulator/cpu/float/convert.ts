@@ -63,6 +63,25 @@ export function toIntegerSaturated(
   return BigInt.asUintN(to.bits, result.value);
 }
 
+/** Converts to a signed integer as x86 does: what does not fit becomes the most negative one ("integer indefinite"). */
+export function toIntegerIndefinite(
+  environment: FloatEnvironment,
+  format: FloatFormat,
+  bits: bigint,
+  mode: RoundingMode,
+  width: 16 | 32 | 64,
+): bigint {
+  const result = toInteger(unpack(environment, format, bits), 0, mode);
+  // Conversions to integers raise no denormal flag
+  environment.flags &= ~FLOAT_FLAG.DENORMAL;
+  if ('outOfRange' in result || BigInt.asIntN(width, result.value) !== result.value) {
+    environment.flags |= FLOAT_FLAG.INVALID;
+    return 1n << BigInt(width - 1);
+  }
+  if (result.inexact) environment.flags |= FLOAT_FLAG.INEXACT;
+  return BigInt.asUintN(width, result.value);
+}
+
 /** Converts `value * 2 ** -scale` from an integer. */
 export function fromInteger(environment: FloatEnvironment, format: FloatFormat, value: bigint, scale: number): bigint {
   return pack(environment, format, value < 0n ? finite(1, -scale, -value) : finite(0, -scale, value));

@@ -21,6 +21,9 @@ export interface Unpacked {
 const NAN_FRACTION_BITS = 63;
 const QUIET_BIT = 1n << BigInt(NAN_FRACTION_BITS - 1);
 
+/** An encoding of the x87 without its integer bit: invalid as an operand. Source: Intel SDM vol. 1 "Unsupported Double Extended-Precision…". */
+const UNSUPPORTED: Unpacked = { kind: 'signaling-nan', sign: 1, exponent: 0, significand: QUIET_BIT };
+
 export function zero(sign: 0 | 1): Unpacked {
   return { kind: 'zero', sign, exponent: 0, significand: 0n };
 }
@@ -63,6 +66,7 @@ export function unpack(environment: FloatEnvironment, format: FloatFormat, bits:
   const stored = BigInt.asUintN(storedBits, bits);
   const biased = Number(BigInt.asUintN(exponentBits, bits >> BigInt(storedBits)));
   const sign = (bits >> BigInt(format.bits - 1)) & 1n ? 1 : 0;
+  if (format.explicitInteger && biased !== 0 && stored >> BigInt(fractionBits) === 0n) return UNSUPPORTED;
   if (biased === maxBiasedExponent(format) && !(format.bits === 16 && environment.alternativeHalf)) {
     return unpackSpecial(format, sign, BigInt.asUintN(fractionBits, stored));
   }

@@ -7,10 +7,12 @@ import {
   divide,
   fusedMultiplyAdd,
   multiply,
+  remainder,
   squareRoot,
   subtract,
 } from '../../../../../emulator/cpu/float/arithmetic.ts';
-import { convert, roundToIntegral } from '../../../../../emulator/cpu/float/convert.ts';
+import { compare, extremeOrSecond, type Ordering } from '../../../../../emulator/cpu/float/compare.ts';
+import { convert, roundToIntegral, toIntegerIndefinite } from '../../../../../emulator/cpu/float/convert.ts';
 import {
   createEnvironment,
   FLOAT_FLAG,
@@ -73,6 +75,9 @@ function x87Environment({ control }: Recorded): FloatEnvironment {
   return { ...createEnvironment(X87_RULES), rounding: ROUNDING[(control >> 10) & 3]! };
 }
 
+/** ZF, PF and CF of a comparison. Source: Intel SDM vol. 2 "COMISD". */
+const EFLAGS: Readonly<Record<Ordering, bigint>> = { unordered: 0x45n, greater: 0n, less: 0x01n, equal: 0x40n };
+
 type Operation = (e: FloatEnvironment, recorded: Recorded) => bigint;
 
 const ofDouble =
@@ -96,6 +101,19 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   addss: ofSingle(add),
   mulss: ofSingle(multiply),
   divss: ofSingle(divide),
+  minsd: (e, { operands: [a, b] }) => extremeOrSecond(e, BINARY64, 'minimum', a!, b!),
+  maxsd: (e, { operands: [a, b] }) => extremeOrSecond(e, BINARY64, 'maximum', a!, b!),
+  minss: (e, { operands: [a, b] }) => extremeOrSecond(e, BINARY32, 'minimum', a!, b!),
+  maxss: (e, { operands: [a, b] }) => extremeOrSecond(e, BINARY32, 'maximum', a!, b!),
+  comisd: (e, { operands: [a, b] }) => EFLAGS[compare(e, BINARY64, a!, b!, false)],
+  ucomisd: (e, { operands: [a, b] }) => EFLAGS[compare(e, BINARY64, a!, b!, true)],
+  cvtsd2siq: (e, { operands: [a] }) => toIntegerIndefinite(e, BINARY64, a!, e.rounding, 64),
+  cvttsd2sik: (e, { operands: [a] }) => toIntegerIndefinite(e, BINARY64, a!, 'zero', 32),
+  cvttss2siq: (e, { operands: [a] }) => toIntegerIndefinite(e, BINARY32, a!, 'zero', 64),
+  fistp64: (e, { operands: [a] }) => toIntegerIndefinite(e, EXTENDED80, a!, e.rounding, 64),
+  fistp16: (e, { operands: [a] }) => toIntegerIndefinite(e, EXTENDED80, a!, e.rounding, 16),
+  fprem: (e, { operands: [a, b] }) => remainder(e, EXTENDED80, a!, b!, 'truncate').bits,
+  fprem1: (e, { operands: [a, b] }) => remainder(e, EXTENDED80, a!, b!, 'nearest').bits,
   sqrtsd: (e, { operands: [a] }) => squareRoot(e, BINARY64, a!),
   cvtsd2ss: (e, { operands: [a] }) => convert(e, BINARY64, BINARY32, a!),
   cvtss2sd: (e, { operands: [a] }) => convert(e, BINARY32, BINARY64, a!),
