@@ -19,13 +19,10 @@ interface Conditions {
 
 /** What a system instruction does. */
 type Action =
-  | { readonly kind: 'cache' }
-  /** The trap of DC ZVA; translated code does the zeroing. */
-  | { readonly kind: 'zero' }
+  /** Nothing, unless this bit of SCTLR_EL1 is clear, which traps EL0: caches, prediction, and DC ZVA, whose zeroing translated code does. */
+  | { readonly kind: 'trap'; readonly control: 'UCI' | 'DZE' | 'EnRCTX' }
   | { readonly kind: 'tlb'; readonly scope: TlbScope; readonly broadcast: boolean }
-  | { readonly kind: 'translate'; readonly stage: TranslationStage }
-  /** Prediction restriction (FEAT_SPECRES): nothing is predicted across contexts. */
-  | { readonly kind: 'prediction' };
+  | { readonly kind: 'translate'; readonly stage: TranslationStage };
 
 export type SystemInstruction = Action & Conditions & { readonly name: string; readonly lowestLevel: ExceptionLevel };
 
@@ -40,8 +37,8 @@ function row(
   rows.set(keyOf(encoding), { name, lowestLevel, ...action });
 }
 
-const CACHE: Action = { kind: 'cache' };
-row('DC ZVA', 'S1_3_C7_C4_1', 0, { kind: 'zero' });
+const CACHE: Action = { kind: 'trap', control: 'UCI' };
+row('DC ZVA', 'S1_3_C7_C4_1', 0, { kind: 'trap', control: 'DZE' });
 row('IC IALLUIS', 'S1_0_C7_C1_0', 1, CACHE);
 row('IC IALLU', 'S1_0_C7_C5_0', 1, CACHE);
 row('IC IVAU', 'S1_3_C7_C5_1', 0, CACHE);
@@ -55,7 +52,8 @@ row('DC CIVAC', 'S1_3_C7_C14_1', 0, CACHE);
 row('DC CVAP', 'S1_3_C7_C12_1', 0, { ...CACHE, requires: 'FEAT_DPB' });
 row('DC CVADP', 'S1_3_C7_C13_1', 0, { ...CACHE, requires: 'FEAT_DPB2' });
 
-const PREDICTION: Action & Conditions = { kind: 'prediction', requires: 'FEAT_SPECRES' };
+/** Prediction restriction: nothing is predicted across contexts. */
+const PREDICTION: Action & Conditions = { kind: 'trap', control: 'EnRCTX', requires: 'FEAT_SPECRES' };
 row('CFP RCTX', 'S1_3_C7_C3_4', 0, PREDICTION);
 row('DVP RCTX', 'S1_3_C7_C3_5', 0, PREDICTION);
 row('CPP RCTX', 'S1_3_C7_C3_7', 0, PREDICTION);
@@ -149,7 +147,7 @@ export const SYSTEM_INSTRUCTIONS: ReadonlyMap<number, SystemInstruction> = rows;
 /** Whether the instruction does nothing in this mode, so that translation may leave it out. */
 export function isNoOperation(key: number, mode: A64Mode): boolean {
   const instruction = rows.get(key);
-  if (instruction?.kind !== 'cache' || instruction.requires !== undefined) return false;
+  if (instruction?.kind !== 'trap' || instruction.requires !== undefined) return false;
   return mode.exceptionLevel === 0
     ? instruction.lowestLevel === 0 && !mode.cacheMaintenanceTrapped
     : mode.exceptionLevel >= instruction.lowestLevel;
@@ -165,12 +163,8 @@ export function execute(cpu: A64Cpu, key: number, operand: bigint): boolean | 't
   const instruction = rows.get(key);
   if (instruction === undefined || !exists(cpu, instruction)) return false;
   switch (instruction.kind) {
-    case 'cache':
-      return cpu.exceptionLevel > 0 || cpu.el0May('UCI') || 'trapped';
-    case 'zero':
-      return cpu.exceptionLevel > 0 || cpu.el0May('DZE') || 'trapped';
-    case 'prediction':
-      return cpu.exceptionLevel > 0 || cpu.el0May('EnRCTX') || 'trapped';
+    case 'trap':
+      return cpu.exceptionLevel > 0 || cpu.el0May(instruction.control) || 'trapped';
     case 'translate':
       translateAddress(cpu, instruction.stage, operand);
       return true;
