@@ -1,5 +1,7 @@
 /** The two bitmaps of a dump that is to be written, from what its source says. */
+import type { ElfCore } from './formats/elf-core.ts';
 import { FormatError } from './formats/errors.ts';
+import type { MemorySource } from './formats/memory-source.ts';
 import { PageBitmap } from './page-bitmap.ts';
 import type { Dump } from './sources/dump-file.ts';
 
@@ -19,7 +21,7 @@ export interface DumpPages {
  * @throws FormatError when it claims more memory than a bitmap can describe
  */
 export function dumpPages(dump: Dump): DumpPages {
-  const { maxPfn, pageSize } = dump.memory;
+  const { maxPfn } = dump.memory;
   if (maxPfn > MAX_PAGES) {
     throw new FormatError('the dump claims too much memory', {
       file: dump.path,
@@ -34,12 +36,22 @@ export function dumpPages(dump: Dump): DumpPages {
       available: new PageBitmap(maxPfn, new Uint8Array(first.dumpedPages)),
     };
   }
+  return dump.elfCore === undefined ? heldPages(dump.memory) : segmentPages(dump.elfCore);
+}
+
+function segmentPages({ dataRanges, maxPfn, pageSize }: ElfCore): DumpPages {
   const exists = new PageBitmap(maxPfn);
   const available = new PageBitmap(maxPfn);
-  const ranges = dump.elfCore?.dataRanges ?? [{ start: 0, end: maxPfn * pageSize, dataEnd: maxPfn * pageSize }];
-  for (const { start, end, dataEnd } of ranges) {
+  for (const { start, end, dataEnd } of dataRanges) {
     exists.addRange(Math.floor(start / pageSize), Math.ceil(end / pageSize));
     available.addRange(Math.floor(start / pageSize), Math.ceil(dataEnd / pageSize));
   }
   return { exists, available };
+}
+
+/** Memory that does not describe itself: a file of raw RAM, a machine. */
+function heldPages(memory: MemorySource): DumpPages {
+  const exists = new PageBitmap(memory.maxPfn);
+  for (let pfn = 0; pfn < memory.maxPfn; pfn++) if (memory.hasPage(pfn)) exists.add(pfn);
+  return { exists, available: exists.clone() };
 }

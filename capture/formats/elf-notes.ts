@@ -4,7 +4,7 @@
  * Sources: gABI "Note Section"; `include/uapi/linux/elfcore.h` `struct elf_prstatus` and `arch/{arm64,x86}/include/uapi/asm/ptrace.h`
  * (Linux v6.12). Kernels write vmcore notes with 4-byte alignment; a segment with `p_align` 8 is read with that.
  */
-import { alignUp, cString, readU32, readU64 } from './bytes.ts';
+import { alignUp, cString, readU32, readU64, writeU32, writeU64 } from './bytes.ts';
 
 /** n_type of the notes that dumps carry. */
 export const NT = { PRSTATUS: 1, VMCOREINFO: 0, QEMU: 0, ARM_PAC_MASK: 0x406 } as const;
@@ -45,6 +45,19 @@ export function parseNotes(bytes: Uint8Array, alignment = 4): ElfNote[] {
   return notes;
 }
 
+/** Builds one note, padded to 4 bytes. */
+export function buildNote({ name, type, descriptor }: ElfNote): Uint8Array {
+  const nameSize = name.length + 1;
+  const start = alignUp(NOTE_HEADER_SIZE + nameSize, 4);
+  const bytes = new Uint8Array(alignUp(start + descriptor.length, 4));
+  writeU32(bytes, 0, nameSize);
+  writeU32(bytes, 4, descriptor.length);
+  writeU32(bytes, 8, type);
+  bytes.set(Buffer.from(name, 'latin1'), NOTE_HEADER_SIZE);
+  bytes.set(descriptor, start);
+  return bytes;
+}
+
 /** Bytes of `struct elf_prstatus` before `pr_reg` on 64-bit Linux. */
 export const PRSTATUS_REGISTERS_OFFSET = 112;
 const PRSTATUS_PID_OFFSET = 32;
@@ -75,4 +88,17 @@ export function parsePrstatus(descriptor: Uint8Array, names: readonly string[]):
     registers.set(name, readU64(descriptor, PRSTATUS_REGISTERS_OFFSET + 8 * index));
   }
   return { pid: readU32(descriptor, PRSTATUS_PID_OFFSET), registers };
+}
+
+/**
+ * Builds an `NT_PRSTATUS` descriptor.
+ * @param names registers in the order of the architecture; those without a value are zero
+ */
+export function buildPrstatus({ pid, registers }: CpuRegisters, names: readonly string[]): Uint8Array {
+  // pr_fpvalid and padding follow the registers.
+  const descriptor = new Uint8Array(PRSTATUS_REGISTERS_OFFSET + 8 * names.length + 8);
+  writeU32(descriptor, PRSTATUS_PID_OFFSET, pid);
+  for (const [index, name] of names.entries())
+    writeU64(descriptor, PRSTATUS_REGISTERS_OFFSET + 8 * index, registers.get(name) ?? 0n);
+  return descriptor;
 }
