@@ -8,21 +8,21 @@ import type { HelperImplementation } from '../execute/guest.ts';
 import type { A64Cpu } from './cpu.ts';
 import {
   authenticatePointer,
-  cachedQarma5,
   genericCode,
   type PacKey,
   type PointerFormat,
   signPointer,
   stripPointer,
 } from './pauth.ts';
+import { qarma5 } from './qarma.ts';
 import { POINTER_AUTHENTICATION_REGISTERS as KEYS, TRANSLATION_REGISTERS } from './system/registers/control.ts';
 
 /** By key number: halves of the key, and the bit of SCTLR_EL1 that enables it. */
 const KEY_REGISTERS = [
-  { low: KEYS.APIAKeyLo_EL1, high: KEYS.APIAKeyHi_EL1, enable: 1n << 31n },
-  { low: KEYS.APIBKeyLo_EL1, high: KEYS.APIBKeyHi_EL1, enable: 1n << 30n },
-  { low: KEYS.APDAKeyLo_EL1, high: KEYS.APDAKeyHi_EL1, enable: 1n << 27n },
-  { low: KEYS.APDBKeyLo_EL1, high: KEYS.APDBKeyHi_EL1, enable: 1n << 13n },
+  { low: KEYS.APIAKeyLo_EL1, high: KEYS.APIAKeyHi_EL1, enable: 1 << 31 },
+  { low: KEYS.APIBKeyLo_EL1, high: KEYS.APIBKeyHi_EL1, enable: 1 << 30 },
+  { low: KEYS.APDAKeyLo_EL1, high: KEYS.APDAKeyHi_EL1, enable: 1 << 27 },
+  { low: KEYS.APDBKeyLo_EL1, high: KEYS.APDBKeyHi_EL1, enable: 1 << 13 },
 ] as const;
 
 const FIRST_DATA_KEY = 2;
@@ -46,36 +46,121 @@ function formatOf(cpu: A64Cpu, isData: boolean): PointerFormat {
   return pointerFormat(cpu.read(TRANSLATION_REGISTERS.TCR_EL1), isData);
 }
 
-/** The key with this number, or `undefined` when SCTLR_EL1 disables it. */
-function enabledKey(cpu: A64Cpu, number: number): PacKey | undefined {
-  const { low, high, enable } = KEY_REGISTERS[number]!;
-  const isEnabled = cpu.exceptionLevel < 2 && (cpu.read(TRANSLATION_REGISTERS.SCTLR_EL1) & enable) !== 0n;
-  return isEnabled ? { low: cpu.read(low), high: cpu.read(high) } : undefined;
+interface Result {
+  readonly pointer: bigint;
+  readonly modifier: bigint;
+  readonly result: bigint;
+}
+
+/** What signing and authenticating with a key depend on besides their operands, and what came out, by slot. */
+interface Setting {
+  readonly key: PacKey;
+  readonly format: PointerFormat;
+  readonly signed: (Result | undefined)[];
+  readonly authenticated: (Result | undefined)[];
+}
+
+/** Results that a setting remembers; a power of two. */
+const RESULTS = 4096;
+/** Settings that a key remembers: every task has keys of its own. */
+const MAX_SETTINGS = 64;
+
+/**
+ * One of the four keys. Functions return to the same place with the same stack pointer again and again, and what was signed is
+ * authenticated later, so that results are kept. A slot is a hash of pointer and modifier that a signature does not change.
+ */
+class PointerKey {
+  readonly #number: number;
+  readonly #settings = new Map<string, Setting>();
+  /** Key and TCR_EL1 of the current setting, in 32-bit words. */
+  readonly #words = new Int32Array(6);
+  #current: Setting | undefined;
+
+  constructor(number: number) {
+    this.#number = number;
+  }
+
+  sign(cpu: A64Cpu, slot: number, pointer: bigint, modifier: bigint): bigint {
+    const { signed, authenticated, key, format } = this.#setting(cpu);
+    const index = slot & (RESULTS - 1);
+    const known = signed[index];
+    if (known?.pointer === pointer && known.modifier === modifier) return known.result;
+    const result = signPointer(qarma5, BigInt.asUintN(64, pointer), BigInt.asUintN(64, modifier), key, format);
+    signed[index] = { pointer, modifier, result };
+    const isCanonical = stripPointer(result, format) === BigInt.asUintN(64, pointer);
+    // Compiled code hands over an i64 as a signed number
+    if (isCanonical) authenticated[index] = { pointer: BigInt.asIntN(64, result), modifier, result: pointer };
+    return result;
+  }
+
+  authenticate(cpu: A64Cpu, slot: number, pointer: bigint, modifier: bigint): bigint {
+    const { authenticated, key, format } = this.#setting(cpu);
+    const index = slot & (RESULTS - 1);
+    const known = authenticated[index];
+    if (known?.pointer === pointer && known.modifier === modifier) return known.result;
+    const [p, m] = [BigInt.asUintN(64, pointer), BigInt.asUintN(64, modifier)];
+    const result = authenticatePointer(qarma5, p, m, key, (this.#number & 1) as 0 | 1, format);
+    authenticated[index] = { pointer, modifier, result };
+    return result;
+  }
+
+  #setting(cpu: A64Cpu): Setting {
+    if (this.#adoptWords(cpu) || this.#current === undefined) this.#current = this.#lookUp(cpu);
+    return this.#current;
+  }
+
+  /** Reads the words that the setting depends on. @returns whether they changed */
+  #adoptWords({ engine: { base, int32 } }: A64Cpu): boolean {
+    const { low, high } = KEY_REGISTERS[this.#number]!;
+    const words = this.#words;
+    let changed = false;
+    let at = 0;
+    for (const { field } of [low, high, TRANSLATION_REGISTERS.TCR_EL1]) {
+      const index = (base + field.offset) >> 2;
+      changed = words[at] !== int32[index] || words[at + 1] !== int32[index + 1] || changed;
+      words[at++] = int32[index]!;
+      words[at++] = int32[index + 1]!;
+    }
+    return changed;
+  }
+
+  #lookUp(cpu: A64Cpu): Setting {
+    const name = this.#words.join();
+    const known = this.#settings.get(name);
+    if (known) return known;
+    const { low, high } = KEY_REGISTERS[this.#number]!;
+    const key = { low: cpu.read(low), high: cpu.read(high) };
+    const setting = { key, format: formatOf(cpu, this.#number >= FIRST_DATA_KEY), signed: [], authenticated: [] };
+    if (this.#settings.size >= MAX_SETTINGS) this.#settings.clear();
+    this.#settings.set(name, setting);
+    return setting;
+  }
+}
+
+/** SCTLR_EL1 lets this key be used. */
+function isEnabled(cpu: A64Cpu, number: number): boolean {
+  const word = cpu.engine.int32[(cpu.engine.base + TRANSLATION_REGISTERS.SCTLR_EL1.field.offset) >> 2]!;
+  return cpu.exceptionLevel < 2 && (word & KEY_REGISTERS[number]!.enable) !== 0;
 }
 
 /** The helpers by name; they act on the CPU that `current` gives. */
 export function pointerAuthenticationHelpers(current: () => A64Cpu): Record<string, HelperImplementation> {
-  const algorithm = cachedQarma5();
+  const keys = KEY_REGISTERS.map((_, number) => new PointerKey(number));
   return {
-    'a64.pacSign': (number: number, pointer: bigint, modifier: bigint) => {
+    'a64.pacSign': (number: number, slot: number, pointer: bigint, modifier: bigint) => {
       const cpu = current();
-      const [p, m] = [BigInt.asUintN(64, pointer), BigInt.asUintN(64, modifier)];
-      const key = enabledKey(cpu, number);
-      return key === undefined ? p : signPointer(algorithm, p, m, key, formatOf(cpu, number >= FIRST_DATA_KEY));
+      return isEnabled(cpu, number) ? keys[number]!.sign(cpu, slot, pointer, modifier) : pointer;
     },
-    'a64.pacAuthenticate': (number: number, pointer: bigint, modifier: bigint) => {
+    'a64.pacAuthenticate': (number: number, slot: number, pointer: bigint, modifier: bigint) => {
       const cpu = current();
-      const [p, m] = [BigInt.asUintN(64, pointer), BigInt.asUintN(64, modifier)];
-      const key = enabledKey(cpu, number);
-      const format = formatOf(cpu, number >= FIRST_DATA_KEY);
-      return key === undefined ? p : authenticatePointer(algorithm, p, m, key, (number & 1) as 0 | 1, format);
+      return isEnabled(cpu, number) ? keys[number]!.authenticate(cpu, slot, pointer, modifier) : pointer;
     },
     'a64.pacStrip': (isData: number, pointer: bigint) =>
       stripPointer(BigInt.asUintN(64, pointer), formatOf(current(), isData !== 0)),
     'a64.pacGeneric': (value: bigint, modifier: bigint) => {
       const cpu = current();
       const key = { low: cpu.read(KEYS.APGAKeyLo_EL1), high: cpu.read(KEYS.APGAKeyHi_EL1) };
-      return genericCode(algorithm, BigInt.asUintN(64, value), BigInt.asUintN(64, modifier), key);
+      return genericCode(qarma5, BigInt.asUintN(64, value), BigInt.asUintN(64, modifier), key);
     },
   };
 }

@@ -4,7 +4,7 @@
  * Source: Arm ARM DDI 0487 "Pointer authentication", pseudocode `AddPAC`, `Auth`, `Strip`. Not modelled: FEAT_PAuth2 (codes that are
  * added by exclusive or), FEAT_FPAC (a fault instead of an invalid pointer).
  */
-import { type PacKey, qarma5 } from './qarma.ts';
+import type { PacKey } from './qarma.ts';
 
 export type { PacKey };
 
@@ -97,28 +97,4 @@ export function stripPointer(pointer: bigint, format: PointerFormat): bigint {
 /** PACGA: a code of any value, in the high 32 bits. */
 export function genericCode(algorithm: PacAlgorithm, value: bigint, modifier: bigint, key: PacKey): bigint {
   return algorithm(value, modifier, key) & bitsFrom(32);
-}
-
-/** Codes to remember; a power of two. */
-const CACHE_ENTRIES = 4096;
-
-/** QARMA5 with a memory: the same function returns to the same place with the same stack pointer again and again. */
-export function cachedQarma5(): PacAlgorithm {
-  const cache: ({ pointer: bigint; modifier: bigint; key: PacKey; code: bigint } | undefined)[] = [];
-  cache.length = CACHE_ENTRIES;
-  return (pointer, modifier, key) => {
-    const index = Number((pointer ^ (pointer >> 2n) ^ (modifier >> 4n)) & BigInt(CACHE_ENTRIES - 1));
-    const entry = cache[index];
-    if (
-      entry?.pointer === pointer &&
-      entry.modifier === modifier &&
-      entry.key.low === key.low &&
-      entry.key.high === key.high
-    ) {
-      return entry.code;
-    }
-    const code = qarma5(pointer, modifier, key);
-    cache[index] = { pointer, modifier, key, code };
-    return code;
-  };
 }

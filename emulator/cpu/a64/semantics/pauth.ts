@@ -17,8 +17,15 @@ const zero: Modifier = t => t.ir.i64(0);
 const sp: Modifier = t => t.xOrSp(31);
 const x16: Modifier = t => t.x(16);
 
+/** Calls a helper with a key number; the slot spreads instruction and stack addresses. */
+function call(t: Translation, helper: Helper, key: number, pointer: Value<'i64'>, modifier: Value<'i64'>) {
+  const { ir } = t;
+  const slot = ir.toI32(ir.xor(ir.shrU(pointer, 2), ir.shrU(modifier, 4)));
+  return ir.call(helper, ir.i32(key), slot, pointer, modifier);
+}
+
 function convert(t: Translation, helper: Helper, key: number, register: number, modifier: Value<'i64'>): void {
-  t.setReg(register, t.ir.call(helper, t.ir.i32(key), t.x(register), modifier));
+  t.setReg(register, call(t, helper, key, t.x(register), modifier));
 }
 
 /** A form in hint space: a fixed register and modifier. */
@@ -57,27 +64,27 @@ export const pauth: Semantics<typeof PAUTH> = {
 
 /** Authenticates register `rn` with instruction key A (0) or B (1). */
 function authenticated(t: Translation, M: number, rn: number, modifier: Value<'i64'>): Value<'i64'> {
-  return t.ir.call(pacAuthenticate, t.ir.i32(M), t.x(rn), modifier);
+  return call(t, pacAuthenticate, M, t.x(rn), modifier);
 }
 
-function call(t: Translation, target: Value<'i64'>): void {
+function branchWithLink(t: Translation, target: Value<'i64'>): void {
   t.setReg(LR, t.pc(4));
   t.indirect(target);
 }
 
 export const pauthBranches: Semantics<typeof PAUTH_BRANCHES> = {
   'BRAAZ/BZ': (t, f) => t.indirect(authenticated(t, f.M, f.rn, zero(t))),
-  'BLRAAZ/BZ': (t, f) => call(t, authenticated(t, f.M, f.rn, zero(t))),
+  'BLRAAZ/BZ': (t, f) => branchWithLink(t, authenticated(t, f.M, f.rn, zero(t))),
   'RETAA/AB': (t, f) => t.indirect(authenticated(t, f.M, LR, sp(t))),
   'ERETAA/AB': unimplemented('no kernel seen uses it'),
   'BRAA/AB': (t, f) => t.indirect(authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
-  'BLRAA/AB': (t, f) => call(t, authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
+  'BLRAA/AB': (t, f) => branchWithLink(t, authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
 };
 
 export const pauthLoads: Semantics<typeof PAUTH_LOADS> = {
   'LDRAA/AB': (t, f) => {
     const { ir } = t;
-    const pointer = ir.call(pacAuthenticate, ir.i32(f.M ? KEY.DB : KEY.DA), t.xOrSp(f.rn), zero(t));
+    const pointer = call(t, pacAuthenticate, f.M ? KEY.DB : KEY.DA, t.xOrSp(f.rn), zero(t));
     const address = ir.add(pointer, ir.i64(signed((f.S << 9) | f.imm9, 10) * 8));
     t.setReg(f.rt, ir.load(address, 8));
     if (f.W) t.setRegOrSp(f.rn, address);
