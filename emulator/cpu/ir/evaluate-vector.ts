@@ -16,18 +16,38 @@ export type VectorEvaluator = (args: readonly JsValue[], immediate: unknown) => 
 type Family<Shape extends string, Name extends string> = Readonly<Record<`${Shape}.${Name}`, VectorEvaluator>>;
 
 /** The lanes of a vector as a typed array, whose stores wrap to the lane's width. */
-type LaneArray = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
-type LaneArrayType = new (source: number | ArrayBuffer) => LaneArray;
+type NumberArray = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
+
+/** Two operands and a result, as lanes of one type. The memory is shared: operands are copied in, results copied out. */
+interface Workspace<Lanes> {
+  readonly a: Lanes;
+  readonly b: Lanes;
+  readonly result: Lanes;
+}
+type NumberLanes = Workspace<NumberArray>;
+
+const WORKSPACE = new ArrayBuffer(48);
+const A = new Uint8Array(WORKSPACE, 0, 16);
+const B = new Uint8Array(WORKSPACE, 16, 16);
+const RESULT = new Uint8Array(WORKSPACE, 32, 16);
+
+function workspace<Lanes>(view: (offset: number) => Lanes): Workspace<Lanes> {
+  return { a: view(0), b: view(16), result: view(32) };
+}
+
+const INT8 = workspace(offset => new Int8Array(WORKSPACE, offset, 16));
+const UINT8 = workspace(offset => new Uint8Array(WORKSPACE, offset, 16));
+const INT16 = workspace(offset => new Int16Array(WORKSPACE, offset, 8));
+const UINT16 = workspace(offset => new Uint16Array(WORKSPACE, offset, 8));
+const INT32 = workspace(offset => new Int32Array(WORKSPACE, offset, 4));
+const UINT32 = workspace(offset => new Uint32Array(WORKSPACE, offset, 4));
+const INT64 = workspace(offset => new BigInt64Array(WORKSPACE, offset, 2));
 
 type NumberShape = 'i8x16' | 'i16x8' | 'i32x4';
 type Shape = NumberShape | 'i64x2';
 
-const SIGNED: Readonly<Record<NumberShape, LaneArrayType>> = { i8x16: Int8Array, i16x8: Int16Array, i32x4: Int32Array };
-const UNSIGNED: Readonly<Record<NumberShape, LaneArrayType>> = {
-  i8x16: Uint8Array,
-  i16x8: Uint16Array,
-  i32x4: Uint32Array,
-};
+const SIGNED: Readonly<Record<NumberShape, NumberLanes>> = { i8x16: INT8, i16x8: INT16, i32x4: INT32 };
+const UNSIGNED: Readonly<Record<NumberShape, NumberLanes>> = { i8x16: UINT8, i16x8: UINT16, i32x4: UINT32 };
 const LANE_BITS: Readonly<Record<Shape, number>> = { i8x16: 8, i16x8: 16, i32x4: 32, i64x2: 64 };
 
 // Arguments and results
@@ -47,60 +67,53 @@ function bigintOf(value: JsValue | undefined): bigint {
   return value;
 }
 
-/** A copy of the vector's lanes: `value` may be an unaligned view of memory. */
-function lanesOf(value: JsValue | undefined, type: LaneArrayType): LaneArray {
-  return new type(bytesOf(value).slice().buffer);
-}
-
-function bigLanesOf(value: JsValue | undefined): BigInt64Array {
-  return new BigInt64Array(bytesOf(value).slice().buffer);
-}
-
-function toBytes(lanes: LaneArray | BigInt64Array): Uint8Array {
-  return new Uint8Array(lanes.buffer);
+/** Copies the operands into the workspace. */
+function setOperands(a: JsValue | undefined, b: JsValue | undefined): void {
+  A.set(bytesOf(a));
+  if (b !== undefined) B.set(bytesOf(b));
 }
 
 // Lane mappers
 
-function unary(type: LaneArrayType, f: (a: number) => number): VectorEvaluator {
-  return ([a]) => {
-    const lanes = lanesOf(a, type);
-    lanes.forEach((lane, i) => (lanes[i] = f(lane)));
-    return toBytes(lanes);
+function unary(lanes: NumberLanes, f: (a: number) => number): VectorEvaluator {
+  return ([value]) => {
+    setOperands(value, undefined);
+    const { a, result } = lanes;
+    for (let i = 0; i < a.length; i++) result[i] = f(a[i]!);
+    return RESULT.slice();
   };
 }
 
-function binary(type: LaneArrayType, f: (a: number, b: number) => number): VectorEvaluator {
-  return ([a, b]) => {
-    const lanes = lanesOf(a, type);
-    const others = lanesOf(b, type);
-    lanes.forEach((lane, i) => (lanes[i] = f(lane, others[i]!)));
-    return toBytes(lanes);
+function binary(lanes: NumberLanes, f: (a: number, b: number) => number): VectorEvaluator {
+  return ([left, right]) => {
+    setOperands(left, right);
+    const { a, b, result } = lanes;
+    for (let i = 0; i < a.length; i++) result[i] = f(a[i]!, b[i]!);
+    return RESULT.slice();
   };
 }
 
 function unary64(f: (a: bigint) => bigint): VectorEvaluator {
-  return ([a]) => {
-    const lanes = bigLanesOf(a);
-    lanes.forEach((lane, i) => (lanes[i] = f(lane)));
-    return toBytes(lanes);
+  return ([value]) => {
+    setOperands(value, undefined);
+    for (let i = 0; i < 2; i++) INT64.result[i] = f(INT64.a[i]!);
+    return RESULT.slice();
   };
 }
 
 function binary64(f: (a: bigint, b: bigint) => bigint): VectorEvaluator {
-  return ([a, b]) => {
-    const lanes = bigLanesOf(a);
-    const others = bigLanesOf(b);
-    lanes.forEach((lane, i) => (lanes[i] = f(lane, others[i]!)));
-    return toBytes(lanes);
+  return ([left, right]) => {
+    setOperands(left, right);
+    for (let i = 0; i < 2; i++) INT64.result[i] = f(INT64.a[i]!, INT64.b[i]!);
+    return RESULT.slice();
   };
 }
 
 /** A shift by a scalar taken modulo the lane's width. */
-function shift(shape: NumberShape, type: LaneArrayType, f: (a: number, amount: number) => number): VectorEvaluator {
+function shift(shape: NumberShape, lanes: NumberLanes, f: (a: number, amount: number) => number): VectorEvaluator {
   return (args, immediate) => {
     const amount = numberOf(args[1]) & (LANE_BITS[shape] - 1);
-    return unary(type, lane => f(lane, amount))(args, immediate);
+    return unary(lanes, lane => f(lane, amount))(args, immediate);
   };
 }
 
@@ -112,7 +125,7 @@ function shift64(f: (a: bigint, amount: bigint) => bigint): VectorEvaluator {
 }
 
 function bitwise(f: (a: number, b: number) => number): VectorEvaluator {
-  return binary(Int32Array, f);
+  return binary(INT32, f);
 }
 
 // Families of ops
@@ -230,16 +243,14 @@ const NARROW: { readonly [S in WideningShape]: NarrowOf<S> } = { i16x8: 'i8x16',
 
 /** Builds each lane of `wide` by `f` from the arguments' narrow lanes and the lane's number. */
 function widen(
-  narrow: LaneArrayType,
-  wide: LaneArrayType,
-  f: (a: LaneArray, b: LaneArray, lane: number) => number,
+  narrow: NumberLanes,
+  wide: NumberLanes,
+  f: (a: NumberArray, b: NumberArray, lane: number) => number,
 ): VectorEvaluator {
   return ([a, b]) => {
-    const result = new wide(new ArrayBuffer(16));
-    const left = lanesOf(a, narrow);
-    const right = b === undefined ? left : lanesOf(b, narrow);
-    for (let lane = 0; lane < result.length; lane++) result[lane] = f(left, right, lane);
-    return toBytes(result);
+    setOperands(a, b);
+    for (let lane = 0; lane < wide.result.length; lane++) wide.result[lane] = f(narrow.a, narrow.b, lane);
+    return RESULT.slice();
   };
 }
 
@@ -267,72 +278,99 @@ function widening<S extends WideningShape>(
 }
 
 function widen64(
-  type: LaneArrayType,
+  { a, b }: NumberLanes,
   f: (a: readonly bigint[], b: readonly bigint[], lane: number) => bigint,
 ): VectorEvaluator {
-  const lanes = (value: JsValue): bigint[] => Array.from(lanesOf(value, type), BigInt);
-  return ([a, b]) => {
-    const left = lanes(a!);
-    const right = b === undefined ? left : lanes(b);
-    return toBytes(BigInt64Array.of(f(left, right, 0), f(left, right, 1)));
+  return ([left, right]) => {
+    setOperands(left, right);
+    const [first, second] = [Array.from(a, BigInt), Array.from(b, BigInt)];
+    for (let i = 0; i < 2; i++) INT64.result[i] = f(first, second, i);
+    return RESULT.slice();
   };
 }
 
 const WIDENING_64: Family<'i64x2', HalfName<'extend', 'i64x2'> | HalfName<'extmul', 'i64x2'>> = {
-  'i64x2.extend_low_i32x4_s': widen64(Int32Array, (a, _, i) => a[i]!),
-  'i64x2.extend_high_i32x4_s': widen64(Int32Array, (a, _, i) => a[2 + i]!),
-  'i64x2.extend_low_i32x4_u': widen64(Uint32Array, (a, _, i) => a[i]!),
-  'i64x2.extend_high_i32x4_u': widen64(Uint32Array, (a, _, i) => a[2 + i]!),
-  'i64x2.extmul_low_i32x4_s': widen64(Int32Array, (a, b, i) => a[i]! * b[i]!),
-  'i64x2.extmul_high_i32x4_s': widen64(Int32Array, (a, b, i) => a[2 + i]! * b[2 + i]!),
-  'i64x2.extmul_low_i32x4_u': widen64(Uint32Array, (a, b, i) => a[i]! * b[i]!),
-  'i64x2.extmul_high_i32x4_u': widen64(Uint32Array, (a, b, i) => a[2 + i]! * b[2 + i]!),
+  'i64x2.extend_low_i32x4_s': widen64(INT32, (a, _, i) => a[i]!),
+  'i64x2.extend_high_i32x4_s': widen64(INT32, (a, _, i) => a[2 + i]!),
+  'i64x2.extend_low_i32x4_u': widen64(UINT32, (a, _, i) => a[i]!),
+  'i64x2.extend_high_i32x4_u': widen64(UINT32, (a, _, i) => a[2 + i]!),
+  'i64x2.extmul_low_i32x4_s': widen64(INT32, (a, b, i) => a[i]! * b[i]!),
+  'i64x2.extmul_high_i32x4_s': widen64(INT32, (a, b, i) => a[2 + i]! * b[2 + i]!),
+  'i64x2.extmul_low_i32x4_u': widen64(UINT32, (a, b, i) => a[i]! * b[i]!),
+  'i64x2.extmul_high_i32x4_u': widen64(UINT32, (a, b, i) => a[2 + i]! * b[2 + i]!),
 };
 
 /** Narrows the lanes of both arguments, those of the first going to the low half. */
 function narrowed(wide: NumberShape, narrow: NumberShape, clamp: typeof clampSigned): VectorEvaluator {
-  return ([a, b]) => {
-    const result = new SIGNED[narrow](new ArrayBuffer(16));
-    const left = lanesOf(a, SIGNED[wide]);
-    const right = lanesOf(b, SIGNED[wide]);
-    left.forEach((lane, i) => (result[i] = clamp(LANE_BITS[narrow], lane)));
-    right.forEach((lane, i) => (result[left.length + i] = clamp(LANE_BITS[narrow], lane)));
-    return toBytes(result);
+  const { a, b } = SIGNED[wide];
+  const { result } = SIGNED[narrow];
+  return ([left, right]) => {
+    setOperands(left, right);
+    for (let i = 0; i < a.length; i++) {
+      result[i] = clamp(LANE_BITS[narrow], a[i]!);
+      result[a.length + i] = clamp(LANE_BITS[narrow], b[i]!);
+    }
+    return RESULT.slice();
   };
 }
 
 // Lanes and permutations
 
-function splat(type: LaneArrayType): VectorEvaluator {
-  return ([a]) => toBytes(new type(new ArrayBuffer(16)).fill(numberOf(a)));
-}
-
-function extractLane(type: LaneArrayType): VectorEvaluator {
-  return ([a], lane) => lanesOf(a, type)[lane as number]!;
-}
-
-function replaceLane(type: LaneArrayType): VectorEvaluator {
-  return ([a, value], lane) => {
-    const lanes = lanesOf(a, type);
-    lanes[lane as number] = numberOf(value);
-    return toBytes(lanes);
+function splat({ result }: NumberLanes): VectorEvaluator {
+  return ([a]) => {
+    result.fill(numberOf(a));
+    return RESULT.slice();
   };
 }
 
+const splat64: VectorEvaluator = ([a]) => {
+  INT64.result.fill(bigintOf(a));
+  return RESULT.slice();
+};
+
+function extractLane({ a }: NumberLanes): VectorEvaluator {
+  return ([value], lane) => {
+    setOperands(value, undefined);
+    return a[lane as number]!;
+  };
+}
+
+const extractLane64: VectorEvaluator = ([value], lane) => {
+  setOperands(value, undefined);
+  return BigInt.asUintN(64, INT64.a[lane as number]!);
+};
+
+function replaceLane({ result }: NumberLanes): VectorEvaluator {
+  return ([a, value], lane) => {
+    RESULT.set(bytesOf(a));
+    result[lane as number] = numberOf(value);
+    return RESULT.slice();
+  };
+}
+
+const replaceLane64: VectorEvaluator = ([a, value], lane) => {
+  RESULT.set(bytesOf(a));
+  INT64.result[lane as number] = bigintOf(value);
+  return RESULT.slice();
+};
+
 const shuffle: VectorEvaluator = ([a, b], lanes) => {
-  const bytes = [...bytesOf(a), ...bytesOf(b)];
-  return Uint8Array.from(lanes as Uint8Array, lane => bytes[lane]!);
+  const left = bytesOf(a);
+  const right = bytesOf(b);
+  const result = new Uint8Array(16);
+  for (let i = 0; i < 16; i++) {
+    const lane = (lanes as Uint8Array)[i]!;
+    result[i] = lane < 16 ? left[lane]! : right[lane - 16]!;
+  }
+  return result;
 };
 
 const swizzle: VectorEvaluator = ([a, indices]) => {
   const bytes = bytesOf(a);
-  return Uint8Array.from(bytesOf(indices), index => bytes[index] ?? 0);
-};
-
-const replaceLane64: VectorEvaluator = ([a, value], lane) => {
-  const lanes = bigLanesOf(a);
-  lanes[lane as number] = bigintOf(value);
-  return toBytes(lanes);
+  const picks = bytesOf(indices);
+  const result = new Uint8Array(16);
+  for (let i = 0; i < 16; i++) result[i] = bytes[picks[i]!] ?? 0;
+  return result;
 };
 
 function popcount(value: number): number {
@@ -344,7 +382,7 @@ function popcount(value: number): number {
 /** Evaluators of the vector ops by name. */
 export const VECTOR_EVALUATORS: Readonly<Record<Exclude<VectorOpName, 'v128.const'>, VectorEvaluator>> = {
   'v128.select': ([condition, a, b]) => bytesOf(condition === 0 ? b : a),
-  'v128.not': unary(Int32Array, a => ~a),
+  'v128.not': unary(INT32, a => ~a),
   'v128.and': bitwise((a, b) => a & b),
   'v128.andnot': bitwise((a, b) => a & ~b),
   'v128.or': bitwise((a, b) => a | b),
@@ -358,19 +396,19 @@ export const VECTOR_EVALUATORS: Readonly<Record<Exclude<VectorOpName, 'v128.cons
 
   'i8x16.shuffle': shuffle,
   'i8x16.swizzle': swizzle,
-  'i8x16.splat': splat(Int8Array),
-  'i16x8.splat': splat(Int16Array),
-  'i32x4.splat': splat(Int32Array),
-  'i64x2.splat': ([a]) => toBytes(BigInt64Array.of(bigintOf(a), bigintOf(a))),
-  'i8x16.extract_lane_s': extractLane(Int8Array),
-  'i8x16.extract_lane_u': extractLane(Uint8Array),
-  'i16x8.extract_lane_s': extractLane(Int16Array),
-  'i16x8.extract_lane_u': extractLane(Uint16Array),
-  'i32x4.extract_lane': extractLane(Int32Array),
-  'i64x2.extract_lane': ([a], lane) => BigInt.asUintN(64, bigLanesOf(a)[lane as number]!),
-  'i8x16.replace_lane': replaceLane(Int8Array),
-  'i16x8.replace_lane': replaceLane(Int16Array),
-  'i32x4.replace_lane': replaceLane(Int32Array),
+  'i8x16.splat': splat(INT8),
+  'i16x8.splat': splat(INT16),
+  'i32x4.splat': splat(INT32),
+  'i64x2.splat': splat64,
+  'i8x16.extract_lane_s': extractLane(INT8),
+  'i8x16.extract_lane_u': extractLane(UINT8),
+  'i16x8.extract_lane_s': extractLane(INT16),
+  'i16x8.extract_lane_u': extractLane(UINT16),
+  'i32x4.extract_lane': extractLane(INT32),
+  'i64x2.extract_lane': extractLane64,
+  'i8x16.replace_lane': replaceLane(INT8),
+  'i16x8.replace_lane': replaceLane(INT16),
+  'i32x4.replace_lane': replaceLane(INT32),
   'i64x2.replace_lane': replaceLane64,
 
   ...comparisons('i8x16'),
@@ -391,17 +429,13 @@ export const VECTOR_EVALUATORS: Readonly<Record<Exclude<VectorOpName, 'v128.cons
   ...widening('i32x4'),
   ...WIDENING_64,
 
-  'i8x16.popcnt': unary(Uint8Array, popcount),
-  'i16x8.mul': binary(Int16Array, (a, b) => Math.imul(a, b)),
-  'i32x4.mul': binary(Int32Array, (a, b) => Math.imul(a, b)),
+  'i8x16.popcnt': unary(UINT8, popcount),
+  'i16x8.mul': binary(INT16, (a, b) => Math.imul(a, b)),
+  'i32x4.mul': binary(INT32, (a, b) => Math.imul(a, b)),
   'i8x16.narrow_i16x8_s': narrowed('i16x8', 'i8x16', clampSigned),
   'i8x16.narrow_i16x8_u': narrowed('i16x8', 'i8x16', clampUnsigned),
   'i16x8.narrow_i32x4_s': narrowed('i32x4', 'i16x8', clampSigned),
   'i16x8.narrow_i32x4_u': narrowed('i32x4', 'i16x8', clampUnsigned),
-  'i16x8.q15mulr_sat_s': binary(Int16Array, (a, b) => clampSigned(16, (a * b + 0x4000) >> 15)),
-  'i32x4.dot_i16x8_s': widen(
-    Int16Array,
-    Int32Array,
-    (a, b, i) => a[2 * i]! * b[2 * i]! + a[2 * i + 1]! * b[2 * i + 1]!,
-  ),
+  'i16x8.q15mulr_sat_s': binary(INT16, (a, b) => clampSigned(16, (a * b + 0x4000) >> 15)),
+  'i32x4.dot_i16x8_s': widen(INT16, INT32, (a, b, i) => a[2 * i]! * b[2 * i]! + a[2 * i + 1]! * b[2 * i + 1]!),
 };

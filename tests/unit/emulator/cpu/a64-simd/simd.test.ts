@@ -91,6 +91,23 @@ describe('vector instructions', () => {
   });
 });
 
+describe('vector loads that fault behind their first bytes', () => {
+  test.each([
+    ['LDP (post-index)', 0xacc1_0760], // LDP Q0, Q1, [X27], #32
+    ['LD4 (multiple structures, post-index)', 0x4cdf_0f60], // LD4 {V0.2D-V3.2D}, [X27], #64
+    ['LD2 (single structure, post-index)', 0x0dff_8760], // LD2 {V0.D, V1.D}[0], [X27], #16
+  ])('%s leaves base and destinations as they were', (_name, word) => {
+    const registers = new BigUint64Array(REGISTER.count);
+    registers[27] = BigInt(CASE_MEMORY.size - 8);
+    if (word !== 0x0dff_8760) registers[27] = BigInt(CASE_MEMORY.size - 16);
+    registers.fill(0x1234n, REGISTER.v);
+    const result = driver.run({ words: [word | 0], rows: [], registers }, CASE_MEMORY.code);
+    expect(result.outcome).toBe('memory fault');
+    expect(result.registers[27]).toBe(registers[27]);
+    expect(result.registers.subarray(REGISTER.v)).toEqual(registers.subarray(REGISTER.v));
+  });
+});
+
 /** FIPS 197 "Cipher Example", round 1. */
 describe('AES instructions', () => {
   const start = '193de3bea0f4e22b9ac68d2ae9f84808';
