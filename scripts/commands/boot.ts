@@ -4,14 +4,20 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 
 import { Command } from 'commander';
 
-import { ImageError, UsageError } from '../../capture/formats/errors.ts';
+import { ImageError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { checkInitrd } from '../../kernel-images/initramfs/check.ts';
-import { readKernelImage, requireArchitecture, type Architecture } from '../../kernel-images/kernel-image.ts';
+import {
+  readKernelImage,
+  requireArchitecture,
+  type Architecture,
+  type KernelImage,
+} from '../../kernel-images/kernel-image.ts';
 import { DEVICE_TYPES, MACHINE_TYPES, parseBootOptions, type BootOptions } from './boot-options.ts';
 
 /** A command line whose files were looked at. */
 export interface BootPlan extends BootOptions {
   readonly architecture: Architecture;
+  readonly image: KernelImage;
 }
 
 /** Runs a machine on the terminal. @returns exit status */
@@ -76,7 +82,7 @@ async function planBoot(options: BootOptions): Promise<BootPlan> {
   requireArchitecture(image, architecture, options.kernel);
   if (options.initrd !== undefined) await checkInitrd(readFileSync(options.initrd), options.initrd);
   for (const disk of options.disks) checkDisk(disk.file);
-  return { ...options, architecture };
+  return { ...options, architecture, image };
 }
 
 const SECTOR_SIZE = 512;
@@ -95,6 +101,13 @@ const qemuBackend: BootBackend = (plan, args) => {
   return Promise.resolve(run.status ?? 1);
 };
 
+/** Our own machine, with the terminal as its console. */
+const ownBackend: BootBackend = async plan => {
+  if (plan.architecture !== 'aarch64') throw new UnimplementedError('booting x86_64 kernels on our own machine');
+  const { bootOnTerminal } = await import('../console/boot-on-terminal.ts');
+  return bootOnTerminal(plan);
+};
+
 /** Backends by the name that the hidden option `--backend` takes. */
-export const BOOT_BACKENDS: Readonly<Record<string, BootBackend>> = { qemu: qemuBackend };
-const DEFAULT_BOOT_BACKEND = 'qemu';
+export const BOOT_BACKENDS: Readonly<Record<string, BootBackend>> = { 'kdump-lab': ownBackend, qemu: qemuBackend };
+const DEFAULT_BOOT_BACKEND = 'kdump-lab';

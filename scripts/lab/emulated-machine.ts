@@ -11,7 +11,7 @@ import { ConsoleBuffer } from './console-buffer.ts';
 import { parseMachineOption } from './machine-option.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
-const EPOCH_SECONDS = 1_767_225_600;
+export const EPOCH_SECONDS = 1_767_225_600;
 const NS_PER_SECOND = 1e9;
 
 /** Runs a machine in this process. */

@@ -1,0 +1,275 @@
+/**
+ * A `virt` machine that somebody sits at: paced to wall time while it is idle, paused and resumed, reset, and looked at by the monitor.
+ */
+import { readFileSync } from 'node:fs';
+
+import { UnimplementedError } from '../../capture/formats/errors.ts';
+import type { BlockBackend } from '../../emulator/devices/block/backend.ts';
+import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
+import { OverlayBackend } from '../../emulator/devices/block/overlay-backend.ts';
+import type { StopReason } from '../../emulator/machine/machine.ts';
+import { VirtBoard, type VirtConfig } from '../../emulator/machine/virt-aarch64/board.ts';
+import { LAYOUT, VIRTIO_MMIO_COUNT } from '../../emulator/machine/virt-aarch64/layout.ts';
+import type { WalkResult } from '../../emulator/cpu/execute/guest.ts';
+import type { BootPlan } from '../commands/boot.ts';
+import type { DiskOption } from '../commands/boot-options.ts';
+import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
+import { parseMachineOption } from '../lab/machine-option.ts';
+import type { InteractiveTarget } from './interactive.ts';
+import type { MonitorRegion } from './monitor.ts';
+
+const NS_PER_MS = 1e6;
+/** Guest time between two looks at the wall clock. */
+const SLICE_NS = 10 * NS_PER_MS;
+/** A guest that has fallen behind the wall clock by more is not made to catch up. */
+const GREATEST_LAG_MS = 100;
+const DEFAULT_CPU = 'cortex-a57';
+
+/** How a session ended. */
+export type SessionEnd = { readonly kind: 'quit' } | StopReason;
+
+/** One machine on the terminal. */
+export class VirtSession implements InteractiveTarget, Disposable {
+  readonly #plan: BootPlan;
+  readonly #output: (byte: number) => void;
+  readonly #disks: readonly {
+    readonly file: FileBackend;
+    readonly backend: BlockBackend;
+    readonly option: DiskOption;
+  }[];
+  #board: VirtBoard;
+  #paused = false;
+  #quit = false;
+  #wake: () => void = () => undefined;
+
+  /** @throws UnimplementedError, UsageError, ImageError */
+  constructor(plan: BootPlan, output: (byte: number) => void) {
+    refuseUnknown(plan);
+    this.#plan = plan;
+    this.#output = output;
+    this.#disks = plan.disks.map(option => {
+      const file = new FileBackend(option.file, option.readOnly || option.snapshot);
+      return { file, option, backend: option.snapshot && !option.readOnly ? new OverlayBackend(file) : file };
+    });
+    this.#board = this.#powerOn();
+  }
+
+  [Symbol.dispose](): void {
+    for (const { file } of this.#disks) file[Symbol.dispose]();
+  }
+
+  /** The first error of a host file behind a disk. */
+  get diskError(): Error | undefined {
+    return this.#disks.map(({ file }) => file.error).find(error => error !== undefined);
+  }
+
+  /** Runs until the guest ends or the user does. */
+  async run(): Promise<SessionEnd> {
+    const pace = new Pace();
+    for (;;) {
+      if (this.#quit) return { kind: 'quit' };
+      if (this.#paused) await this.#sleep();
+      else {
+        const stop = await this.#board.machine.run(this.#board.machine.guestNs + SLICE_NS);
+        const end = await this.#handle(stop, pace);
+        if (end !== undefined) return end;
+      }
+    }
+  }
+
+  async #handle(stop: StopReason, pace: Pace): Promise<SessionEnd | undefined> {
+    switch (stop.kind) {
+      case 'timeout':
+        await this.#sleep(pace.aheadMs(this.#board.machine.guestNs));
+        return undefined;
+      case 'interrupted':
+        return undefined;
+      case 'halted':
+        // Nothing but a key can wake it.
+        if (process.stdin.readableEnded) return stop;
+        await this.#sleep();
+        return undefined;
+      case 'reset':
+        if (!this.#plan.reboot) return stop;
+        this.#board = this.#powerOn();
+        return undefined;
+      default:
+        return stop;
+    }
+  }
+
+  /** Waits until something wakes the session, at most so long. */
+  #sleep(ms = Number.POSITIVE_INFINITY): Promise<void> {
+    if (ms <= 0) return Promise.resolve();
+    return new Promise(resolve => {
+      // A far timer keeps the program alive while it waits for a key.
+      const timer = setTimeout(resolve, Math.min(ms, 2 ** 30));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #powerOn(): VirtBoard {
+    const plan = this.#plan;
+    const properties = Object.entries(plan.machine?.properties ?? {}).map(([name, value]) => `${name}=${value}`);
+    const config: VirtConfig = {
+      cpu: plan.cpu ?? DEFAULT_CPU,
+      cpuCount: plan.cpus,
+      memoryBytes: plan.memorySize,
+      ...parseMachineOption(['virt', ...properties].join(',')),
+      drives: this.#disks.map(({ backend, option }) => ({
+        backend,
+        bus: option.bus,
+        ...(option.serial !== undefined && { serial: option.serial }),
+      })),
+      consoleOutput: this.#output,
+      epochSeconds: EPOCH_SECONDS,
+      seeds: true,
+    };
+    const board = new VirtBoard(config);
+    board.loadLinux({
+      kernel: plan.image.bytes,
+      kernelMemorySize: plan.image.memorySize,
+      commandLine: plan.append,
+      ...(plan.initrd !== undefined && { initrd: readFileSync(plan.initrd) }),
+    });
+    return board;
+  }
+
+  // For the keyboard and the monitor
+
+  type(bytes: Uint8Array): void {
+    this.#board.uart.receive(bytes);
+    this.#wake();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  get guestSeconds(): number {
+    return this.#board.machine.guestNs / (1000 * NS_PER_MS);
+  }
+
+  get instructions(): number {
+    return this.#board.machine.instructions;
+  }
+
+  get cpuCount(): number {
+    return this.#board.cpus.length;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#board.machine.stop({ kind: 'interrupted', reason: 'monitor' });
+    this.#wake();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#wake();
+  }
+
+  reset(): void {
+    this.#board.machine.stop({ kind: 'reset' });
+    this.resume();
+  }
+
+  quit(): void {
+    this.#quit = true;
+    this.#board.machine.stop({ kind: 'interrupted', reason: 'quit' });
+    this.#wake();
+  }
+
+  powerDown(): void {
+    this.#board.powerKey.press();
+    this.#wake();
+  }
+
+  registers(cpu: number): string[] {
+    const { registers, process: state, engine } = this.#board.cpus[cpu]!;
+    const level = state.exceptionLevel;
+    const lines = [
+      `PC=${hex64(engine.pc)} EL${level} DAIF=${bits(state.daif >>> 6)} NZCV=${bits(state.conditionFlags >>> 28)}`,
+    ];
+    const names = Array.from({ length: 31 }, (_, n) => `X${String(n).padStart(2, '0')}=${hex64(registers.x(n))}`);
+    names.push(`SP_EL${level}=${hex64(state.stackPointer(level))}`);
+    for (let i = 0; i < names.length; i += 4) lines.push(names.slice(i, i + 4).join(' '));
+    return lines;
+  }
+
+  register(cpu: number, name: string): bigint | undefined {
+    const { registers, process: state, engine } = this.#board.cpus[cpu]!;
+    if (name === 'pc') return engine.pc;
+    if (name === 'sp') return state.stackPointer(state.exceptionLevel);
+    const number = /^x(\d+)$/.exec(name)?.[1];
+    return number !== undefined && Number(number) <= 30 ? registers.x(Number(number)) : undefined;
+  }
+
+  regions(): readonly MonitorRegion[] {
+    const sizes: Readonly<Record<string, number>> = {
+      RAM: this.#plan.memorySize,
+      VIRTIO_MMIO: VIRTIO_MMIO_COUNT * LAYOUT.VIRTIO_MMIO.size,
+    };
+    const devices = Object.entries(LAYOUT).map(([name, { base, size }]) => ({ name, base, size }));
+    return devices
+      .map(region => ({ ...region, size: sizes[region.name] ?? region.size }))
+      .sort((a, b) => a.base - b.base);
+  }
+
+  readPhysical(paddr: number, length: number): Uint8Array {
+    return this.#board.memory.ramSlice(paddr, length);
+  }
+
+  translate(cpu: number, vaddr: bigint): number | undefined {
+    const { mmu, process: state } = this.#board.cpus[cpu]!;
+    const result: WalkResult = {
+      paddr: 0,
+      readable: false,
+      writable: false,
+      executable: false,
+      leafSize: 0,
+      guarded: false,
+    };
+    const low = Number(BigInt.asIntN(32, vaddr));
+    const high = Number(BigInt.asIntN(32, vaddr >> 32n));
+    const level = Math.max(1, state.exceptionLevel);
+    return mmu.walk(low, high, 'read', level, false, result) ? result.paddr + (low & 0xfff) : undefined;
+  }
+}
+
+/** The low four bits, highest first. */
+function bits(value: number): string {
+  return (value & 0xf).toString(2).padStart(4, '0');
+}
+
+function hex64(value: bigint): string {
+  return value.toString(16).padStart(16, '0');
+}
+
+/** What QEMU's options can say and this board does not have. */
+function refuseUnknown(plan: BootPlan): void {
+  if (plan.dtb !== undefined) throw new UnimplementedError('-dtb: the machine makes its own device tree');
+  const [device] = plan.devices;
+  if (device !== undefined) throw new UnimplementedError(`-device ${device.type} on virt`);
+  if (plan.trace.length > 0) throw new UnimplementedError(`-d ${plan.trace.join(',')}`);
+  if (plan.gdbPort !== undefined || plan.startPaused) throw new UnimplementedError('the gdb server (-s, -S, -gdb)');
+  if (plan.image.format === 'vmlinux') throw new UnimplementedError('booting an arm64 vmlinux: give its Image');
+}
+
+/** Keeps an idle guest from running ahead of the wall clock. */
+class Pace {
+  #wallStart = performance.now();
+  #guestStartNs = 0;
+
+  /** How far guest time is ahead of wall time. */
+  aheadMs(guestNs: number): number {
+    const ahead = (guestNs - this.#guestStartNs) / NS_PER_MS - (performance.now() - this.#wallStart);
+    if (ahead >= -GREATEST_LAG_MS) return ahead;
+    this.#wallStart = performance.now();
+    this.#guestStartNs = guestNs;
+    return 0;
+  }
+}
