@@ -7,6 +7,7 @@ import type { A64Configuration, CpuModel } from './models.ts';
 import { pointerAuthenticationHelpers } from './pauth-helpers.ts';
 import { createSimdHelpers } from './simd-helpers.ts';
 import { A64_LAYOUT } from './state.ts';
+import { sharesUpperHalf } from './system/context-key.ts';
 import { systemHelpers } from './system/helper-implementations.ts';
 import type { CpuSurroundings } from './system/interfaces.ts';
 import { translateBlock } from './translate-block.ts';
@@ -34,6 +35,7 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
     name: 'aarch64',
     layout: A64_LAYOUT,
     translateBlock: (code, start, key) => translateBlock(code, start, modeOfKey(key), model.features),
+    sharesUpperHalf,
     helpers: {
       ...systemHelpers(current),
       ...createSimdHelpers(() => current().engine),

@@ -12,7 +12,7 @@ import type { EngineCpu, Guest, GuestCpu } from './guest.ts';
 import { ARENA_SIZE, BytecodeArena } from './interpret/bytecode-arena.ts';
 import { Interpreter, INTERPRETER_BYTES } from './interpret/interpreter.ts';
 import { planRegion } from './region-planner.ts';
-import { BANK, BANKS_PER_CPU, jumpOffset } from './soft-tlb.ts';
+import { BANK, BANKS_PER_CPU } from './soft-tlb.ts';
 import { RegionCompiler } from './wasm/region-compiler.ts';
 
 const PAGE = 4096;
@@ -102,6 +102,10 @@ export class Engine {
 
   get helpers(): Guest['helpers'] {
     return this.#guest.helpers;
+  }
+
+  sharesUpperHalf(context: number, other: number): boolean {
+    return this.#guest.sharesUpperHalf?.(context, other) ?? false;
   }
 
   /** Instructions retired by all CPUs; exact inside helpers and device accesses. */
@@ -212,11 +216,8 @@ export class Engine {
     const { int32 } = this.memory;
     const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
     const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
-    const entry = (int32[(cpu.base + CPU_STATE.bank) >> 2]! + jumpOffset(low)) >> 2;
-    int32[entry] = low;
-    int32[entry + 1] = high;
-    int32[entry + 2] = translated.functionIndex;
-    int32[entry + 3] = translated.entry;
+    const bank = cpu.banks.at(int32[(cpu.base + CPU_STATE.bank) >> 2]!);
+    cpu.banks.enterJump(bank, low, high, translated.functionIndex, translated.entry);
   }
 
   #compile(page: CodePage, seed: TranslatedBlock): void {

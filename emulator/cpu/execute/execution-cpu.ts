@@ -26,6 +26,8 @@ export interface EngineHost {
   readonly code: CodeCache;
   readonly helpers: Readonly<Record<string, HelperImplementation>>;
   readonly retired: number;
+  /** See `Guest.sharesUpperHalf`. */
+  sharesUpperHalf(context: number, other: number): boolean;
   requestAttention(): void;
 }
 
@@ -72,7 +74,13 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
     this.base = base;
     this.view = host.memory.view;
     this.int32 = host.memory.int32;
-    this.banks = new TranslationBanks(host.memory, banksBase);
+    this.banks = new TranslationBanks(
+      host.memory,
+      banksBase,
+      (key, other) =>
+        key % MODE_KEYS === other % MODE_KEYS &&
+        host.sharesUpperHalf(Math.floor(key / MODE_KEYS), Math.floor(other / MODE_KEYS)),
+    );
     this.#bank = this.banks.select(0);
     this.#fetches = Array.from({ length: FETCH_ENTRIES }, () => ({
       low: 0,

@@ -121,6 +121,8 @@ export interface Guest {
    * @param modeKey as `GuestCpu.modeKey` gave it
    */
   translateBlock(code: DataView, start: number, modeKey: number): Block;
+  /** Whether two contexts (keys of `setContext`) translate negative addresses alike, as those of one kernel's address spaces do. */
+  sharesUpperHalf?(context: number, other: number): boolean;
   /** Implementations of all helpers that translated blocks call, by name. They act on the CPU that runs now. */
   readonly helpers: Readonly<Record<string, HelperImplementation>>;
 }

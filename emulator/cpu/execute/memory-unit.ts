@@ -92,7 +92,7 @@ export class MemoryUnit {
       return -1;
     }
     this.fetchedGuarded = walked.guarded;
-    this.#banks.rememberLeaf(this.#bank('current'), low, high, walked.leafSize);
+    this.#banks.noteFetch(this.#bank('current'), low, high, walked.leafSize);
     return address + (low & (PAGE - 1));
   }
 

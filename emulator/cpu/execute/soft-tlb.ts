@@ -4,7 +4,7 @@
  * A bank holds
  *
  *     TLB         1,024 entries of 32 bytes: tag for reads (i64), tag for writes (i64), addend (i32)
- *     jump cache  4,096 entries of 16 bytes: PC (i64), table index of a compiled region (i32), its entry (i32)
+ *     jump cache  65,536 entries of 16 bytes: PC (i64), table index of a compiled region (i32), its entry (i32)
  *
  * A tag is the virtual address of the page, or all ones. Address + addend (modulo 2^32) is the linear-memory address.
  * A context (ASID, exception level, PAN …) that was used lately keeps its bank, so that switching back is no flush.
@@ -12,7 +12,10 @@
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 
 const TLB_ENTRIES = 1024;
-const JUMP_ENTRIES = 4096;
+/** Jump cache: groups of entries, one for pages with the same hash. With 64 × 64 entries, 85 of 100 misses were conflicts. */
+const JUMP_GROUPS = 512;
+const JUMP_SLOTS = 128;
+const JUMP_ENTRIES = JUMP_GROUPS * JUMP_SLOTS;
 
 /** Layout of a bank, for the code that probes it. */
 export const BANK = {
@@ -24,9 +27,11 @@ export const BANK = {
   addend: 16,
   /** Jump cache of the bank, in bytes from its start. */
   JUMP_CACHE: TLB_ENTRIES * 32,
-  /** Jump entries of one page are 64 neighbours, so that one page can be invalidated: 64 pages of 64 entries. */
-  JUMP_PAGE_MASK: 63 << 10,
-  JUMP_SLOT_MASK: 63 << 4,
+  /** Jump entries of one page are in one group, so that one page can be invalidated. */
+  JUMP_GROUP_MASK: (JUMP_GROUPS - 1) << 11,
+  JUMP_SLOT_MASK: (JUMP_SLOTS - 1) << 4,
+  /** Changes the address of an entry into that of the other one that may have the same PC. */
+  JUMP_ALTERNATE: 16,
   jumpPc: 0,
   jumpFunction: 8,
   jumpEntry: 12,
@@ -36,10 +41,14 @@ export const BANK = {
 /** Banks that each CPU has. */
 export const BANKS_PER_CPU = 16;
 
+/** Offset in the jump cache of the group of a PC's page: a hash of bits 12 and up. Compiled code computes the same. */
+function groupOffset(low: number): number {
+  return ((low >>> 1) ^ (low >>> 10)) & BANK.JUMP_GROUP_MASK;
+}
+
 /** Offset of the jump cache entry of a PC within its bank. Compiled code computes the same. */
-export function jumpOffset(low: number): number {
-  const slot = ((low << 2) ^ (low >>> 4)) & BANK.JUMP_SLOT_MASK;
-  return BANK.JUMP_CACHE + (((low >>> 2) & BANK.JUMP_PAGE_MASK) | slot);
+function jumpOffset(low: number): number {
+  return BANK.JUMP_CACHE + (groupOffset(low) | (((low << 2) ^ (low >>> 5)) & BANK.JUMP_SLOT_MASK));
 }
 
 /** The instruction side of a bank is probed by the run loop only and lives in JavaScript. */
@@ -52,7 +61,9 @@ export interface Bank {
   lastUse: number;
   /** Leaves larger than 4 KiB that entries came from: size → numbers of the leaves of that size. An invalidation in one drops the bank. */
   readonly largeLeaves: Map<number, Set<number>>;
-  /** Changes with every flush; caches of instruction translations compare it. */
+  /** Numbers of the pages from which code was fetched: only those have jump cache entries. */
+  readonly codePages: Set<number>;
+  /** Changes with every flush of such a page; caches of instruction translations compare it. */
   generation: number;
 }
 
@@ -61,16 +72,22 @@ export class TranslationBanks {
   readonly #memory: GuestMemory;
   readonly #banks: readonly Bank[];
   readonly #byKey = new Map<number, Bank>();
+  readonly #sharesUpperHalf: (key: number, other: number) => boolean;
   #uses = 0;
 
-  /** @param base linear-memory address of `BANKS_PER_CPU` banks */
-  constructor(memory: GuestMemory, base: number) {
+  /**
+   * @param base linear-memory address of `BANKS_PER_CPU` banks
+   * @param sharesUpperHalf whether two contexts translate negative addresses alike: a new one then inherits them from the other
+   */
+  constructor(memory: GuestMemory, base: number, sharesUpperHalf: (key: number, other: number) => boolean) {
     this.#memory = memory;
+    this.#sharesUpperHalf = sharesUpperHalf;
     this.#banks = Array.from({ length: BANKS_PER_CPU }, (_, i) => ({
       base: base + i * BANK.SIZE,
       key: -1,
       lastUse: 0,
       largeLeaves: new Map<number, Set<number>>(),
+      codePages: new Set<number>(),
       generation: 0,
     }));
     for (const bank of this.#banks) this.#clear(bank);
@@ -84,6 +101,7 @@ export class TranslationBanks {
       this.#byKey.delete(bank.key);
       this.#clear(bank);
       bank.key = key;
+      this.#inherit(bank);
       this.#byKey.set(key, bank);
     }
     bank.lastUse = ++this.#uses;
@@ -113,12 +131,27 @@ export class TranslationBanks {
     int32[entry + 2] = writable ? page : -1;
     int32[entry + 3] = writable ? high : -1;
     int32[entry + 4] = address - page;
-    this.rememberLeaf(bank, low, high, leafSize);
+    if (leafSize > 4096) rememberLeaf(bank, page, high, leafSize);
   }
 
-  /** Notes that a translation of an address comes from a leaf of that size. */
-  rememberLeaf(bank: Bank, low: number, high: number, leafSize: number): void {
+  /** Notes that code is fetched from the page of an address, and the size of the leaf that maps it. */
+  noteFetch(bank: Bank, low: number, high: number, leafSize: number): void {
+    bank.codePages.add(leafNumber(low & -4096, high, 4096));
     if (leafSize > 4096) rememberLeaf(bank, low & -4096, high, leafSize);
+  }
+
+  /** Enters a region's entry for a PC into the jump cache; what was there moves to its alternate place. */
+  enterJump(bank: Bank, low: number, high: number, functionIndex: number, entryNumber: number): void {
+    const { int32 } = this.#memory;
+    const entry = (bank.base + jumpOffset(low)) >> 2;
+    const isTaken = int32[entry + 1] !== -1 || int32[entry] !== -1;
+    if (isTaken && (int32[entry] !== low || int32[entry + 1] !== high)) {
+      int32.copyWithin(entry ^ (BANK.JUMP_ALTERNATE >> 2), entry, entry + 4);
+    }
+    int32[entry] = low;
+    int32[entry + 1] = high;
+    int32[entry + 2] = functionIndex;
+    int32[entry + 3] = entryNumber;
   }
 
   flush(): void {
@@ -134,7 +167,7 @@ export class TranslationBanks {
     for (const bank of this.#banks) {
       if (bank.key < 0) continue;
       if (isInLargeLeaf(bank, low & -4096, high)) this.#clear(bank);
-      else this.#clearPage(bank, low);
+      else this.#clearPage(bank, low, high);
     }
   }
 
@@ -164,15 +197,48 @@ export class TranslationBanks {
   #clear(bank: Bank): void {
     this.#memory.bytes.fill(0xff, bank.base, bank.base + BANK.SIZE);
     bank.largeLeaves.clear();
+    bank.codePages.clear();
     bank.generation++;
   }
 
-  #clearPage(bank: Bank, low: number): void {
+  /**
+   * Takes over the entries of negative addresses from the context used last that translates them alike: a new process
+   * finds its kernel's translations. Without, a boot's shell scripts filled 600,000 jump cache entries again.
+   */
+  #inherit(bank: Bank): void {
+    const donors = this.#banks.filter(
+      candidate => candidate !== bank && candidate.key >= 0 && this.#sharesUpperHalf(candidate.key, bank.key),
+    );
+    if (donors.length === 0) return;
+    const donor = donors.reduce((last, candidate) => (candidate.lastUse > last.lastUse ? candidate : last));
+    this.#copyUpperHalf(donor.base, bank.base, TLB_ENTRIES, 8);
+    this.#copyUpperHalf(donor.base + BANK.JUMP_CACHE, bank.base + BANK.JUMP_CACHE, JUMP_ENTRIES, 4);
+    for (const [size, leaves] of donor.largeLeaves) bank.largeLeaves.set(size, new Set(leaves));
+    for (const page of donor.codePages) bank.codePages.add(page);
+  }
+
+  /** Copies entries of `words` words whose address (words 0 and 1; in the TLB, words 2 and 3 as well) is negative. */
+  #copyUpperHalf(from: number, to: number, entries: number, words: number): void {
+    const { int32 } = this.#memory;
+    const distance = (to - from) >> 2;
+    const end = (from >> 2) + entries * words;
+    for (let entry = from >> 2; entry < end; entry += words) {
+      const high = int32[entry + 1]!;
+      const isUpper = high < 0 && (high !== -1 || int32[entry] !== -1 || (words === 8 && int32[entry + 3]! < -1));
+      if (isUpper) int32.copyWithin(entry + distance, entry, entry + words);
+    }
+  }
+
+  #clearPage(bank: Bank, low: number, high: number): void {
+    const { int32 } = this.#memory;
     const entry = bank.base + ((low >>> BANK.TLB_SHIFT) & BANK.TLB_MASK);
-    const jumps = bank.base + BANK.JUMP_CACHE + ((low >>> 2) & BANK.JUMP_PAGE_MASK);
-    this.#memory.int32.fill(-1, entry >> 2, (entry >> 2) + 4);
-    this.#memory.int32.fill(-1, jumps >> 2, (jumps >> 2) + 256);
+    int32.fill(-1, entry >> 2, (entry >> 2) + 4);
+    if (!bank.codePages.delete(leafNumber(low & -4096, high, 4096))) return;
     bank.generation++;
+    const first = (bank.base + BANK.JUMP_CACHE + groupOffset(low)) >> 2;
+    for (let jump = first; jump < first + 4 * JUMP_SLOTS; jump += 4) {
+      if (((int32[jump]! ^ low) & -4096) === 0 && int32[jump + 1] === high) int32.fill(-1, jump, jump + 2);
+    }
   }
 }
 

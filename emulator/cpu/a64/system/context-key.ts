@@ -19,3 +19,8 @@ export function contextAsid(key: number): number {
 export function contextLevel(key: number): number {
   return (key >> 16) & 3;
 }
+
+/** Contexts that differ in the ASID alone have the same TTBR1_EL1 tables at EL1; EL0 has no access to that half. */
+export function sharesUpperHalf(key: number, other: number): boolean {
+  return key >>> 16 === other >>> 16 && contextLevel(key) === 1;
+}

@@ -259,21 +259,32 @@ class RegionEmitter {
     this.#emitStorePc();
     this.#emitStoreBudget();
     emitJumpEntry(this.#region);
-    code.tee(tlbEntry);
-    code.memory('i64.load', BANK.jumpPc);
-    code.get(LOCAL.pc);
-    code.op('i64.ne');
-    code.if();
-    code.return();
-    code.end();
+    this.#emitUnlessHit(() => {
+      code.get(tlbEntry);
+      code.i32(BANK.JUMP_ALTERNATE);
+      code.op('i32.xor');
+      this.#emitUnlessHit(() => code.return());
+    });
     code.get(LOCAL.cpu);
     code.get(tlbEntry);
-    code.memory('i32.load', BANK.jumpEntry);
+    code.memory('i32.load', BANK.JUMP_CACHE + BANK.jumpEntry);
     code.get(LOCAL.pc);
     code.get(LOCAL.budget);
     code.get(tlbEntry);
-    code.memory('i32.load', BANK.jumpFunction);
+    code.memory('i32.load', BANK.JUMP_CACHE + BANK.jumpFunction);
     code.returnCallIndirect(imports.regionType);
+  }
+
+  /** Takes the address of a jump cache entry from the stack into `tlbEntry`, and does something when the entry is not PC's. */
+  #emitUnlessHit(onMiss: () => void): void {
+    const { code, tlbEntry } = this.#region;
+    code.tee(tlbEntry);
+    code.memory('i64.load', BANK.JUMP_CACHE + BANK.jumpPc);
+    code.get(LOCAL.pc);
+    code.op('i64.ne');
+    code.if();
+    onMiss();
+    code.end();
   }
 
   #emitStorePc(): void {
@@ -291,28 +302,26 @@ class RegionEmitter {
   }
 }
 
-/** Pushes the address of the jump cache entry of `LOCAL.pc`; `jumpOffset` in soft-tlb.ts computes the same. */
+/** Pushes the address of the jump cache entry of `LOCAL.pc` less `BANK.JUMP_CACHE`; `jumpOffset` in soft-tlb.ts computes the same. */
 function emitJumpEntry({ code, bank, tlbEntry }: RegionCode): void {
+  const pushHash = (shiftLeft: number, shiftRight: number, mask: number): void => {
+    code.get(tlbEntry);
+    code.i32(Math.abs(shiftLeft));
+    code.op(shiftLeft > 0 ? 'i32.shl' : 'i32.shr_u');
+    code.get(tlbEntry);
+    code.i32(shiftRight);
+    code.op('i32.shr_u');
+    code.op('i32.xor');
+    code.i32(mask);
+    code.op('i32.and');
+  };
   code.get(LOCAL.pc);
   code.op('i32.wrap_i64');
-  code.tee(tlbEntry);
-  code.i32(2);
-  code.op('i32.shl');
-  code.get(tlbEntry);
-  code.i32(4);
-  code.op('i32.shr_u');
-  code.op('i32.xor');
-  code.i32(BANK.JUMP_SLOT_MASK);
-  code.op('i32.and');
-  code.get(tlbEntry);
-  code.i32(2);
-  code.op('i32.shr_u');
-  code.i32(BANK.JUMP_PAGE_MASK);
-  code.op('i32.and');
+  code.set(tlbEntry);
+  pushHash(2, 5, BANK.JUMP_SLOT_MASK);
+  pushHash(-1, 10, BANK.JUMP_GROUP_MASK);
   code.op('i32.or');
   code.get(bank);
-  code.op('i32.add');
-  code.i32(BANK.JUMP_CACHE);
   code.op('i32.add');
 }
 
