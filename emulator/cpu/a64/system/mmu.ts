@@ -4,7 +4,7 @@
  * Source: Arm ARM DDI 0487 "The AArch64 Virtual Memory System Architecture", "VMSAv8-64 translation table format descriptors".
  * Modelled: 4, 16 and 64 KiB granules, 48- and 52-bit addresses, hierarchical permissions, PAN, WXN, E0PD, TBI, access flag
  * and dirty state in hardware. Not modelled: stage 2, memory types (all RAM is normal memory, all else device memory;
- * no alignment faults from device memory), the contiguous hint, TCR_EL1.NFD, TBID.
+ * no alignment faults from device memory), SCTLR_ELx.A and EE, the contiguous hint, TCR_EL1.NFD, TBID.
  *
  * `walk` is the TLB-miss path: 32-bit halves of 64-bit values, no allocation. A 4-level walk takes about 60 ns.
  */

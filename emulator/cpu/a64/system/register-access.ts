@@ -6,6 +6,7 @@ import type { StateField } from '../../ir/state-field.ts';
 import type { A64Mode } from '../mode.ts';
 import { A64_STATE } from '../state.ts';
 import { PROCESS_STATE_REGISTERS } from './registers/control.ts';
+import { DCZID_BS, IDENTIFICATION_REGISTERS } from './registers/identification.ts';
 import { findRegister } from './registers/index.ts';
 import type { SystemRegister } from './registers/row.ts';
 
@@ -40,6 +41,9 @@ export function registerAccess(key: number, mode: A64Mode, direction: 'read' | '
   if (row === undefined) return HELPER;
   if (row === PROCESS_STATE_REGISTERS.SP_EL0 && mode.exceptionLevel > 0 && mode.handlerStack) {
     return { kind: 'field', field: A64_STATE.sp_el[0]! };
+  }
+  if (row === IDENTIFICATION_REGISTERS.DCZID_EL0 && direction === 'read' && !mode.cacheMaintenanceTrapped) {
+    return { kind: 'constant', value: DCZID_BS };
   }
   const access = direction === 'read' ? readAccess(row) : writeAccess(row);
   const lowest = row.permission[direction];

@@ -4,13 +4,27 @@
  * Source: Arm ARM DDI 0487 "AArch64 System register descriptions"; Linux arch/arm64/include/asm/el2_setup.h.
  * Not modelled: stage 2 translation (HCR_EL2.VM), the Virtualization Host Extensions, most traps of EL1 to EL2.
  */
+import { UnimplementedError } from '../../../../../capture/formats/errors.ts';
+import type { A64Cpu } from '../../cpu.ts';
 import { computed, EL2_RW, LOW_WORD, registers, type RegisterSpec, type StorageSpec, storage, zero } from './row.ts';
 
 const EL2 = { requires: 'EL2' } as const;
 
+/** HCR_EL2.VM: stage 2 translation. HCR_EL2.E2H is RES0 without the Virtualization Host Extensions. */
+const HCR_VM = 1n << 0n;
+const HCR_E2H = 1n << 34n;
+
+/** @throws UnimplementedError when a hypervisor is about to run a virtual machine */
+function hypervisorControlWritten(cpu: A64Cpu): void {
+  if (cpu.hypervisorControl(HCR_VM)) {
+    throw new UnimplementedError('stage 2 translation (HCR_EL2.VM): virtual machines', 'Arm ARM DDI 0487 "HCR_EL2"');
+  }
+  cpu.contextChanged();
+}
+
 /** EL2's own control and translation. */
 export const HYPERVISOR_REGISTERS = registers({
-  HCR_EL2: storage('S3_4_C1_C1_0', EL2_RW, { ...EL2, written: cpu => cpu.contextChanged() }),
+  HCR_EL2: storage('S3_4_C1_C1_0', EL2_RW, { ...EL2, mask: ~HCR_E2H, written: hypervisorControlWritten }),
   SCTLR_EL2: storage('S3_4_C1_C0_0', EL2_RW, { ...EL2, written: (cpu, before) => cpu.systemControlWritten(before) }),
   TTBR0_EL2: storage('S3_4_C2_C0_0', EL2_RW, { ...EL2, written: cpu => cpu.translationTablesWritten() }),
   TCR_EL2: storage('S3_4_C2_C0_2', EL2_RW, {

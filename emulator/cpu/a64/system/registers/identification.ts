@@ -146,7 +146,7 @@ function readAsZero(): Record<string, RegisterSpec> {
 /** DCZID_EL0.DZP: DC ZVA is prohibited. */
 const DCZID_DZP = 1n << 4n;
 /** DCZID_EL0.BS: log2 of the block size in words; 64 bytes. */
-const DCZID_BS = 4n;
+export const DCZID_BS = 4n;
 
 const CACHES = {
   CTR_EL0: constant('S3_3_C0_C0_1', EL0_RO, c => c.model.CTR_EL0, {

@@ -25,6 +25,8 @@ describe('the access to a register', () => {
     ['TTBR0_EL1 is read in place', 'S3_0_C2_C0_0', EL1, 'read', 'field'],
     ['a write to TTBR0_EL1 ends the block', 'S3_0_C2_C0_0', EL1, 'write', 'resume'],
     ['ESR_EL1 is storage', 'S3_0_C5_C2_0', EL1, 'write', 'field'],
+    ['DCZID_EL0 is a constant', 'S3_3_C0_C0_7', EL0, 'read', 'constant'],
+    ['DCZID_EL0 shows DZE', 'S3_3_C0_C0_7', { ...EL0, cacheMaintenanceTrapped: true }, 'read', 'helper'],
     ['CTR_EL0 may trap at EL0', 'S3_3_C0_C0_1', EL0, 'read', 'helper'],
     ['an unknown register is for the helper to refuse', 'S3_3_C15_C15_7', EL1, 'read', 'helper'],
   ])('%s', (_, name, mode, direction, kind) => {
