@@ -8,6 +8,8 @@ import { translateBlock } from '../../emulator/cpu/a64/translate-block.ts';
 import { EC } from '../../emulator/cpu/a64/translation.ts';
 import { CPU_STATE } from '../../emulator/cpu/execute/cpu-state.ts';
 import { Engine, engineReservedBytes } from '../../emulator/cpu/execute/engine.ts';
+import { ARENA_SIZE, BytecodeArena } from '../../emulator/cpu/execute/interpret/bytecode-arena.ts';
+import { Interpreter, INTERPRETER_BYTES } from '../../emulator/cpu/execute/interpret/interpreter.ts';
 import { evaluateBlock } from '../../emulator/cpu/execute/evaluate.ts';
 import type {
   AccessKind,
@@ -45,6 +47,7 @@ export interface Driver {
 export type TestHelpers = Readonly<Record<string, HelperImplementation>>;
 
 const PAGE = 4096;
+const INTERPRETER_BASE = engineReservedBytes(1);
 
 class TestCpu implements GuestCpu {
   readonly idle = 'running';
@@ -76,9 +79,14 @@ class TestCpu implements GuestCpu {
   }
 }
 
-/** The machine under test, in both of its executors. */
+/** Our ways to execute a block. */
+type Executor = 'evaluate' | 'interpret' | 'compile';
+
+/** The machine under test, in all of its executors. */
 class TestMachine {
-  readonly #memory = new GuestMemory(engineReservedBytes(1), [{ start: 0, size: CASE_MEMORY.size }]);
+  /** Behind the engine's own memory there is a second interpreter, which takes one block at a time. */
+  readonly #memory = new GuestMemory(INTERPRETER_BASE + INTERPRETER_BYTES, [{ start: 0, size: CASE_MEMORY.size }]);
+  readonly #interpreter: Interpreter;
   readonly #engine: Engine;
   readonly #features: ReadonlySet<A64FeatureName>;
 
@@ -96,6 +104,9 @@ class TestMachine {
       },
     };
     this.#engine = new Engine(guest, this.#memory, new Bus('memory'), 1, () => new TestCpu());
+    const arena = new BytecodeArena(this.#memory, INTERPRETER_BASE + INTERPRETER_BYTES - ARENA_SIZE);
+    const { runtime } = this.#engine.compiler;
+    this.#interpreter = new Interpreter(this.#memory, INTERPRETER_BASE, runtime, guest.helpers, arena);
     this.#engine.cpus[0]!.setContext(0, 0);
     this.reset();
   }
@@ -104,7 +115,7 @@ class TestMachine {
     this.#scratch.set(INITIAL_SCRATCH);
   }
 
-  run(test: A64Case, address: number, execute: 'evaluate' | 'compile'): CaseResult {
+  run(test: A64Case, address: number, executor: Executor): CaseResult {
     const cpu = this.#engine.cpus[0]!;
     const guest = cpu.guest as TestCpu;
     guest.outcome = 'done';
@@ -113,13 +124,20 @@ class TestMachine {
     const view = new DataView(code.buffer, code.byteOffset, (address % PAGE) + 4 * test.words.length);
     test.words.forEach((word, i) => view.setInt32((address % PAGE) + 4 * i, word, true));
     const block = translateBlock(view, address % PAGE, MODE, this.#features);
-    if (execute === 'evaluate') evaluateBlock(block, BigInt(address & -PAGE), cpu);
+    if (executor === 'evaluate') evaluateBlock(block, BigInt(address & -PAGE), cpu);
+    else if (executor === 'interpret') this.#interpret(block);
     else this.#enter(block);
     return { outcome: guest.outcome, registers: this.#saveState(), scratch: this.#scratch };
   }
 
   get #scratch(): Uint8Array {
     return this.#memory.ramSlice(CASE_MEMORY.scratch, CASE_MEMORY.scratchSize);
+  }
+
+  #interpret(block: Block): void {
+    const { arena } = this.#interpreter;
+    arena.clear();
+    this.#interpreter.run(this.#engine.cpus[0]!.base, arena.add(block));
   }
 
   #enter(block: Block): void {
@@ -195,24 +213,29 @@ const INITIAL_SCRATCH = Uint8Array.from({ length: CASE_MEMORY.scratchSize }, (_,
 /** All that the instruction table knows. */
 export const ALL_FEATURES: ReadonlySet<A64FeatureName> = new Set(A64_FEATURE_NAMES);
 
-/** Our evaluator. */
-export function evaluatorDriver(helpers: TestHelpers = {}): Driver {
+function driver(name: string, executor: Executor, helpers: TestHelpers): Driver {
   const machine = new TestMachine(ALL_FEATURES, helpers);
-  return {
-    name: 'evaluator',
-    run: (test, address) => machine.run(test, address, 'evaluate'),
-    reset: () => machine.reset(),
-  };
+  return { name, run: (test, address) => machine.run(test, address, executor), reset: () => machine.reset() };
 }
 
-/** Our compiled code: each case is a region of one block. */
+/** The evaluator of IR. */
+export function evaluatorDriver(helpers: TestHelpers = {}): Driver {
+  return driver('evaluator', 'evaluate', helpers);
+}
+
+/** The interpreter of bytecode. */
+export function interpreterDriver(helpers: TestHelpers = {}): Driver {
+  return driver('interpreter', 'interpret', helpers);
+}
+
+/** Compiled code: each case is a region of one block. */
 export function compilerDriver(helpers: TestHelpers = {}): Driver {
-  const machine = new TestMachine(ALL_FEATURES, helpers);
-  return {
-    name: 'compiled code',
-    run: (test, address) => machine.run(test, address, 'compile'),
-    reset: () => machine.reset(),
-  };
+  return driver('compiled code', 'compile', helpers);
+}
+
+/** All of our executors. */
+export function ourDrivers(): Driver[] {
+  return [evaluatorDriver(), interpreterDriver(), compilerDriver()];
 }
 
 /** Numbers of `uc_arm64_reg` (unicorn/arm64.h). */

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { A64_INSTRUCTIONS } from '../../../emulator/cpu/a64/instruction-set.ts';
 import { isBranch } from '../../support/a64-cases.ts';
 import { campaignSeed, campaignSize, compareDrivers } from '../../support/a64-conformance.ts';
-import { compilerDriver, evaluatorDriver, unicornDriver } from '../../support/a64-drivers.ts';
+import { ourDrivers, unicornDriver } from '../../support/a64-drivers.ts';
 import { loadUnicorn } from '../../support/unicorn.ts';
 
 /** Rows that are not compared with Unicorn, and why. */
@@ -30,7 +30,7 @@ const api = loadUnicorn();
 const seed = campaignSeed();
 
 describe.skipIf(typeof api === 'string')(`A64 integer instructions with seed ${seed}`, () => {
-  const drivers = [unicornDriver(api as never), evaluatorDriver(), compilerDriver()];
+  const drivers = [unicornDriver(api as never), ...ourDrivers()];
 
   test.each(rows.map(row => [row.name, row] as const))('%s', (_name, row) => {
     const differences = compareDrivers(drivers, [row], { cases: campaignSize(60), seed, length: 1 });

@@ -9,7 +9,7 @@ import { FPCR } from '../../../emulator/cpu/a64/fp-control.ts';
 import { SIMD_INSTRUCTIONS } from '../../../emulator/cpu/a64/simd-instructions.ts';
 import { type A64Case, REGISTER } from '../../support/a64-cases.ts';
 import { campaignSeed, campaignSize, compareDrivers } from '../../support/a64-conformance.ts';
-import { compilerDriver, evaluatorDriver, unicornDriver } from '../../support/a64-drivers.ts';
+import { ourDrivers, unicornDriver } from '../../support/a64-drivers.ts';
 import { randomNumbers } from '../../support/float-patterns.ts';
 import type { Random } from '../../support/random.ts';
 import { loadUnicorn } from '../../support/unicorn.ts';
@@ -70,7 +70,7 @@ const api = loadUnicorn();
 const seed = campaignSeed();
 
 describe.skipIf(typeof api === 'string')(`A64 vector and floating-point instructions with seed ${seed}`, () => {
-  const drivers = [unicornDriver(api as never), evaluatorDriver(), compilerDriver()];
+  const drivers = [unicornDriver(api as never), ...ourDrivers()];
   const options = { seed, length: 1, isExcluded };
 
   test.each(rows.map(row => [row.name, row] as const))('%s', (name, row) => {

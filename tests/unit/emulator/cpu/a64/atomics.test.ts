@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { a64 } from '../../../../support/a64-assemble.ts';
 import { CASE_MEMORY, REGISTER } from '../../../../support/a64-cases.ts';
-import { compilerDriver, evaluatorDriver } from '../../../../support/a64-drivers.ts';
+import { ourDrivers } from '../../../../support/a64-drivers.ts';
 
 /** X27 is the address of eight bytes that `run` sets first. */
 const ADDRESS = 27;
 const STORE = a64('STR (unsigned offset)', { size: 3, rn: ADDRESS, rt: 0 });
 const LOAD = a64('LDR (unsigned offset)', { size: 3, rn: ADDRESS, rt: 26 });
 
-describe.each([evaluatorDriver(), compilerDriver()])('$name', driver => {
+describe.each(ourDrivers())('$name', driver => {
   /** Runs words on memory that begins as `memory`. @returns registers and what memory is then */
   function run(memory: bigint, x: Readonly<Record<number, bigint>>, words: readonly number[], offset = 0) {
     const registers = new BigUint64Array(REGISTER.count);
