@@ -202,23 +202,20 @@ function byteName(byte: number): string {
 
 function asciiTable(): string {
   const rows = Array.from({ length: 16 }, (_, low) => {
-    const cells = Array.from({ length: 8 }, (_, high) => cellName(high * 16 + low));
-    return `  ${low.toString(16).toUpperCase()} | ${cells
-      .slice(0, 2)
-      .map(text => text.padStart(3))
-      .join(' ')} ${cells[2]!.padStart(2)}  ${cells
-      .slice(3)
-      .map(text => text.padEnd(3))
-      .join(' ')}`.trimEnd();
+    const cells = Array.from({ length: 8 }, (_value, high) => cellText(high * 16 + low));
+    return `  ${low.toString(16).toUpperCase()} | ${cells.join(' ')}`.trimEnd();
   });
   return ['', '      0    1   2   3   4   5   6   7', '    +-------------------------------', ...rows, '', ''].join(
     '\n',
   );
 }
 
-function cellName(code: number): string {
-  if (code < 0x20) return CONTROL_NAMES[code]!;
-  return code === 0x20 ? 'SP' : code === 0x7f ? 'DEL' : code === 0x5f ? '-' : String.fromCharCode(code);
+/** Three characters; two pairs stand exchanged, as crash shows them. */
+function cellText(code: number): string {
+  if (code < 0x20) return CONTROL_NAMES[code]!.padStart(3);
+  if (code === 0x20 || code === 0x7f) return code === 0x20 ? ' SP' : 'DEL';
+  const SUBSTITUTES: Readonly<Record<number, string>> = { 0x27: '`', 0x2d: '_', 0x5f: '-', 0x60: "'" };
+  return ` ${SUBSTITUTES[code] ?? String.fromCharCode(code)} `;
 }
 
 /** `rustfilt`. */

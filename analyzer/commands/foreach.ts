@@ -49,7 +49,7 @@ export const foreach: Command<ForeachData> = {
 };
 
 /** Commands whose blocks of output stand apart. */
-const SEPARATED = new Set(['bt', 'sig', 'files', 'vm', 'net']);
+const SEPARATED = new Set(['bt', 'files', 'vm', 'net']);
 
 /** The options of the command stay with it: `foreach` itself has none, so its words are not parsed as options. */
 function split(words: readonly string[]): { selectors: string[]; command: Command; words: string[] } {

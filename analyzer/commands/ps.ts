@@ -75,7 +75,7 @@ export const ps: Command<PsData> = {
   text(data) {
     if (data.rows === undefined)
       return (data.blocks ?? []).map(block => block.map(line => `${line}\n`).join('')).join(data.separator ?? '');
-    const header = `      PID    PPID  CPU ${center(data.kstackp === true ? 'KSTACKP' : 'TASK', 16)}  ST  %MEM      VSZ      RSS  COMM\n`;
+    const header = `      PID    PPID  CPU ${center(data.kstackp === true ? ' KSTACKP' : 'TASK', 16)}  ST  %MEM      VSZ      RSS  COMM\n`;
     return header + data.rows.map(rowText).join('');
   },
 };

@@ -187,7 +187,7 @@ function readOrSkip(reader: MemoryReader, at: bigint, length: number): Uint8Arra
   }
 }
 
-const TEXT_SHOWN = 58;
+const TEXT_SHOWN = 56;
 
 function scanChunk(reader: MemoryReader, bytes: Uint8Array, base: bigint, matcher: Matcher, hits: Hit[]): void {
   if (matcher.isText) {

@@ -1,5 +1,6 @@
 /** What lasts from command to command: the opened kernel, the current task, output settings. */
 import type { Program } from '../program.ts';
+import { slabOfAddress } from '../linux/slab.ts';
 import { TaskTable } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
 import { findPanicTask } from '../linux/panic.ts';
@@ -79,8 +80,8 @@ export class Session {
   }
 
   /** Name of the slab cache that an address lies in, or undefined. */
-  slabCacheOf(_address: bigint): string | undefined {
-    return undefined;
+  slabCacheOf(address: bigint): string | undefined {
+    return slabOfAddress(this.program, address)?.cache.stringAt('name', 128);
   }
 
   /** Type of a variable from a vmlinux's DWARF, or undefined. */
@@ -109,6 +110,6 @@ export class Session {
 
   /** How to print C values. */
   printContext(radix: 10 | 16 = this.settings.radix): PrintContext {
-    return { symbolAt: address => this.program.symbols.format(address), memory: this.program.memory, radix };
+    return { symbolAt: address => this.program.symbols.formatInside(address), memory: this.program.memory, radix };
   }
 }

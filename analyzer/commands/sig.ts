@@ -77,8 +77,8 @@ const HANDLERS: readonly (readonly [bigint, string])[] = [
 const SA_FLAGS: readonly (readonly [bigint, string])[] = [
   [0x1n, 'SA_NOCLDSTOP'],
   [0x2n, 'SA_NOCLDWAIT'],
-  [0x4n, 'SA_SIGINFO'],
   [0x0400_0000n, 'SA_RESTORER'],
+  [0x4n, 'SA_SIGINFO'],
   [0x0800_0000n, 'SA_ONSTACK'],
   [0x1000_0000n, 'SA_RESTART'],
   [0x4000_0000n, 'SA_NODEFER'],

@@ -38,7 +38,7 @@ export const swap: Command<SwapData> = {
   text({ areas, pageKiB }) {
     const rows = areas.map(({ address, type, pages, used, priority, name }) => {
       const percent = pages === 0 ? 0 : Math.floor((used * 100) / pages);
-      return `${hex16(address)}  ${type.padStart(6)} ${`${pages * pageKiB}k`.padStart(10)} ${`${used * pageKiB}k`.padStart(10)} ${`${percent}%`.padStart(8)} ${String(priority).padStart(4)}  ${name}\n`;
+      return `${hex16(address)}  ${type.padStart(6)} ${`${pages * pageKiB}k`.padStart(11)} ${`${used * pageKiB}k`.padStart(8)} ${`${percent}%`.padStart(8)} ${String(priority).padStart(4)}  ${name}\n`;
     });
     return `SWAP_INFO_STRUCT    TYPE       SIZE       USED     PCT  PRI  FILENAME\n${rows.join('')}`;
   },

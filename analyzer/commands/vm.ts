@@ -115,7 +115,7 @@ function processText(session: Session, data: VmData, process: Process, index: nu
   if (mm === undefined)
     return `${header}\n${summaryHeader()}${'0'.padEnd(16)}  ${'0'.padEnd(16)}  ${'0k'.padStart(4)}  ${'0k'.padStart(8)}\n`;
   if (data.view === 'mm') return `${header}\n${structText(session, mm, data.radix)}`;
-  const summary = `${summaryHeader()}${hex(mm.address)}  ${hex(process.pgd)}  ${`${memory.residentKiB}k`.padEnd(8)}${`${memory.virtualKiB}k`}\n`;
+  const summary = `${summaryHeader()}${hex(mm.address)}  ${hex(process.pgd)}  ${`${memory.residentKiB}k`.padEnd(8)} ${memory.virtualKiB}k\n`;
   if (data.view === 'pages') return `${header}\n${summary}${data.pages?.[index] ?? ''}`;
   return `${header}\n${summary}${areasHeader()}${areas.map(areaText).join('')}`;
 }

@@ -5,7 +5,7 @@ import { pageOf } from '../linux/page.ts';
 import { userPageTables, pgdPaddr } from '../linux/user-memory.ts';
 import { findVma } from '../linux/vma.ts';
 import type { Vma } from '../linux/vma.ts';
-import { pageHeader, pageLine } from '../text/page-line.ts';
+import { pageLine } from '../text/page-line.ts';
 import { center, hex, hex16 } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress, parseHex } from './numbers.ts';
@@ -93,7 +93,7 @@ function translationText(session: Session, { vaddr, walk, root, header, vma }: T
   if (walk !== undefined) out.push(walkText(session, walk, root, header !== undefined));
   if (vma !== undefined) out.push(`\n${vmaHeader()}${vmaLine(vma, false)}`);
   const page = paddr === undefined ? undefined : pageOf(program, Math.floor(paddr / program.space.pageSize));
-  if (page !== undefined) out.push(`\n${pageHeader(program)}${pageLine(program, page)}`);
+  if (page !== undefined) out.push(`\n${pageLine(program, page)}`);
   return out.join('');
 }
 

@@ -50,9 +50,9 @@ function* walkNode(
   let first = min;
   for (const { slot, pivot, isLast } of slotsOf(program, address, type)) {
     const last = isLast || (pivot === 0n && first !== 0n) || pivot > max ? max : pivot;
-    if (isLeaf || !isNode(slot)) {
+    if (isLeaf) {
       if (slot !== 0n && (slot & 3n) !== XA_NODE) yield { first, last, pointer: slot };
-    } else yield* walkNode(program, slot, first, last, depth + 1, seen);
+    } else if (slot !== 0n) yield* walkNode(program, slot, first, last, depth + 1, seen);
     if (last >= max) return;
     first = last + 1n;
   }

@@ -6,21 +6,21 @@ import type { Task } from './sched.ts';
 
 /** Names in order of numbers from 1; `include/uapi/asm-generic/signal.h`. */
 const NAMES =
-  'HUP INT QUIT ILL TRAP ABRT/SIGIOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD/SIGCLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO/SIGPOLL PWR SYS'.split(
+  'HUP INT QUIT ILL TRAP ABRT/SIGIOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD/SIGCLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO/SIGPOLL PWR SYS/SIGUNUSED'.split(
     ' ',
   );
 export const SIGNALS = 64;
-const SIGRTMIN = 34;
+/** As the kernel counts; the C library keeps the first two for itself. */
+const SIGRTMIN = 32;
 const MAX_QUEUED = 100_000;
 
 /** Name of a signal number, as `kill -l` has it. */
 export function signalName(number: number): string {
   const name = NAMES[number - 1];
   if (name !== undefined) return `SIG${name}`;
-  if (number < SIGRTMIN) return `SIG${number}`;
   if (number === SIGRTMIN) return 'SIGRTMIN';
   if (number === SIGNALS) return 'SIGRTMAX';
-  const middle = SIGRTMIN + 15;
+  const middle = SIGRTMIN + 16;
   return number <= middle ? `SIGRTMIN+${number - SIGRTMIN}` : `SIGRTMAX-${SIGNALS - number}`;
 }
 

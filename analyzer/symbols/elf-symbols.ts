@@ -1,5 +1,5 @@
 /** Symbols of a vmlinux: its `.symtab`, moved by the KASLR offset. */
-import { cString, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
+import { cString, readSize64, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
 import { SHF, SHT } from '../../capture/formats/elf.ts';
 import type { ElfFile } from '../../capture/formats/elf.ts';
 import { FNV_PRIME, FNV_START, NameIndex, hashName } from './symbol-table.ts';
@@ -50,7 +50,13 @@ export class ElfSymbols implements SymbolTable {
   }
 
   at(index: number): KernelSymbol {
-    return { name: this.#name(index), address: this.#addresses[index]!, type: this.#letter(index), module: undefined };
+    return {
+      name: this.#name(index),
+      address: this.#addresses[index]!,
+      type: this.#letter(index),
+      size: this.#size(index),
+      module: undefined,
+    };
   }
 
   indexOf(name: string): number {
@@ -66,6 +72,10 @@ export class ElfSymbols implements SymbolTable {
 
   #name(index: number): string {
     return cString(this.#strtab, readU32(this.#symtab, this.#order[index]! * SYMBOL_SIZE));
+  }
+
+  #size(index: number): number {
+    return readSize64(this.#symtab, this.#order[index]! * SYMBOL_SIZE + 16);
   }
 
   #letter(index: number): string {

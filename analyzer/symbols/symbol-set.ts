@@ -108,6 +108,14 @@ export class SymbolSet {
     return place.offset === 0 ? place.symbol.name : `${place.symbol.name}+${place.offset}`;
   }
 
+  /** As `format`, but where symbols have sizes only inside them: what gdb puts behind a pointer. */
+  formatInside(address: bigint): string | undefined {
+    const place = this.lookup(address);
+    if (place === undefined) return undefined;
+    const size = place.symbol.size;
+    return size !== undefined && place.offset >= size ? undefined : this.format(address);
+  }
+
   /** The first address behind a symbol: that of the next symbol with a higher address. */
   endOf(symbol: KernelSymbol): bigint | undefined {
     const table = this.#tableOf(symbol.address);
@@ -170,12 +178,18 @@ export class SymbolSet {
   #end: bigint | undefined;
 }
 
-/** Among symbols at one address: the first global one, else the first. */
+/** Labels of the linker script at the start or end of a section: not what people call the code there. */
+const SECTION_LABEL = /^(?:_s?text|_etext|__\w+_(?:text_)?(?:start|end|begin))$/;
+
+/** Among symbols at one address: the first global one that is no section label, else the first. */
 function preferred(table: SymbolTable, index: number): number {
   let first = index;
   while (first > 0 && table.addressAt(first - 1) === table.addressAt(index)) first--;
-  for (let at = first; at < index; at++) if (/[A-Z]/.test(table.at(at).type)) return at;
-  return first === index || /[A-Z]/.test(table.at(index).type) ? index : first;
+  if (first === index) return index;
+  const candidates = Array.from({ length: index - first + 1 }, (_, at) => first + at);
+  const named = candidates.filter(at => !SECTION_LABEL.test(table.at(at).name));
+  const pool = named.length === 0 ? candidates : named;
+  return pool.find(at => /[A-Z]/.test(table.at(at).type)) ?? pool[0]!;
 }
 
 function firstKernelAddress(table: SymbolTable): bigint {

@@ -6,6 +6,8 @@ export interface KernelSymbol {
   readonly address: bigint;
   /** Letter as nm prints it: `T`, `t`, `D`, `b`, `A`… */
   readonly type: string;
+  /** In bytes, where the source of symbols tells. */
+  readonly size?: number;
   /** Name of the module that defines it; undefined for the kernel itself. */
   readonly module: string | undefined;
 }

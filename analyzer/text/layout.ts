@@ -10,9 +10,9 @@ export function hex(value: bigint | number): string {
   return typeof value === 'bigint' ? BigInt.asUintN(64, value).toString(16) : value.toString(16);
 }
 
-/** Centres text in a column; an odd space goes to the left. */
+/** Centres text in a column; an odd space goes to the right. */
 export function center(text: string, width: number): string {
-  const left = Math.max(0, Math.ceil((width - text.length) / 2));
+  const left = Math.max(0, Math.floor((width - text.length) / 2));
   return `${' '.repeat(left)}${text}`.padEnd(width);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Values as gdb prints them with `set print pretty on`.
  *
- * Source: GDB manual "Print Settings": `symbol` on, `elements` 200, `repeats` unlimited, as crash sets them.
+ * Source: GDB manual "Print Settings": `symbol` on, `elements` 256, `repeats` unlimited, as crash sets them.
  */
 import { readUnsigned } from '../../capture/formats/bytes.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
@@ -9,9 +9,9 @@ import type { MemoryReader } from '../memory-reader.ts';
 import { sizeOf, stripTypedefs } from './types.ts';
 import type { ArrayType, CType, EnumType, IntType, Member, StructType } from './types.ts';
 
-const ELEMENTS = 200;
+const ELEMENTS = 256;
 const MAX_DEPTH = 64;
-const MAX_STRING = 200;
+const MAX_STRING = 256;
 
 /** What printing needs besides the bytes. */
 export interface PrintContext {
@@ -92,10 +92,10 @@ export function printScalar(type: CType, raw: bigint, bits: number, context: Pri
 }
 
 function printInt(type: IntType, raw: bigint, bits: number, context: PrintContext): string {
-  if (type.encoding === 'bool') return raw === 0n ? 'false' : raw === 1n ? 'true' : `${raw}`;
+  if (type.encoding === 'bool' && context.radix === 10) return raw === 0n ? 'false' : raw === 1n ? 'true' : `${raw}`;
   const value = type.signed ? BigInt.asIntN(bits, raw) : raw;
   const text = context.radix === 16 ? `0x${raw.toString(16)}` : `${value}`;
-  const isChar = type.size === 1 && bits === 8;
+  const isChar = type.size === 1;
   return isChar && context.radix === 10 ? `${text} '${escapeChar(Number(raw), "'")}'` : text;
 }
 
@@ -157,7 +157,7 @@ function printArray(type: ArrayType, bytes: Uint8Array, offset: number, context:
   const { element } = type;
   const length = type.length ?? 0;
   const bare = stripTypedefs(element);
-  if (bare.kind === 'int' && bare.size === 1 && bare.encoding !== 'bool' && length > 0 && context.radix === 10) {
+  if (bare.kind === 'int' && bare.size === 1 && bare.encoding !== 'bool' && length > 0) {
     return printCharArray(bytes.subarray(offset, offset + length));
   }
   if (length === 0) return printEmptyArray(bare, offset, context);
@@ -168,7 +168,7 @@ function printArray(type: ArrayType, bytes: Uint8Array, offset: number, context:
 function printEmptyArray(element: CType, offset: number, context: PrintContext): string {
   if (context.base === undefined) return '{}';
   const address = context.base + BigInt(offset);
-  return printPointer(element, address, { ...context, symbolAt: () => undefined });
+  return printPointer(element, address, context);
 }
 
 function printElements(

@@ -1,0 +1,132 @@
+/** `dev`: devices, resources, disks, PCI. */
+import { blockDevices, charDevices, genDisks, pciBuses, resources } from '../linux/device.ts';
+import type { Resource } from '../linux/device.ts';
+import type { Program } from '../program.ts';
+import type { StructObject } from '../types/object.ts';
+import { center, hex, hex16 } from '../text/layout.ts';
+import type { Command } from './command.ts';
+import type { Session } from './session.ts';
+
+interface DevData {
+  readonly text: string;
+}
+
+/** `dev`. */
+export const dev: Command<DevData> = {
+  name: 'dev',
+  summary: 'character and block devices, resources, disk requests, PCI',
+  synopsis: '[-i | -p | -d | -D]',
+  options: [
+    { flag: '-i', help: 'I/O port and memory resources' },
+    { flag: '-p', help: 'PCI devices' },
+    { flag: '-d', help: 'disks and their requests in flight' },
+    { flag: '-D', help: 'as -d, only disks with requests' },
+  ],
+  description: 'Without options lists registered character and block devices with their operations.',
+  examples: [{ line: 'dev -d', why: 'is a disk stuck' }],
+  run(session, args) {
+    const { program } = session;
+    if (args.has('-i'))
+      return { text: `${resourcesText(program, 'ioport_resource')}\n${resourcesText(program, 'iomem_resource')}` };
+    if (args.has('-p')) return { text: pciText(program) };
+    if (args.has('-d') || args.has('-D')) return { text: disksText(session, args.has('-D')) };
+    return { text: `${charText(program)}\n${blockText(program)}` };
+  },
+  text: data => data.text,
+};
+
+const NONE = center('(none)', 16);
+
+function operationsText(program: Program, address: bigint): string {
+  return address === 0n ? '' : (program.symbols.format(address) ?? hex(address));
+}
+
+function charText(program: Program): string {
+  const rows = charDevices(program).map(({ major, name, cdev, operations }) => {
+    const end = cdev === 0n ? NONE : `${hex16(cdev)}  ${operationsText(program, operations)}`;
+    return `${String(major).padStart(4)}      ${name.padEnd(14)} ${end}\n`;
+  });
+  return `CHRDEV    NAME                 CDEV        OPERATIONS\n${rows.join('')}`;
+}
+
+function blockText(program: Program): string {
+  const rows = blockDevices(program).map(({ major, name, disk }) => {
+    const end = disk === undefined ? NONE : `${hex16(disk.address)}  ${operationsText(program, disk.pointer('fops'))}`;
+    return `${String(major).padStart(4)}      ${name.padEnd(14)} ${end}\n`;
+  });
+  return `BLKDEV    NAME                GENDISK      OPERATIONS\n${rows.join('')}`;
+}
+
+function resourcesText(program: Program, symbol: string): string {
+  const all = resources(program, symbol);
+  const width = Math.max(
+    4,
+    ...all.slice(symbol === 'iomem_resource' ? 1 : 0).map(() => 0),
+    symbol === 'ioport_resource' && (all[0]?.end ?? 0n) <= 0xffffn ? 4 : 8,
+  );
+  const range = ({ start, end }: Resource): string =>
+    `${hex(start).padStart(width, '0')}-${hex(end).padStart(width, '0')}`;
+  const rows = all.map(entry => `${hex16(entry.address)}  ${range(entry)}  ${entry.name}\n`);
+  return `    RESOURCE      ${center('RANGE', 2 * width + 1).padEnd(2 * width + 1)}  NAME\n${rows.join('')}`;
+}
+
+const CLASS_BRIDGE_PCI = 0x0604;
+/** `PCI_HEADER_TYPE` and PCIe port types that crash names. */
+const EXPRESS_TYPES: Readonly<Record<number, string>> = {
+  0: 'ENDPOINT',
+  1: 'LEG_END',
+  4: 'ROOT_PORT',
+  5: 'UPSTREAM',
+  6: 'DOWNSTREAM',
+  7: 'PCI_BRIDGE',
+  9: 'RC_END',
+  10: 'RC_EC',
+};
+
+function pciText(program: Program): string {
+  return pciBuses(program)
+    .map(({ struct, name, devices }) => {
+      const rows = devices.map(device => pciRow(device));
+      return `    ROOT BUS     BUSNAME\n${hex16(struct.address)} ${name}\n      PCI DEV      DO:BU:SL.FN  CLASS   PCI_ID      TYPE\n${rows.join('')}`;
+    })
+    .map(block => `${block}\n`)
+    .join('');
+}
+
+function pciRow(device: StructObject): string {
+  const slot = device.embedded('dev').stringAt('kobj.name', 32);
+  const kind = (device.num('class') >> 8) & 0xffff;
+  const flags = device.has('pcie_flags_reg') ? device.num('pcie_flags_reg') : 0;
+  const type =
+    device.num('pcie_cap') === 0
+      ? kind === CLASS_BRIDGE_PCI
+        ? 'PCI_BRIDGE'
+        : 'ENDPOINT'
+      : (EXPRESS_TYPES[(flags >> 4) & 0xf] ?? '');
+  const id = `${hex(device.num('vendor'))}:${hex(device.num('device'))}`;
+  return `  ${hex16(device.address)} ${slot}  ${hex(kind).padStart(4, '0')} ${center(id, 11)}  ${type}\n`;
+}
+
+function disksText(session: Session, busyOnly: boolean): string {
+  const { program } = session;
+  const rows = genDisks(program).map(disk => {
+    const { reads, writes } = inFlight(program, disk);
+    if (busyOnly && reads + writes === 0) return '';
+    const cells = [reads + writes, reads, writes].map(count => String(count).padStart(5));
+    return `${String(disk.num('major')).padStart(5)} ${hex16(disk.address)}   ${disk.string('disk_name').padEnd(10)} ${hex16(disk.pointer('queue'))}   ${cells.join(' ')}\n`;
+  });
+  return `MAJOR GENDISK            NAME       REQUEST_QUEUE      TOTAL  READ WRITE\n${rows.join('')}`;
+}
+
+/** `part_in_flight`: per-cpu `bd_stats->in_flight[]` of the whole disk. */
+function inFlight(program: Program, disk: StructObject): { reads: number; writes: number } {
+  const stats = disk.follow('part0')?.pointer('bd_stats');
+  if (stats === undefined || stats === 0n) return { reads: 0, writes: 0 };
+  let [reads, writes] = [0, 0];
+  for (const offset of program.percpuOffsets) {
+    const local = program.object('disk_stats', BigInt.asUintN(64, stats + offset));
+    reads += local.num('in_flight[0].a.counter');
+    writes += local.num('in_flight[1].a.counter');
+  }
+  return { reads: Math.max(0, reads), writes: Math.max(0, writes) };
+}

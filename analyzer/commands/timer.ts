@@ -1,0 +1,87 @@
+/** `timer`: timers that are pending. */
+import { onlineCpus } from '../linux/cpumask.ts';
+import { hrtimerBases, timerWheels } from '../linux/timer.ts';
+import type { HrtimerBase, HrtimerCpu, TimerWheel } from '../linux/timer.ts';
+import { jiffies } from '../linux/timekeeping.ts';
+import { center, hex, hex16 } from '../text/layout.ts';
+import type { Command } from './command.ts';
+import { parseCpus } from './cpus.ts';
+import type { Session } from './session.ts';
+
+interface TimerData {
+  readonly jiffies?: number;
+  readonly wheels?: readonly TimerWheel[];
+  readonly hrtimers?: readonly HrtimerCpu[];
+}
+
+/** `timer`. */
+export const timer: Command<TimerData> = {
+  name: 'timer',
+  summary: 'pending timers',
+  synopsis: '[-r][-C cpu(s)]',
+  options: [
+    { flag: '-r', help: 'high-resolution timers' },
+    { flag: '-C', takes: 'cpus', help: 'these CPUs only' },
+  ],
+  description: 'Lists timers by CPU and base in order of expiry; TTE is what is left, in jiffies or nanoseconds.',
+  examples: [{ line: 'timer', why: 'what did not come about any more' }],
+  run(session, args) {
+    const cpus = args.has('-C') ? parseCpus(session, args.value('-C')!) : onlineCpus(session.program);
+    if (args.has('-r'))
+      return { hrtimers: cpus.map(cpu => hrtimerBases(session.program, cpu)).filter(base => base !== undefined) };
+    return { jiffies: jiffies(session.program), wheels: cpus.flatMap(cpu => timerWheels(session.program, cpu)) };
+  },
+  text(data, session) {
+    if (data.hrtimers !== undefined) return data.hrtimers.map(cpu => hrtimerText(session, cpu)).join('\n');
+    const wheels = data.wheels ?? [];
+    const now = data.jiffies ?? 0;
+    const blocks = wheels.map(
+      (wheel, index) =>
+        `${index > 0 && wheels[index - 1]!.cpu !== wheel.cpu ? '\n' : ''}${wheelText(session, wheel, now)}`,
+    );
+    return `JIFFIES\n${now}\n\n${blocks.join('')}`;
+  },
+};
+
+function functionText(session: Session, address: bigint): string {
+  return `${hex16(address)}  <${session.program.symbols.format(address) ?? ''}>`;
+}
+
+function wheelText(session: Session, { cpu, name, address, timers }: TimerWheel, now: number): string {
+  const head = `TIMER_BASES[${cpu}][${name}]: ${hex(address)}\n`;
+  if (timers.length === 0) return `${head}  (none)\n`;
+  const expires = timers.map(({ expires: at }) => String(at));
+  const left = timers.map(({ expires: at }) => String(Number(at) - now));
+  const [expiresWidth, leftWidth] = [
+    Math.max(7, ...expires.map(({ length }) => length)),
+    Math.max(3, ...left.map(({ length }) => length)),
+  ];
+  const columns = `  ${center('EXPIRES', expiresWidth)}  ${'TTE'.padStart(leftWidth)}  ${center('TIMER_LIST', 16)}  FUNCTION\n`;
+  const rows = timers.map(
+    (entry, index) =>
+      `  ${expires[index]!.padStart(expiresWidth)}  ${left[index]!.padStart(leftWidth)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
+  );
+  return head + columns + rows.join('');
+}
+
+function hrtimerText(session: Session, { cpu, address, bases }: HrtimerCpu): string {
+  return `CPU: ${cpu}  HRTIMER_CPU_BASE: ${hex(address)}\n${bases.map(base => clockText(session, base)).join('\n')}`;
+}
+
+function clockText(session: Session, base: HrtimerBase): string {
+  const head = `  CLOCK: ${base.index}  HRTIMER_CLOCK_BASE: ${hex(base.address)}  [${base.getTime}]\n`;
+  if (base.timers.length === 0) return `${head}  (empty)\n`;
+  const soft = base.timers.map(({ softExpires }) => String(softExpires));
+  const hard = base.timers.map(({ expires }) => String(expires));
+  const left = base.timers.map(({ expires }) => String(expires - base.now));
+  const width = (values: readonly string[], least: number): number =>
+    Math.max(least, ...values.map(({ length }) => length));
+  const [a, b, c] = [Math.max(11, width(soft, 0)), Math.max(11, width(hard, 0)), Math.max(11, width(left, 0))];
+  const current = `  ${center('CURRENT', a)}\n  ${String(base.now).padStart(a)}\n`;
+  const columns = `  ${center('SOFTEXPIRES', a)}  ${center('EXPIRES', b)}  ${center('TTE', c)}  ${center('HRTIMER', 16)}  FUNCTION\n`;
+  const rows = base.timers.map(
+    (entry, index) =>
+      `  ${soft[index]!.padStart(a)}  ${hard[index]!.padStart(b)}  ${left[index]!.padStart(c)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
+  );
+  return head + current + columns + rows.join('');
+}
