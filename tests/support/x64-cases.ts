@@ -25,6 +25,8 @@ export interface X64Case {
   readonly code: Uint8Array;
   readonly rows: readonly string[];
   readonly count: number;
+  /** Has string instructions, which may run again and again. */
+  readonly repeats: boolean;
   readonly registers: BigUint64Array;
 }
 
@@ -173,6 +175,7 @@ export function randomX64Case(
     code: Uint8Array.from(chosen.flatMap(row => randomInstruction(random, row, options))),
     rows: chosen.map(row => `${row.key}: ${row.text}`),
     count: length,
+    repeats: chosen.some(isString),
     registers,
   };
 }

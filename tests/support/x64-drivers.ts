@@ -24,7 +24,7 @@ import { UC_ARCH, UC_ERR, UC_MODE, Unicorn, type loadUnicorn } from './unicorn.t
 import { X64_MEMORY, X64_REGISTER, type X64Case } from './x64-cases.ts';
 
 /** How a case ended. */
-export type Outcome = 'done' | 'undefined' | 'memory fault' | 'exception';
+export type Outcome = 'done' | 'memory fault' | 'exception';
 
 export interface CaseResult {
   readonly outcome: Outcome;
@@ -140,7 +140,7 @@ class TestMachine {
       else this.#enter(block);
       const pc = state.getBigUint64(base + CPU_STATE.pc, true);
       at = Number(pc) - (address - start);
-      if (pc >= BigInt(address + test.code.length) || pc < BigInt(address) || (test.count === 1 && !isRepeating(test)))
+      if (pc >= BigInt(address + test.code.length) || pc < BigInt(address) || (test.count === 1 && !test.repeats))
         break;
     }
     return { outcome: guest.outcome, registers: this.#saveState(), scratch: this.#scratch };
@@ -158,8 +158,8 @@ class TestMachine {
     compiler.recycle();
   }
 
-  #raise(vector: number): void {
-    (this.#cpu.guest as TestCpu).outcome = vector === VECTOR.UD ? 'undefined' : 'exception';
+  #raise(_vector: number): void {
+    (this.#cpu.guest as TestCpu).outcome = 'exception';
     this.#cpu.requestException();
   }
 
@@ -201,10 +201,6 @@ class TestMachine {
     }
     return registers;
   }
-}
-
-function isRepeating(test: X64Case): boolean {
-  return test.code.includes(0xf2) || test.code.includes(0xf3);
 }
 
 const NO_PORTS = { checkPort: () => true, readPort: () => 0, writePort: () => undefined };
@@ -273,12 +269,13 @@ export function unicornDriver(
       unicorn.write(address, test.code);
       unicorn.registers.set(test.registers);
       unicorn.registers[X64_REGISTER.pc] = BigInt(address);
-      const repeated = isRepeating(test) ? 64 : 0;
+      const repeated = test.repeats ? 64 : 0;
       const end = BigInt(address + test.code.length);
       const error = unicorn.runUntil(BigInt(address), end, test.count + repeated);
-      // without a hook for interrupts, Unicorn only stops at an exception
+      // without a hook for interrupts, Unicorn stops at an exception with one error or another, or none
       const stuck = unicorn.registers[X64_REGISTER.pc] === BigInt(address) && repeated === 0;
-      const outcome = stuck && error === UC_ERR.OK ? 'exception' : unicornOutcome(error);
+      const isFault = error === UC_ERR.READ_UNMAPPED || error === UC_ERR.WRITE_UNMAPPED;
+      const outcome = stuck && !isFault ? 'exception' : unicornOutcome(error);
       unicorn.read(X64_MEMORY.scratch, scratch);
       return { outcome, registers: unicorn.registers.slice(), scratch };
     },
@@ -292,7 +289,6 @@ function unicornOutcome(error: number): Outcome {
     case UC_ERR.FETCH_UNMAPPED: // jumped to nowhere
       return 'done';
     case UC_ERR.INSN_INVALID:
-      return 'undefined';
     case UC_ERR.EXCEPTION:
       return 'exception';
     default:

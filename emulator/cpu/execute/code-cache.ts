@@ -4,6 +4,7 @@
  * Keyed by physical address and mode, so that address-space switches and TLB flushes retranslate nothing. A page that
  * holds translated code traps writes; a write into a piece of 128 bytes that holds code drops the page's translations.
  */
+import { assert } from '../../../capture/formats/errors.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { type Block, directTargets } from '../ir/block.ts';
 import type { Guest } from './guest.ts';
@@ -24,6 +25,8 @@ export interface TranslatedBlock {
   /** Offsets in the page to which it goes on directly. */
   readonly targets: readonly number[];
   readonly modeKey: number;
+  /** The page into which its one instruction crosses. */
+  readonly next: CodePage | undefined;
   /** Address of its bytecode, or 0 while there is none. */
   bytecode: number;
   /** Times interpreted; the compiler looks at blocks that reach its threshold. */
@@ -46,7 +49,12 @@ export interface CodePage {
   pieces: number;
   /** False once written to: whoever holds the page looks it up anew. */
   valid: boolean;
+  /** Pages before this one whose last instruction crosses into it. */
+  readonly dependents: Set<CodePage>;
 }
+
+/** Gives the page behind the one whose code is looked for, or undefined when fetching from it faults. */
+export type NextCodePage = () => CodePage | undefined;
 
 /** Who drops what belongs to a page besides its blocks: compiled regions. */
 export type PageDropped = (page: CodePage) => void;
@@ -89,6 +97,7 @@ export class CodeCache {
         blocks: new Map(),
         pieces: 0,
         valid: true,
+        dependents: new Set(),
       };
       this.#pages.set(start, page);
       this.#hasCode[(start - this.#memory.ramBase) / PAGE] = 1;
@@ -97,27 +106,40 @@ export class CodeCache {
     return page;
   }
 
-  /** The block at an offset of a page, translated when it was not. */
-  block(page: CodePage, offset: number, modeKey: number): TranslatedBlock {
+  /**
+   * The block at an offset of a page, translated when it was not.
+   * @returns undefined when an instruction crosses into a page that cannot be fetched
+   */
+  block(page: CodePage, offset: number, modeKey: number, nextPage: NextCodePage): TranslatedBlock | undefined {
     const key = offset | (modeKey << MODE_SHIFT);
-    const known = page.blocks.get(key);
+    const cached = page.blocks.get(key);
+    // another page may follow in this address space than did when the block was translated
+    const known = cached?.next === undefined || cached.next === nextPage() ? cached : undefined;
     if (known !== undefined && (known.bytecode !== 0 || known.functionIndex !== 0)) return known;
-    const block = this.#guest.translateBlock(page.code, offset, modeKey);
+    let next: CodePage | undefined;
+    const block = this.#guest.translateBlock(page.code, offset, modeKey, () => (next = nextPage())?.code);
+    if (block === undefined) return undefined;
     if (this.#arena.isFull) this.#forgetBytecode();
     const bytecode = this.#arena.add(block);
     if (known !== undefined) {
       known.bytecode = bytecode;
       return known;
     }
-    const translated = describe(block, modeKey, bytecode);
+    const translated = describe(block, modeKey, bytecode, next);
     page.blocks.set(key, translated);
-    page.pieces |= pieceMask(offset, block.end);
+    page.pieces |= pieceMask(offset, Math.min(block.end, PAGE));
+    if (next !== undefined) {
+      next.pieces |= pieceMask(0, Math.max(block.end - PAGE, 1));
+      next.dependents.add(page);
+    }
     return translated;
   }
 
   /** Translates a block once more, for the compiler. */
-  translate(page: CodePage, { start, modeKey }: TranslatedBlock): Block {
-    return this.#guest.translateBlock(page.code, start, modeKey);
+  translate(page: CodePage, { start, modeKey, next }: TranslatedBlock): Block {
+    const block = this.#guest.translateBlock(page.code, start, modeKey, () => next?.code);
+    assert(block !== undefined, 'a block that was translated translates again');
+    return block;
   }
 
   /** Whether the page at a linear-memory address in RAM has translated code. */
@@ -152,16 +174,18 @@ export class CodeCache {
     this.#pages.delete(page.address);
     this.#hasCode[(page.address - this.#memory.ramBase) / PAGE] = 0;
     this.#pageDropped(page);
+    for (const dependent of page.dependents) if (dependent.valid) this.#drop(dependent);
   }
 }
 
-function describe(block: Block, modeKey: number, bytecode: number): TranslatedBlock {
+function describe(block: Block, modeKey: number, bytecode: number, next: CodePage | undefined): TranslatedBlock {
   return {
     start: block.start,
     end: block.end,
     instructionCount: block.instructions.length,
     targets: directTargets(block),
     modeKey,
+    next,
     bytecode,
     executions: 0,
     functionIndex: 0,

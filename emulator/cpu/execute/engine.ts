@@ -209,7 +209,7 @@ export class Engine {
     const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
     const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
     const page = cpu.codePage(low, high);
-    return page && this.code.block(page, low & (PAGE - 1), cpu.codeMode);
+    return page && this.code.block(page, low & (PAGE - 1), cpu.codeMode, () => cpu.nextCodePage(low, high));
   }
 
   #fillJumpCache(cpu: ExecutionCpu, translated: TranslatedBlock): void {

@@ -182,4 +182,14 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
     this.codeMode = this.modeKey | entry.pageMode;
     return entry.page;
   }
+
+  /** The page of code behind that of a virtual address, or `undefined` when the fetch faults. */
+  nextCodePage(low: number, high: number): CodePage | undefined {
+    const { lastPage, codeMode } = this;
+    const nextLow = ((low & -PAGE) + PAGE) | 0;
+    const next = this.codePage(nextLow, nextLow === 0 ? (high + 1) | 0 : high);
+    this.lastPage = lastPage;
+    this.codeMode = codeMode;
+    return next;
+  }
 }

@@ -116,11 +116,19 @@ export interface Guest {
   readonly name: 'aarch64' | 'x86_64';
   readonly layout: StateLayout;
   /**
-   * Translates the block that starts at byte `start` of a page of code. The block ends within the page.
+   * Translates the block that starts at byte `start` of a page of code. The block ends within the page, except that one instruction
+   * that crosses into the next page is a block of its own.
    * @param code the 4096 bytes of the page, live
    * @param modeKey as `GuestCpu.modeKey` gave it
+   * @param nextPage gives the bytes of the page behind, or undefined when fetching from it faults
+   * @returns undefined when it needed the next page and did not get it
    */
-  translateBlock(code: DataView, start: number, modeKey: number): Block;
+  translateBlock(
+    code: DataView,
+    start: number,
+    modeKey: number,
+    nextPage: () => DataView | undefined,
+  ): Block | undefined;
   /** Whether two contexts (keys of `setContext`) translate negative addresses alike, as those of one kernel's address spaces do. */
   sharesUpperHalf?(context: number, other: number): boolean;
   /** Implementations of all helpers that translated blocks call, by name. They act on the CPU that runs now. */

@@ -8,11 +8,12 @@ import type { CodePage, TranslatedBlock } from './code-cache.ts';
 const MAXIMUM_BLOCKS = 96;
 const MAXIMUM_INSTRUCTIONS = 1500;
 
-/** Blocks of the region in address order. */
+/** Blocks of the region in address order. A block that crosses into the next page is a region of its own: what follows it depends on the address space. */
 export function planRegion(page: CodePage, seed: TranslatedBlock): readonly TranslatedBlock[] {
+  if (seed.next !== undefined) return [seed];
   const byStart = new Map<number, TranslatedBlock>();
   for (const candidate of page.blocks.values()) {
-    if (candidate.modeKey === seed.modeKey) byStart.set(candidate.start, candidate);
+    if (candidate.modeKey === seed.modeKey && candidate.next === undefined) byStart.set(candidate.start, candidate);
   }
   const predecessors = predecessorsOf(byStart);
   const chosen = new Set<TranslatedBlock>([seed]);

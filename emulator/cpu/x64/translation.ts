@@ -106,7 +106,8 @@ export class Translation {
   /** Sign-extends between operand sizes. */
   signExtend(value: Int, from: IntSize, to: IntSize): Int {
     const { ir } = this;
-    const signed = from < 4 ? ir.signExtend(ir.toI32(value), from === 1 ? 8 : 16) : value;
+    const narrow = from === 8 ? value : ir.toI32(value);
+    const signed = from < 4 ? ir.signExtend(narrow, from === 1 ? 8 : 16) : narrow;
     return to === 8 ? ir.toI64Signed(signed) : this.flags.truncate(to, ir.toI32(signed));
   }
 

@@ -39,7 +39,10 @@ function isSameRegister(a: Operand, b: Operand): boolean {
 const xor = logical((t, a, b) => t.ir.xor(a, b));
 const sub = binary((t, size, a, b) => t.flags.sub(size, a, b));
 
-/** Compares the accumulator with the destination; stores the source when equal, else loads the accumulator. */
+/**
+ * Compares the accumulator with the destination; stores the source when equal, else loads the accumulator. A register that is not
+ * written keeps its upper half; memory is written in any case.
+ */
 function compareExchange(t: Translation, destination: Operand, source: Operand): void {
   const { ir } = t;
   const size = t.size(destination);
@@ -47,28 +50,19 @@ function compareExchange(t: Translation, destination: Operand, source: Operand):
   const accumulator = t.gpr(GPR.AX, size);
   const equal = ir.eq(accumulator, old);
   const stored = ir.select(equal, t.read(source), old);
-  if (destination.kind === 'memory') t.write(destination, stored);
-  // unequal: the accumulator takes the old value; a 32-bit accumulator is then written, and zero-extended, as a whole
-  const register = ir.get(X64_STATE.r[GPR.AX]!);
-  t.setGpr(GPR.AX, size, old);
-  ir.set(X64_STATE.r[GPR.AX]!, ir.select(equal, register, ir.get(X64_STATE.r[GPR.AX]!)));
-  if (destination.kind === 'register') writeExchanged(t, destination, equal, stored);
+  if (destination.kind === 'register') writeWhen(t, equal, destination.number, () => t.write(destination, stored));
+  else t.write(destination, stored);
+  writeWhen(t, ir.eqz(equal), GPR.AX, () => t.setGpr(GPR.AX, size, old));
   t.flags.sub(size, accumulator, old);
 }
 
-/** A register destination: written only when equal, except that the accumulator itself keeps what it got. */
-function writeExchanged(
-  t: Translation,
-  destination: Operand & { kind: 'register' },
-  equal: Value<'i32'>,
-  stored: Int,
-): void {
+/** Writes a general register when a condition holds. */
+function writeWhen(t: Translation, condition: Value<'i32'>, number: number, write: () => void): void {
   const { ir } = t;
-  const field = X64_STATE.r[destination.number]!;
+  const field = X64_STATE.r[number]!;
   const before = ir.get(field);
-  t.write(destination, stored);
-  const written = ir.get(field);
-  ir.set(field, destination.size === 4 ? written : ir.select(equal, written, before));
+  write();
+  ir.set(field, ir.select(condition, ir.get(field), before));
 }
 
 /** CMPXCHG8B and CMPXCHG16B: halves of 4 or 8 bytes. */
@@ -85,18 +79,10 @@ function compareExchangePair(t: Translation, destination: Operand): void {
   const equal = ir.and(sameLow, ir.eq(oldHigh, t.gpr(GPR.DX, size)));
   t.store(address, size, ir.select(equal, t.gpr(GPR.BX, size), oldLow));
   t.store(high, size, ir.select(equal, t.gpr(GPR.CX, size), oldHigh));
-  keepUnless(t, GPR.AX, size, equal, oldLow);
-  keepUnless(t, GPR.DX, size, equal, oldHigh);
+  const unequal = ir.eqz(equal);
+  writeWhen(t, unequal, GPR.AX, () => t.setGpr(GPR.AX, size, oldLow));
+  writeWhen(t, unequal, GPR.DX, () => t.setGpr(GPR.DX, size, oldHigh));
   t.flags.setZ(equal);
-}
-
-/** Writes a register unless the condition holds. */
-function keepUnless(t: Translation, number: number, size: IntSize, condition: Value<'i32'>, value: Int): void {
-  const { ir } = t;
-  const field = X64_STATE.r[number]!;
-  const before = ir.get(field);
-  t.setGpr(number, size, value);
-  ir.set(field, ir.select(condition, before, ir.get(field)));
 }
 
 export const arithmetic: Semantics<typeof ARITHMETIC> = {

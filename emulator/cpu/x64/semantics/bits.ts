@@ -5,7 +5,6 @@ import type { IntSize } from '../flags.ts';
 import type { Semantics } from '../instruction.ts';
 import type { BITS, BMI, SHIFTS } from '../opcode-map/bits.ts';
 import type { MemoryOperand, Operand } from '../operands.ts';
-import { X64_STATE } from '../state.ts';
 import {
   crc32,
   parallelDeposit,
@@ -204,10 +203,7 @@ function bitScan(reverse: boolean) {
     const source = t.read(b);
     const highest = (size === 8 ? 63 : 31) as number;
     const found = reverse ? ir.xor(ir.clz(source), ir.int(source.type, highest)) : ir.ctz(source);
-    const before = a.kind === 'register' ? X64_STATE.r[a.number]! : undefined;
-    const old = ir.get(before!);
-    t.write(a, found);
-    ir.set(before!, ir.select(ir.eqz(source), old, ir.get(before!)));
+    t.write(a, ir.select(ir.eqz(source), t.read(a), found));
     t.flags.logical(size, source);
   };
 }

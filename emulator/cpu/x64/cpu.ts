@@ -1,0 +1,431 @@
+/**
+ * One x86_64 CPU: its system registers, and what the engine asks of it.
+ *
+ * The parts are in `system/`. This class holds them together and keeps derived facts (mode, translation context) up to date.
+ */
+import type { AccessKind, AccessRegime, EngineCpu, GuestCpu, WalkResult } from '../execute/guest.ts';
+import type { X64Features } from './features.ts';
+import { modeKey } from './mode.ts';
+import type { X64Model } from './models.ts';
+import { EFLAGS, GPR, SEGMENT, X64_STATE } from './state.ts';
+import { CR0, CR4, DR7, EFER, XCR0 } from './system/control-bits.ts';
+import { ATTRIBUTE, dpl } from './system/descriptors.ts';
+import { deliverFault, deliverInterrupt } from './system/exceptions.ts';
+import { fault, type Fault, VECTOR } from './system/fault.ts';
+import type { LocalApicInterface, PortSpace, X64Host, X64Surroundings } from './system/interfaces.ts';
+import { LinearMemory, walkFault } from './system/linear-memory.ts';
+import { Paging, type Privilege } from './system/paging.ts';
+import { RegisterAccess } from './system/register-access.ts';
+import { resetRegisters, type SystemRegisters } from './system/system-registers.ts';
+
+/** Where the boot CPU finds itself after reset, and application processors after INIT. */
+const RESET_VECTOR = 0xffff_fff0n;
+const MXCSR_RESET = 0x1f80;
+const FCW_RESET = 0x40;
+const FCW_INITIAL = 0x37f;
+
+/** What a snapshot holds besides the CPU state block. */
+export interface X64CpuState {
+  readonly registers: SystemRegisters;
+  readonly idle: GuestCpu['idle'];
+  readonly waitsForStartup: boolean;
+  readonly interrupt: boolean;
+  readonly nmi: boolean;
+  readonly nmiBlocked: boolean;
+  readonly shadowUntil: number;
+  readonly stepArmed: boolean;
+}
+
+/** State of entry to a kernel, as boot protocols have it. */
+export interface X64Entry {
+  readonly mode: 'long64' | 'protected32';
+  readonly rip: bigint;
+  readonly rsi: bigint;
+  readonly rbx: bigint;
+  /** Physical address of page tables that map memory to itself; for `long64`. */
+  readonly cr3: number;
+  /** Physical address and limit of a GDT whose selectors 0x10 and 0x18 are flat code and data. */
+  readonly gdt: { readonly base: bigint; readonly limit: number };
+}
+
+/** An x86_64 CPU. The board calls `reset` before it runs. */
+export class X64Cpu implements GuestCpu {
+  readonly engine: EngineCpu;
+  readonly model: X64Model;
+  readonly features: X64Features;
+  readonly apic: LocalApicInterface;
+  readonly ports: PortSpace;
+  readonly timestamp: () => bigint;
+  readonly host: X64Host;
+  readonly state: RegisterAccess;
+  readonly registers: SystemRegisters = resetRegisters();
+  readonly paging: Paging;
+  readonly memory: LinearMemory;
+  /** Local APIC ID, and place among the machine's CPUs. */
+  readonly apicId: number;
+  readonly cpuCount: number;
+  idle: GuestCpu['idle'] = 'off';
+  /** NMIs are held off from the delivery of one to the next IRET. */
+  nmiBlocked = false;
+  /** TF was set when the instruction that has just run began: a #DB is due. */
+  stepArmed = false;
+  #modeKey = 0;
+  #pending: Fault | undefined;
+  #interrupt = false;
+  #nmi = false;
+  /** After INIT: only a start-up IPI goes on. */
+  #waitsForStartup = false;
+  /** Interrupts are held off until this many instructions have retired (after STI and MOV SS). */
+  #shadowUntil = 0;
+  #currentPrivilege: Privilege = { user: false, smapBlocked: false };
+
+  constructor(engine: EngineCpu, model: X64Model, cpuCount: number, surroundings: X64Surroundings) {
+    this.engine = engine;
+    this.model = model;
+    this.features = model.features;
+    this.apic = surroundings.apic;
+    this.ports = surroundings.ports;
+    this.timestamp = surroundings.timestamp;
+    this.host = surroundings.host;
+    this.apicId = engine.index;
+    this.cpuCount = cpuCount;
+    this.state = new RegisterAccess(engine);
+    this.paging = new Paging(engine, this.registers, {
+      physicalAddressBits: model.physicalAddressBits,
+      hasGigabytePages: model.features.has('pdpe1gb'),
+    });
+    this.memory = new LinearMemory(engine, this.paging);
+  }
+
+  // Power
+
+  /** Resets every register. @param on false makes an application processor, which waits for a start-up IPI */
+  reset(on: boolean): void {
+    Object.assign(this.registers, resetRegisters());
+    const { state } = this;
+    for (let n = 0; n < 16; n++) state.setGpr(n, 0n);
+    state.setGpr(GPR.DX, BigInt(this.model.signature));
+    for (let n = 0; n < 6; n++) state.setSegment(n, realModeReset(n));
+    for (const n of [SEGMENT.LDTR, SEGMENT.TR]) {
+      state.setSegment(n, { selector: 0, base: 0n, limit: 0xffff, attributes: n === SEGMENT.TR ? 0x8b00 : 0x8200 });
+    }
+    state.eflags = EFLAGS.FIXED;
+    this.#resetFloatingPoint();
+    this.engine.pc = RESET_VECTOR;
+    this.#pending = undefined;
+    this.#nmi = false;
+    this.nmiBlocked = false;
+    this.stepArmed = false;
+    this.#shadowUntil = 0;
+    this.#waitsForStartup = !on;
+    this.idle = on ? 'running' : 'off';
+    this.engine.flushTlb();
+    this.contextChanged();
+  }
+
+  #resetFloatingPoint(): void {
+    const { state } = this;
+    state.set32(X64_STATE.MXCSR, MXCSR_RESET);
+    state.set32(X64_STATE.FCW, FCW_RESET);
+    state.set32(X64_STATE.FSW, 0);
+    state.set32(X64_STATE.TOP, 0);
+    state.set32(X64_STATE.emptyTags, 0);
+  }
+
+  /** Starts at a kernel's entry, as QEMU's direct boot leaves it: flat segments, interrupts off. */
+  start(entry: X64Entry): void {
+    this.reset(true);
+    const { registers, state } = this;
+    const long = entry.mode === 'long64';
+    registers.gdtr = { ...entry.gdt };
+    registers.idtr = { base: 0n, limit: 0 };
+    registers.cr0 = CR0.PE | CR0.ET | CR0.NE | (long ? CR0.PG : 0);
+    registers.cr4 = long ? CR4.PAE : 0;
+    registers.cr3 = long ? entry.cr3 : 0;
+    registers.efer = long ? EFER.LME | EFER.LMA : 0;
+    state.setSegment(SEGMENT.CS, {
+      selector: 0x10,
+      base: 0n,
+      limit: 0xffff_ffff,
+      attributes: long ? 0x00a0_9b00 : 0x00c0_9b00,
+    });
+    for (const n of [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS]) {
+      state.setSegment(n, { selector: 0x18, base: 0n, limit: 0xffff_ffff, attributes: 0x00c0_9300 });
+    }
+    state.set32(X64_STATE.FCW, FCW_INITIAL);
+    state.setGpr(GPR.DX, 0n);
+    state.setGpr(GPR.SI, entry.rsi);
+    state.setGpr(GPR.BX, entry.rbx);
+    this.engine.pc = entry.rip;
+    this.engine.flushTlb();
+    this.contextChanged();
+  }
+
+  // Interrupt inputs
+
+  /** Drives INTR; the local APIC calls it. */
+  setInterrupt(level: boolean): void {
+    if (this.#interrupt === level) return;
+    this.#interrupt = level;
+    if (level) this.engine.requestAttention();
+  }
+
+  nmi(): void {
+    this.#nmi = true;
+    this.engine.requestAttention();
+  }
+
+  /** INIT: as reset, but caches and floating-point state stay, and the CPU waits for a start-up IPI. */
+  init(): void {
+    this.reset(false);
+    this.engine.requestAttention();
+  }
+
+  /** Start-up IPI: begins in real mode at `vector` << 12 when waiting for it. */
+  startup(vector: number): void {
+    if (!this.#waitsForStartup) return;
+    this.#waitsForStartup = false;
+    const selector = vector << 8;
+    const cs = this.state.segment(SEGMENT.CS);
+    this.state.setSegment(SEGMENT.CS, { ...cs, selector, base: BigInt(vector << 12) });
+    this.engine.pc = BigInt(vector << 12);
+    this.idle = 'running';
+    this.contextChanged();
+    this.engine.requestAttention();
+  }
+
+  // What the engine asks
+
+  walk(low: number, high: number, kind: AccessKind, _regime: AccessRegime, result: WalkResult): boolean {
+    if (this.paging.walk(low, high, kind, this.#currentPrivilege, result)) return true;
+    this.#pending = walkFault(this.paging.errorCode, addressOf(low, high));
+    return false;
+  }
+
+  /** Aligned vector accesses raise #GP(0). */
+  alignmentFault(): void {
+    this.#pending = fault(VECTOR.GP, 0);
+  }
+
+  /** Nothing answers: reads give all ones on a PC; here zeros, as QEMU has them. */
+  busFault(_low: number, _high: number, kind: AccessKind): boolean {
+    if (kind !== 'execute') return false;
+    this.#pending = fault(VECTOR.GP, 0);
+    return true;
+  }
+
+  deliverException(): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending !== undefined) deliverFault(this, pending);
+  }
+
+  takeInterrupt(): boolean {
+    if (!this.wakeUp || this.#isShadowed()) return false;
+    const isNmi = this.#nmi && !this.nmiBlocked;
+    if (!isNmi && (this.state.systemFlags & EFLAGS.IF) === 0) return false;
+    if (this.stepArmed) return false;
+    if (this.idle === 'waiting-for-interrupt') this.idle = 'running';
+    if (isNmi) {
+      this.#nmi = false;
+      deliverInterrupt(this, VECTOR.NMI);
+      this.nmiBlocked = true;
+      return true;
+    }
+    const vector = this.apic.acknowledge();
+    if (vector < 0) return false;
+    deliverInterrupt(this, vector);
+    return true;
+  }
+
+  /** Within the instruction after STI or MOV SS; asks to come back behind it. */
+  #isShadowed(): boolean {
+    if (this.engine.instructionsRetired() >= this.#shadowUntil) return false;
+    this.engine.requestAttention();
+    return true;
+  }
+
+  /** An interrupt that ends HLT: INTR only with IF set. */
+  get wakeUp(): boolean {
+    return (this.#nmi && !this.nmiBlocked) || (this.#interrupt && (this.state.systemFlags & EFLAGS.IF) !== 0);
+  }
+
+  modeKey(): number {
+    return this.#modeKey;
+  }
+
+  // Exceptions and waiting
+
+  /** Keeps an exception of the instruction under way for `deliverException`. */
+  raise(exception: Fault): void {
+    this.#pending = exception;
+    this.engine.requestException();
+  }
+
+  /** Holds interrupts off for the instruction behind the one under way. */
+  holdInterrupts(): void {
+    this.#shadowUntil = this.engine.instructionsRetired() + 2;
+  }
+
+  /** IF may have become 1, or the priority lower: looks for an interrupt. */
+  interruptsUnmasked(): void {
+    if (this.wakeUp) this.engine.requestAttention();
+  }
+
+  halt(): void {
+    this.idle = 'waiting-for-interrupt';
+    this.engine.requestAttention();
+  }
+
+  tripleFault(): void {
+    this.idle = 'off';
+    this.engine.requestAttention();
+    this.host.tripleFault();
+  }
+
+  // Derived state
+
+  get cpl(): number {
+    const { cr0 } = this.registers;
+    if ((cr0 & CR0.PE) === 0) return 0;
+    if ((this.state.systemFlags & EFLAGS.VM) !== 0) return 3;
+    return dpl({ attributes: this.state.attributes(SEGMENT.SS) });
+  }
+
+  /** EFER.LMA: 64-bit or compatibility mode. */
+  get isLongMode(): boolean {
+    return (this.registers.efer & EFER.LMA) !== 0;
+  }
+
+  get is64(): boolean {
+    return this.isLongMode && (this.state.attributes(SEGMENT.CS) & ATTRIBUTE.L) !== 0;
+  }
+
+  get isProtected(): boolean {
+    return (this.registers.cr0 & CR0.PE) !== 0;
+  }
+
+  get isVm86(): boolean {
+    return this.isProtected && (this.state.systemFlags & EFLAGS.VM) !== 0;
+  }
+
+  get iopl(): number {
+    return (this.state.systemFlags & EFLAGS.IOPL) >> 12;
+  }
+
+  /** The instruction pointer: an offset in the code segment. */
+  get ip(): bigint {
+    const pc = this.engine.pc;
+    return this.is64 ? pc : BigInt.asUintN(32, pc - this.state.base(SEGMENT.CS));
+  }
+
+  set ip(value: bigint) {
+    this.engine.pc = this.is64 ? value : BigInt.asUintN(32, value + this.state.base(SEGMENT.CS));
+  }
+
+  /** Tells the engine the mode and the translations that apply from now on. */
+  contextChanged(): void {
+    const { registers, state } = this;
+    this.paging.configure();
+    const { cpl } = this;
+    const user = cpl === 3;
+    const acBlocks = (registers.cr4 & CR4.SMAP) !== 0 && (state.systemFlags & EFLAGS.AC) === 0;
+    this.#currentPrivilege = { user, smapBlocked: !user && acBlocks };
+    this.#modeKey = modeKey({
+      codeSize: this.#codeSize(),
+      privileged: cpl === 0,
+      stack32: (state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0,
+      flat: FLAT_SEGMENTS.every(n => state.base(n) === 0n),
+      stepping: (state.systemFlags & EFLAGS.TF) !== 0 || this.stepArmed || (registers.dr7 & DR7.ENABLES) !== 0,
+      fpuUsable: (registers.cr0 & (CR0.EM | CR0.TS)) === 0 && (registers.cr4 & CR4.OSFXSR) !== 0,
+      avxUsable: (registers.cr4 & CR4.OSXSAVE) !== 0 && (registers.xcr0 & XCR0.YMM) !== 0,
+    });
+    const key = this.#contextKey(this.#currentPrivilege);
+    this.engine.setContext(key, key);
+  }
+
+  #codeSize(): 16 | 32 | 64 {
+    if (this.is64) return 64;
+    const wide = this.isProtected && !this.isVm86 && (this.state.attributes(SEGMENT.CS) & ATTRIBUTE.DB) !== 0;
+    return wide ? 32 : 16;
+  }
+
+  /** PCID, privilege; paging off or on flushes. */
+  #contextKey({ user, smapBlocked }: Privilege): number {
+    const { cr3, cr4 } = this.registers;
+    const pcid = cr4 & CR4.PCIDE ? cr3 % 4096 : 0;
+    return pcid | (Number(user) << 12) | (Number(smapBlocked) << 13);
+  }
+
+  /** Drops translations that control registers decided about. */
+  translationChanged(): void {
+    this.engine.flushTlb();
+    this.contextChanged();
+  }
+
+  /**
+   * Physical address of a linear one as privileged code sees it, for debuggers; faults leave no trace.
+   * @returns `undefined` when it is not mapped
+   */
+  translateForDebugger(address: bigint): number | undefined {
+    const low = Number(BigInt.asIntN(32, address));
+    const high = Number(BigInt.asIntN(32, address >> 32n));
+    const result = { ...NO_RESULT };
+    return this.paging.walk(low, high, 'read', SUPERVISOR, result) ? result.paddr + (low & 0xfff) : undefined;
+  }
+
+  // Snapshots
+
+  save(): X64CpuState {
+    return {
+      registers: structuredClone(this.registers),
+      idle: this.idle,
+      waitsForStartup: this.#waitsForStartup,
+      interrupt: this.#interrupt,
+      nmi: this.#nmi,
+      nmiBlocked: this.nmiBlocked,
+      shadowUntil: this.#shadowUntil,
+      stepArmed: this.stepArmed,
+    };
+  }
+
+  /** Takes over a state; the CPU state block has been restored already. */
+  restore(state: X64CpuState): void {
+    Object.assign(this.registers, structuredClone(state.registers));
+    this.idle = state.idle;
+    this.#waitsForStartup = state.waitsForStartup;
+    this.#interrupt = state.interrupt;
+    this.#nmi = state.nmi;
+    this.nmiBlocked = state.nmiBlocked;
+    this.#shadowUntil = state.shadowUntil;
+    this.stepArmed = state.stepArmed;
+    this.#pending = undefined;
+    this.translationChanged();
+  }
+}
+
+const SUPERVISOR: Privilege = { user: false, smapBlocked: false };
+const FLAT_SEGMENTS = [SEGMENT.ES, SEGMENT.CS, SEGMENT.SS, SEGMENT.DS];
+
+const NO_RESULT: WalkResult = {
+  paddr: 0,
+  readable: false,
+  writable: false,
+  executable: false,
+  leafSize: 0,
+  guarded: false,
+};
+
+function realModeReset(segment: number) {
+  const isCode = segment === SEGMENT.CS;
+  return {
+    selector: isCode ? 0xf000 : 0,
+    base: isCode ? 0xffff_0000n : 0n,
+    limit: 0xffff,
+    attributes: isCode ? 0x9b00 : 0x9300,
+  };
+}
+
+function addressOf(low: number, high: number): bigint {
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}

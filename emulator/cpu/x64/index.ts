@@ -1,0 +1,35 @@
+/** The x86_64 instruction set as the engine takes it. */
+import type { EngineCpu, Guest } from '../execute/guest.ts';
+import { X64Cpu } from './cpu.ts';
+import { modeOfKey } from './mode.ts';
+import type { X64Model } from './models.ts';
+import { X64_LAYOUT } from './state.ts';
+import { systemHelpers } from './system/helper-implementations.ts';
+import type { X64Surroundings } from './system/interfaces.ts';
+import { translateBlock } from './translate-block.ts';
+
+export type { X64CpuState, X64Entry } from './cpu.ts';
+export { X64Cpu };
+export { type X64Model, X64_MODEL_NAMES, x64Model } from './models.ts';
+export type * from './system/interfaces.ts';
+
+/** The instruction set with a CPU model. */
+export interface X64Guest extends Guest {
+  /** Makes the architecture's side of a CPU; it is off until `start` or a start-up IPI. */
+  createCpu(engine: EngineCpu, surroundings: X64Surroundings): X64Cpu;
+}
+
+/**
+ * Makes the guest of a machine whose CPUs are all of one model.
+ * @param current the CPU that the engine runs now
+ */
+export function createX64Guest(model: X64Model, cpuCount: number, current: () => X64Cpu): X64Guest {
+  return {
+    name: 'x86_64',
+    layout: X64_LAYOUT,
+    translateBlock: (code, start, key, nextPage) =>
+      translateBlock(code, start, modeOfKey(key), model.features, nextPage),
+    helpers: systemHelpers(current),
+    createCpu: (engine, surroundings) => new X64Cpu(engine, model, cpuCount, surroundings),
+  };
+}

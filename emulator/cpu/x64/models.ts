@@ -1,0 +1,150 @@
+/**
+ * CPU models by QEMU's names. A model announces what it executes, and nothing else; where QEMU's model has more (SVM, say), it is
+ * left out here.
+ *
+ * Source: QEMU 7.2 target/i386/cpu.c, `builtin_x86_defs`, for signatures and features of the named models.
+ */
+import { UsageError } from '../../../capture/formats/errors.ts';
+import type { X64FeatureName, X64Features } from './features.ts';
+
+export interface X64Model {
+  readonly name: string;
+  /** CPUID leaf 0: 12 characters. */
+  readonly vendor: 'AuthenticAMD' | 'GenuineIntel';
+  /** CPUID leaf 1 EAX: family, model, stepping. */
+  readonly signature: number;
+  /** Processor brand string. */
+  readonly brand: string;
+  readonly features: X64Features;
+  readonly physicalAddressBits: number;
+  /** Highest basic and extended leaf. */
+  readonly maxLeaf: number;
+  readonly maxExtendedLeaf: number;
+}
+
+/** Family, model and stepping packed as CPUID has them. Source: Intel SDM vol. 2 "CPUID", leaf 1. */
+function signature(family: number, model: number, stepping: number): number {
+  const extendedFamily = family > 15 ? family - 15 : 0;
+  const baseFamily = Math.min(family, 15);
+  return (extendedFamily << 20) | ((model >> 4) << 16) | (baseFamily << 8) | ((model & 15) << 4) | stepping;
+}
+
+const BASE: readonly X64FeatureName[] = [
+  ...([
+    'fpu',
+    'de',
+    'pse',
+    'tsc',
+    'msr',
+    'pae',
+    'mce',
+    'cx8',
+    'apic',
+    'sep',
+    'mtrr',
+    'pge',
+    'mca',
+    'cmov',
+    'pat',
+  ] as const),
+  ...([
+    'pse36',
+    'clflush',
+    'mmx',
+    'fxsr',
+    'sse',
+    'sse2',
+    'syscall',
+    'nx',
+    'lm',
+    'pni',
+    'cx16',
+    'lahf_lm',
+    'hypervisor',
+  ] as const),
+  'x2apic',
+];
+
+const NEHALEM: readonly X64FeatureName[] = [...BASE, 'vme', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'arat'];
+
+const HASWELL: readonly X64FeatureName[] = [
+  ...NEHALEM,
+  ...(['pclmulqdq', 'fma', 'pcid', 'movbe', 'tsc_deadline_timer', 'aes', 'xsave', 'avx', 'f16c'] as const),
+  ...(['fsgsbase', 'bmi1', 'avx2', 'smep', 'bmi2', 'erms', 'invpcid', 'abm', 'xsaveopt'] as const),
+];
+
+const MAX: readonly X64FeatureName[] = [
+  ...HASWELL,
+  ...([
+    'adx',
+    'smap',
+    'clflushopt',
+    'clwb',
+    'umip',
+    'la57',
+    'rdpid',
+    'pdpe1gb',
+    '3dnowprefetch',
+    'xgetbv1',
+    'sha_ni',
+    'fsrm',
+  ] as const),
+];
+
+/** What announced features need that is not executed yet: taken from every model. */
+const NOT_EXECUTED: ReadonlySet<X64FeatureName> = new Set<X64FeatureName>(['vme']);
+
+function model(
+  name: string,
+  row: Omit<X64Model, 'name' | 'features'> & { readonly features: readonly X64FeatureName[] },
+): X64Model {
+  return { ...row, name, features: new Set(row.features.filter(feature => !NOT_EXECUTED.has(feature))) };
+}
+
+const MODELS: readonly X64Model[] = [
+  model('qemu64', {
+    vendor: 'AuthenticAMD',
+    signature: signature(15, 107, 1),
+    brand: 'QEMU Virtual CPU version 2.5+',
+    features: BASE,
+    physicalAddressBits: 40,
+    maxLeaf: 0xd,
+    maxExtendedLeaf: 0x8000_000a,
+  }),
+  model('Nehalem', {
+    vendor: 'GenuineIntel',
+    signature: signature(6, 26, 3),
+    brand: 'Intel Core i7 9xx (Nehalem Class Core i7)',
+    features: NEHALEM,
+    physicalAddressBits: 40,
+    maxLeaf: 0xb,
+    maxExtendedLeaf: 0x8000_0008,
+  }),
+  model('Haswell', {
+    vendor: 'GenuineIntel',
+    signature: signature(6, 60, 4),
+    brand: 'Intel Core Processor (Haswell)',
+    features: HASWELL,
+    physicalAddressBits: 40,
+    maxLeaf: 0xd,
+    maxExtendedLeaf: 0x8000_0008,
+  }),
+  model('max', {
+    vendor: 'AuthenticAMD',
+    signature: signature(15, 107, 1),
+    brand: 'QEMU TCG CPU version 2.5+',
+    features: MAX,
+    physicalAddressBits: 40,
+    maxLeaf: 0xd,
+    maxExtendedLeaf: 0x8000_000a,
+  }),
+];
+
+export const X64_MODEL_NAMES: readonly string[] = MODELS.map(({ name }) => name);
+
+/** @throws UsageError for a name that is no model */
+export function x64Model(name: string): X64Model {
+  const found = MODELS.find(candidate => candidate.name === name);
+  if (!found) throw new UsageError(`no CPU model ${name}: there are ${X64_MODEL_NAMES.join(', ')}`);
+  return found;
+}

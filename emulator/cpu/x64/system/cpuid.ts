@@ -1,0 +1,232 @@
+/** CPUID leaves from a model's features. Source: Intel SDM vol. 2 "CPUID"; AMD APM vol. 3 "CPUID Leaf Functions". */
+import type { X64Cpu } from '../cpu.ts';
+import type { X64FeatureName, X64Features } from '../features.ts';
+import type { X64Model } from '../models.ts';
+import { GPR } from '../state.ts';
+import { CR4 } from './control-bits.ts';
+import { xsaveArea } from './xsave-layout.ts';
+
+type Leaf = readonly [eax: number, ebx: number, ecx: number, edx: number];
+
+/** Feature bits of a register: bit number → name. */
+type FeatureBits = Readonly<Record<number, X64FeatureName>>;
+
+const LEAF_1_EDX: FeatureBits = {
+  0: 'fpu',
+  1: 'vme',
+  2: 'de',
+  3: 'pse',
+  4: 'tsc',
+  5: 'msr',
+  6: 'pae',
+  7: 'mce',
+  8: 'cx8',
+  9: 'apic',
+  11: 'sep',
+  12: 'mtrr',
+  13: 'pge',
+  14: 'mca',
+  15: 'cmov',
+  16: 'pat',
+  17: 'pse36',
+  19: 'clflush',
+  23: 'mmx',
+  24: 'fxsr',
+  25: 'sse',
+  26: 'sse2',
+};
+const LEAF_1_ECX: FeatureBits = {
+  0: 'pni',
+  1: 'pclmulqdq',
+  3: 'monitor',
+  9: 'ssse3',
+  12: 'fma',
+  13: 'cx16',
+  17: 'pcid',
+  19: 'sse4_1',
+  20: 'sse4_2',
+  21: 'x2apic',
+  22: 'movbe',
+  23: 'popcnt',
+  24: 'tsc_deadline_timer',
+  25: 'aes',
+  26: 'xsave',
+  28: 'avx',
+  29: 'f16c',
+  30: 'rdrand',
+  31: 'hypervisor',
+};
+const LEAF_7_EBX: FeatureBits = {
+  0: 'fsgsbase',
+  3: 'bmi1',
+  5: 'avx2',
+  7: 'smep',
+  8: 'bmi2',
+  9: 'erms',
+  10: 'invpcid',
+  18: 'rdseed',
+  19: 'adx',
+  20: 'smap',
+  23: 'clflushopt',
+  24: 'clwb',
+  29: 'sha_ni',
+};
+const LEAF_7_ECX: FeatureBits = { 2: 'umip', 3: 'pku', 9: 'vaes', 10: 'vpclmulqdq', 16: 'la57', 22: 'rdpid' };
+const LEAF_7_EDX: FeatureBits = { 4: 'fsrm' };
+const EXTENDED_1_EDX: FeatureBits = { 11: 'syscall', 20: 'nx', 26: 'pdpe1gb', 27: 'rdtscp', 29: 'lm' };
+const EXTENDED_1_ECX: FeatureBits = { 0: 'lahf_lm', 2: 'svm', 5: 'abm', 6: 'sse4a', 8: '3dnowprefetch' };
+const XSAVE_1_EAX: FeatureBits = { 0: 'xsaveopt', 2: 'xgetbv1' };
+/** AMD repeats these of leaf 1 EDX in leaf 8000_0001. */
+const AMD_REPEATED = 0x0183_f3ff;
+
+const OSXSAVE = 1 << 27;
+const CLFLUSH_LINE = 64;
+const NONE: Leaf = [0, 0, 0, 0];
+
+function bitsOf(table: FeatureBits, features: X64Features): number {
+  let word = 0;
+  for (const [bit, name] of Object.entries(table)) if (features.has(name)) word |= 1 << Number(bit);
+  return word;
+}
+
+/** Executes CPUID: leaf in EAX, sub-leaf in ECX. */
+export function executeCpuid(cpu: X64Cpu): void {
+  const { state } = cpu;
+  const [eax, ebx, ecx, edx] = leaf(cpu, state.gpr32(GPR.AX), state.gpr32(GPR.CX));
+  state.setGpr32(GPR.AX, eax);
+  state.setGpr32(GPR.BX, ebx);
+  state.setGpr32(GPR.CX, ecx);
+  state.setGpr32(GPR.DX, edx);
+}
+
+function leaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
+  const { model } = cpu;
+  if (requested >>> 28 === 4) return hypervisorLeaf(model, requested);
+  if (requested >>> 0 >= 0x8000_0000) {
+    return requested >>> 0 <= model.maxExtendedLeaf ? extendedLeaf(model, requested >>> 0) : NONE;
+  }
+  if (requested > model.maxLeaf) return NONE;
+  return basicLeaf(cpu, requested, subleaf);
+}
+
+function basicLeaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
+  const { model } = cpu;
+  switch (requested) {
+    case 0:
+      return [model.maxLeaf, text(model.vendor, 0), text(model.vendor, 8), text(model.vendor, 4)];
+    case 1:
+      return leaf1(cpu);
+    case 2:
+      return [1, 0, 0x4d, 0x2c_307d];
+    case 4:
+      return model.vendor === 'GenuineIntel' ? cacheLeaf(subleaf) : NONE;
+    case 7:
+      return subleaf === 0 ? leaf7(model.features) : NONE;
+    case 0xb:
+      return topologyLeaf(cpu, subleaf);
+    case 0xd:
+      return xsaveLeaf(cpu, subleaf);
+    default:
+      return requested === 6 && model.features.has('arat') ? [4, 0, 0, 0] : NONE;
+  }
+}
+
+/** Four characters of a string, lowest first. */
+function text(source: string, at: number): number {
+  let word = 0;
+  for (let i = 0; i < 4; i++) word |= (source.charCodeAt(at + i) || 0) << (8 * i);
+  return word;
+}
+
+function leaf1(cpu: X64Cpu): Leaf {
+  const { model, apicId, cpuCount } = cpu;
+  const ebx = (apicId << 24) | (cpuCount << 16) | ((CLFLUSH_LINE / 8) << 8);
+  const osxsave = cpu.registers.cr4 & CR4.OSXSAVE ? OSXSAVE : 0;
+  const htt = cpuCount > 1 ? 1 << 28 : 0;
+  const { features } = model;
+  return [model.signature, ebx, bitsOf(LEAF_1_ECX, features) | osxsave, bitsOf(LEAF_1_EDX, features) | htt];
+}
+
+function leaf7(features: X64Features): Leaf {
+  return [0, bitsOf(LEAF_7_EBX, features), bitsOf(LEAF_7_ECX, features), bitsOf(LEAF_7_EDX, features)];
+}
+
+/** Deterministic cache parameters: L1 data, L1 instruction, L2, L3. */
+const CACHES = [
+  { type: 1, level: 1, ways: 8, sets: 64 },
+  { type: 2, level: 1, ways: 8, sets: 64 },
+  { type: 3, level: 2, ways: 16, sets: 4096 },
+  { type: 3, level: 3, ways: 16, sets: 16_384 },
+] as const;
+
+function cacheLeaf(subleaf: number): Leaf {
+  const cache = CACHES[subleaf];
+  if (!cache) return NONE;
+  const eax = cache.type | (cache.level << 5) | (1 << 8);
+  return [eax, (CLFLUSH_LINE - 1) | ((cache.ways - 1) << 22), cache.sets - 1, 1];
+}
+
+/** One thread a core, all cores in one package, as QEMU's `-smp N` makes sockets of one core: a package each. */
+function topologyLeaf(cpu: X64Cpu, subleaf: number): Leaf {
+  switch (subleaf) {
+    case 0:
+      return [0, 1, subleaf | (1 << 8), cpu.apicId];
+    case 1:
+      return [0, 1, subleaf | (2 << 8), cpu.apicId];
+    default:
+      return [0, 0, subleaf, cpu.apicId];
+  }
+}
+
+function xsaveLeaf(cpu: X64Cpu, subleaf: number): Leaf {
+  const { features } = cpu.model;
+  if (!features.has('xsave')) return NONE;
+  const area = xsaveArea(features);
+  if (subleaf === 0) return [area.components, area.sizeOf(cpu.registers.xcr0), area.sizeOf(area.components), 0];
+  if (subleaf === 1) return [bitsOf(XSAVE_1_EAX, features), 0, 0, 0];
+  const component = area.component(subleaf);
+  return component ? [component.size, component.offset, 0, 0] : NONE;
+}
+
+/** QEMU's TCG says so here; Linux asks for the vendor only. */
+function hypervisorLeaf({ features }: X64Model, requested: number): Leaf {
+  if (!features.has('hypervisor') || requested !== 0x4000_0000) return NONE;
+  const vendor = 'TCGTCGTCGTCG';
+  return [0x4000_0001, text(vendor, 0), text(vendor, 4), text(vendor, 8)];
+}
+
+function extendedLeaf(model: X64Model, requested: number): Leaf {
+  const { vendor, features, brand } = model;
+  const amd = vendor === 'AuthenticAMD';
+  switch (requested) {
+    case 0x8000_0000:
+      return [model.maxExtendedLeaf | 0, ...(amd ? amdVendor(vendor) : ([0, 0, 0] as const))];
+    case 0x8000_0001: {
+      const repeated = amd ? bitsOf(LEAF_1_EDX, features) & AMD_REPEATED : 0;
+      return [
+        amd ? model.signature : 0,
+        0,
+        bitsOf(EXTENDED_1_ECX, features),
+        bitsOf(EXTENDED_1_EDX, features) | repeated,
+      ];
+    }
+    case 0x8000_0002:
+    case 0x8000_0003:
+    case 0x8000_0004: {
+      const at = (requested - 0x8000_0002) * 16;
+      return [text(brand, at), text(brand, at + 4), text(brand, at + 8), text(brand, at + 12)];
+    }
+    case 0x8000_0005:
+      return amd ? [0x01ff_01ff, 0x01ff_01ff, 0x4002_0140, 0x4002_0140] : NONE;
+    case 0x8000_0006:
+      return amd ? [0, 0x4200_4200, 0x0200_8140, 0x0080_8140] : [0, 0, 0x0200_8040, 0];
+    case 0x8000_0008:
+      return [model.physicalAddressBits | ((features.has('la57') ? 57 : 48) << 8), 0, 0, 0];
+    default:
+      return NONE;
+  }
+}
+
+function amdVendor(vendor: string): readonly [number, number, number] {
+  return [text(vendor, 0), text(vendor, 8), text(vendor, 4)];
+}

@@ -1,0 +1,361 @@
+/**
+ * Far jumps, calls and returns, IRET, SYSCALL, SYSRET, SYSENTER, SYSEXIT.
+ *
+ * Source: Intel SDM vol. 2 at the instruction's name. Not modelled: call gates, task gates and task switches: #GP(selector).
+ */
+import type { X64Cpu } from '../cpu.ts';
+import { EFLAGS, GPR, SEGMENT } from '../state.ts';
+import { EFER } from './control-bits.ts';
+import {
+  ATTRIBUTE,
+  checkCodeSegment,
+  checkDataSegment,
+  type Descriptor,
+  dpl,
+  isCode,
+  nullSegment,
+  realModeSegment,
+  toSegment,
+} from './descriptors.ts';
+import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
+import { loadCodeSegment, readDescriptor } from './segment-loads.ts';
+
+type Size = 2 | 4 | 8;
+
+function maskOf(size: Size): bigint {
+  return (1n << BigInt(8 * size)) - 1n;
+}
+
+/** Pushes and pops that take effect when the transfer has succeeded. */
+class FarStack {
+  readonly #cpu: X64Cpu;
+  readonly #mask: bigint;
+  pointer: bigint;
+
+  constructor(cpu: X64Cpu) {
+    this.#cpu = cpu;
+    const wide = (cpu.state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0;
+    this.#mask = cpu.is64 ? maskOf(8) : wide ? maskOf(4) : maskOf(2);
+    this.pointer = cpu.state.gpr(GPR.SP) & this.#mask;
+  }
+
+  #address(): bigint {
+    if (this.#cpu.is64) return this.pointer;
+    return BigInt.asUintN(32, this.pointer + this.#cpu.state.base(SEGMENT.SS));
+  }
+
+  push(value: bigint, size: Size): boolean {
+    this.pointer = (this.pointer - BigInt(size)) & this.#mask;
+    return this.#cpu.memory.write(this.#address(), value & maskOf(size), size, this.#cpu.cpl === 3);
+  }
+
+  pop(size: Size): bigint | undefined {
+    const value = this.#cpu.memory.read(this.#address(), size, this.#cpu.cpl === 3);
+    this.pointer = (this.pointer + BigInt(size)) & this.#mask;
+    return value;
+  }
+
+  /** Pops several values; undefined when one faults. */
+  popAll(size: Size, count: number): readonly bigint[] | undefined {
+    const values: bigint[] = [];
+    for (let i = 0; i < count; i++) {
+      const value = this.pop(size);
+      if (value === undefined) return undefined;
+      values.push(value);
+    }
+    return values;
+  }
+
+  skip(bytes: number): void {
+    this.pointer = (this.pointer + BigInt(bytes)) & this.#mask;
+  }
+
+  commit(): void {
+    const { state } = this.#cpu;
+    state.setGpr(GPR.SP, this.#mask === maskOf(2) ? (state.gpr(GPR.SP) & ~0xffffn) | this.pointer : this.pointer);
+  }
+}
+
+function enterRealCode(cpu: X64Cpu, selector: number, ip: bigint): void {
+  cpu.state.setSegment(SEGMENT.CS, realModeSegment(selector, cpu.state.segment(SEGMENT.CS)));
+  cpu.ip = ip;
+  cpu.contextChanged();
+}
+
+/** The code segment of a jump or call, checked. */
+function targetSegment(cpu: X64Cpu, selector: number): Descriptor | Fault {
+  if ((selector & 0xfffc) === 0) return protectionFault();
+  const descriptor = readDescriptor(cpu, selector);
+  if ('vector' in descriptor) return descriptor;
+  return checkCodeSegment(selector, descriptor, cpu.cpl, cpu.isLongMode) ?? descriptor;
+}
+
+/** Loads CS and the instruction pointer. */
+function enterCode(cpu: X64Cpu, selector: number, descriptor: Descriptor, ip: bigint, cpl: number): Fault | undefined {
+  const failure = loadCodeSegment(cpu, selector, descriptor, cpl);
+  if (failure !== undefined) return failure;
+  cpu.ip = ip;
+  cpu.contextChanged();
+  return undefined;
+}
+
+export function farJump(cpu: X64Cpu, selector: number, offset: bigint): Fault | undefined {
+  if (!cpu.isProtected || cpu.isVm86) {
+    enterRealCode(cpu, selector, offset);
+    return undefined;
+  }
+  const descriptor = targetSegment(cpu, selector);
+  if ('vector' in descriptor) return descriptor;
+  return enterCode(cpu, selector, descriptor, offset, cpu.cpl);
+}
+
+export function farCall(cpu: X64Cpu, selector: number, offset: bigint, size: Size, next: bigint): Fault | undefined {
+  const stack = new FarStack(cpu);
+  const real = !cpu.isProtected || cpu.isVm86;
+  const descriptor = real ? undefined : targetSegment(cpu, selector);
+  if (descriptor && 'vector' in descriptor) return descriptor;
+  const pushed = stack.push(BigInt(cpu.state.selector(SEGMENT.CS)), size) && stack.push(next, size);
+  if (!pushed) return cpu.memory.fault;
+  const failure = descriptor && enterCode(cpu, selector, descriptor, offset, cpu.cpl);
+  if (failure) return failure;
+  stack.commit();
+  if (!descriptor) enterRealCode(cpu, selector, offset);
+  return undefined;
+}
+
+export function farReturn(cpu: X64Cpu, size: Size, release: number): Fault | undefined {
+  const stack = new FarStack(cpu);
+  const frame = stack.popAll(size, 2);
+  if (!frame) return cpu.memory.fault;
+  const [ip, selectorWord] = frame as [bigint, bigint];
+  const selector = Number(selectorWord & 0xffffn);
+  stack.skip(release);
+  if (!cpu.isProtected || cpu.isVm86) {
+    stack.commit();
+    enterRealCode(cpu, selector, ip);
+    return undefined;
+  }
+  return returnTo(cpu, stack, { selector, ip, size, release, flags: undefined });
+}
+
+/** Where a far return or IRET goes. */
+interface Return {
+  readonly selector: number;
+  readonly ip: bigint;
+  readonly size: Size;
+  readonly release: number;
+  /** Flags to load, for IRET. */
+  readonly flags: number | undefined;
+}
+
+function checkReturnSegment(cpu: X64Cpu, selector: number): Descriptor | Fault {
+  if ((selector & 0xfffc) === 0) return protectionFault();
+  const descriptor = readDescriptor(cpu, selector);
+  if ('vector' in descriptor) return descriptor;
+  const rpl = selector & 3;
+  const conforming = (descriptor.attributes & ATTRIBUTE.DC) !== 0;
+  const levelOk = conforming ? dpl(descriptor) <= rpl : dpl(descriptor) === rpl;
+  if (!isCode(descriptor) || rpl < cpu.cpl || !levelOk) return protectionFault(selector);
+  return descriptor.attributes & ATTRIBUTE.P ? descriptor : fault(VECTOR.NP, selector & 0xfffc);
+}
+
+/** Ends a far return or IRET in protected mode: to the same or to an outer level. */
+function returnTo(cpu: X64Cpu, stack: FarStack, target: Return): Fault | undefined {
+  const { selector, ip, size, release, flags } = target;
+  const descriptor = checkReturnSegment(cpu, selector);
+  if ('vector' in descriptor) return descriptor;
+  const newCpl = selector & 3;
+  const outer = newCpl > cpu.cpl;
+  const wasLong = cpu.is64;
+  // IRET in 64-bit mode always restores SS:RSP
+  if (!outer && !(flags !== undefined && wasLong)) {
+    const failure = loadCodeSegment(cpu, selector, descriptor, newCpl);
+    if (failure) return failure;
+    stack.commit();
+    if (flags !== undefined) loadFlags(cpu, flags, size, cpu.cpl);
+    cpu.ip = ip;
+    cpu.contextChanged();
+    return undefined;
+  }
+  const pair = stack.popAll(size, 2);
+  if (!pair) return cpu.memory.fault;
+  const [sp, ssWord] = pair as [bigint, bigint];
+  const ss = stackSegment(cpu, Number(ssWord & 0xffffn), newCpl, (descriptor.attributes & ATTRIBUTE.L) !== 0);
+  if ('vector' in ss) return ss;
+  const oldCpl = cpu.cpl;
+  const failure = loadCodeSegment(cpu, selector, descriptor, newCpl);
+  if (failure) return failure;
+  cpu.state.setSegment(SEGMENT.SS, ss);
+  const wide = (descriptor.attributes & ATTRIBUTE.L) !== 0 || (ss.attributes & ATTRIBUTE.DB) !== 0;
+  const released = sp + BigInt(release);
+  cpu.state.setGpr(
+    GPR.SP,
+    wide ? released & maskOf(size === 2 ? 2 : size) : (cpu.state.gpr(GPR.SP) & ~0xffffn) | (released & 0xffffn),
+  );
+  if (flags !== undefined) loadFlags(cpu, flags, size, oldCpl);
+  if (outer) dropInnerSegments(cpu, newCpl);
+  cpu.ip = ip;
+  cpu.contextChanged();
+  return undefined;
+}
+
+/** SS of an outer level. A null one is allowed for 64-bit code below CPL 3. */
+function stackSegment(cpu: X64Cpu, selector: number, newCpl: number, to64: boolean) {
+  if ((selector & 0xfffc) === 0) {
+    if (!to64 || newCpl === 3) return protectionFault();
+    return { ...nullSegment(selector), attributes: newCpl << 13 };
+  }
+  const descriptor = readDescriptor(cpu, selector);
+  if ('vector' in descriptor) return descriptor;
+  return checkDataSegment(SEGMENT.SS, selector, descriptor, newCpl) ?? toSegment(selector, descriptor);
+}
+
+/** Data segments that the outer level may not use become null. */
+function dropInnerSegments(cpu: X64Cpu, newCpl: number): void {
+  for (const n of [SEGMENT.ES, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS]) {
+    const segment = cpu.state.segment(n);
+    const conforming = isCode(segment) && (segment.attributes & ATTRIBUTE.DC) !== 0;
+    if ((segment.selector & 0xfffc) === 0 || conforming || dpl(segment) >= newCpl) continue;
+    const base = n >= SEGMENT.FS && cpu.isLongMode ? segment.base : 0n;
+    cpu.state.setSegment(n, { ...nullSegment(0), base });
+  }
+}
+
+/** Flags that IRET and POPF load at a privilege level. IOPL needs CPL 0, IF needs CPL ≤ IOPL. */
+export function loadFlags(cpu: X64Cpu, value: number, size: Size, cpl: number): void {
+  const { state } = cpu;
+  const before = state.eflags;
+  let writable: number =
+    EFLAGS.CF | EFLAGS.PF | EFLAGS.AF | EFLAGS.ZF | EFLAGS.SF | EFLAGS.TF | EFLAGS.DF | EFLAGS.OF | EFLAGS.NT;
+  if (size !== 2) writable |= EFLAGS.RF | EFLAGS.AC | EFLAGS.ID;
+  if (cpl <= (before & EFLAGS.IOPL) >> 12) writable |= EFLAGS.IF;
+  if (cpl === 0) writable |= EFLAGS.IOPL | (size === 2 ? 0 : EFLAGS.VIF | EFLAGS.VIP);
+  state.eflags = (before & ~writable) | (value & writable);
+}
+
+export function interruptReturn(cpu: X64Cpu, size: Size): Fault | undefined {
+  const stack = new FarStack(cpu);
+  if (cpu.isProtected && !cpu.isVm86 && (cpu.state.systemFlags & EFLAGS.NT) !== 0) return protectionFault();
+  if (cpu.isVm86 && cpu.iopl < 3) return protectionFault();
+  const frame = stack.popAll(size, 3);
+  if (!frame) return cpu.memory.fault;
+  const [ip, selectorWord, flagsWord] = frame as [bigint, bigint, bigint];
+  const selector = Number(selectorWord & 0xffffn);
+  const flags = Number(flagsWord & 0xffff_ffffn) | 0;
+  const failure = returnFromInterrupt(cpu, stack, { selector, ip, size, release: 0, flags });
+  if (!failure) cpu.nmiBlocked = false;
+  return failure;
+}
+
+function returnFromInterrupt(cpu: X64Cpu, stack: FarStack, target: Return): Fault | undefined {
+  const { selector, ip, size, flags } = target;
+  if (!cpu.isProtected || cpu.isVm86) {
+    stack.commit();
+    loadFlags(cpu, flags!, size, cpu.isVm86 ? 3 : 0);
+    enterRealCode(cpu, selector, ip);
+    return undefined;
+  }
+  if (flags! & EFLAGS.VM && cpu.cpl === 0 && !cpu.isLongMode) return returnToVm86(cpu, stack, target);
+  return returnTo(cpu, stack, target);
+}
+
+/** IRET into virtual-8086 mode: ESP, SS, ES, DS, FS and GS follow. */
+function returnToVm86(cpu: X64Cpu, stack: FarStack, { selector, ip, flags }: Return): Fault | undefined {
+  const rest = stack.popAll(4, 6);
+  if (!rest) return cpu.memory.fault;
+  const { state } = cpu;
+  state.eflags = flags!;
+  const real = { base: 0n, limit: 0xffff, attributes: 0xf300, selector: 0 };
+  const selectors = rest.slice(1).map(word => Number(word & 0xffffn));
+  [SEGMENT.SS, SEGMENT.ES, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS].forEach((n, i) => {
+    state.setSegment(n, realModeSegment(selectors[i]!, real));
+  });
+  state.setSegment(SEGMENT.CS, realModeSegment(selector, real));
+  state.setGpr32(GPR.SP, Number(rest[0]!));
+  cpu.ip = ip & 0xffffn;
+  cpu.contextChanged();
+  return undefined;
+}
+
+/** A flat segment as SYSCALL and its like load it, without looking at the descriptor tables. */
+function flatSegment(selector: number, attributes: number) {
+  return { selector, base: 0n, limit: 0xffff_ffff, attributes };
+}
+
+const FLAT_CODE_64 = 0x00a0_9b00;
+const FLAT_CODE_32 = 0x00c0_9b00;
+const FLAT_DATA = 0x00c0_9300;
+const DPL_3 = 3 << 13;
+
+export function syscall(cpu: X64Cpu, next: bigint): Fault | undefined {
+  const { registers, state } = cpu;
+  if ((registers.efer & EFER.SCE) === 0) return fault(VECTOR.UD);
+  const selector = Number((registers.star >> 32n) & 0xfffcn);
+  const flags = state.eflags & ~EFLAGS.RF;
+  if (cpu.isLongMode) {
+    const target = cpu.is64 ? registers.lstar : registers.cstar;
+    state.setGpr(GPR.CX, next);
+    state.setGpr(11, BigInt(flags >>> 0));
+    state.eflags = flags & ~registers.fmask;
+    state.setSegment(SEGMENT.CS, flatSegment(selector, FLAT_CODE_64));
+    state.setSegment(SEGMENT.SS, flatSegment(selector + 8, FLAT_DATA));
+    cpu.engine.pc = target;
+  } else {
+    state.setGpr32(GPR.CX, Number(next));
+    state.systemFlags &= ~(EFLAGS.IF | EFLAGS.VM | EFLAGS.RF);
+    state.setSegment(SEGMENT.CS, flatSegment(selector, FLAT_CODE_32));
+    state.setSegment(SEGMENT.SS, flatSegment(selector + 8, FLAT_DATA));
+    cpu.engine.pc = registers.star & 0xffff_ffffn;
+  }
+  cpu.contextChanged();
+  return undefined;
+}
+
+export function sysret(cpu: X64Cpu, size: Size): Fault | undefined {
+  const { registers, state } = cpu;
+  if ((registers.efer & EFER.SCE) === 0) return fault(VECTOR.UD);
+  if (!cpu.isProtected || cpu.cpl !== 0) return protectionFault();
+  const base = Number((registers.star >> 48n) & 0xffffn);
+  const target = state.gpr(GPR.CX);
+  const to64 = size === 8;
+  if (to64 && !cpu.paging.isCanonical(Number(BigInt.asIntN(32, target >> 32n)))) return protectionFault();
+  if (cpu.isLongMode) state.eflags = Number(state.gpr(11) & 0x3c_7fd7n) & ~(EFLAGS.RF | EFLAGS.VM);
+  else state.systemFlags |= EFLAGS.IF;
+  state.setSegment(
+    SEGMENT.CS,
+    flatSegment((to64 ? base + 16 : base) | 3, (to64 ? FLAT_CODE_64 : FLAT_CODE_32) | DPL_3),
+  );
+  state.setSegment(SEGMENT.SS, flatSegment((base + 8) | 3, FLAT_DATA | DPL_3));
+  cpu.engine.pc = to64 ? target : target & 0xffff_ffffn;
+  cpu.contextChanged();
+  return undefined;
+}
+
+export function sysenter(cpu: X64Cpu): Fault | undefined {
+  const { registers, state } = cpu;
+  if (!cpu.isProtected || (registers.sysenterCs & 0xfffc) === 0) return protectionFault();
+  const selector = registers.sysenterCs & 0xfffc;
+  const long = cpu.isLongMode;
+  state.systemFlags &= ~(EFLAGS.IF | EFLAGS.VM | EFLAGS.RF);
+  state.setSegment(SEGMENT.CS, flatSegment(selector, long ? FLAT_CODE_64 : FLAT_CODE_32));
+  state.setSegment(SEGMENT.SS, flatSegment(selector + 8, FLAT_DATA));
+  state.setGpr(GPR.SP, long ? registers.sysenterEsp : registers.sysenterEsp & 0xffff_ffffn);
+  cpu.engine.pc = long ? registers.sysenterEip : registers.sysenterEip & 0xffff_ffffn;
+  cpu.contextChanged();
+  return undefined;
+}
+
+export function sysexit(cpu: X64Cpu, size: Size): Fault | undefined {
+  const { registers, state } = cpu;
+  if (!cpu.isProtected || cpu.cpl !== 0 || (registers.sysenterCs & 0xfffc) === 0) return protectionFault();
+  const to64 = size === 8;
+  const selector = (registers.sysenterCs & 0xfffc) + (to64 ? 32 : 16);
+  state.setSegment(SEGMENT.CS, flatSegment(selector | 3, (to64 ? FLAT_CODE_64 : FLAT_CODE_32) | DPL_3));
+  state.setSegment(SEGMENT.SS, flatSegment((selector + 8) | 3, FLAT_DATA | DPL_3));
+  const mask = to64 ? maskOf(8) : maskOf(4);
+  const target = state.gpr(GPR.DX) & mask;
+  state.setGpr(GPR.SP, state.gpr(GPR.CX) & mask);
+  cpu.engine.pc = target;
+  cpu.contextChanged();
+  return undefined;
+}

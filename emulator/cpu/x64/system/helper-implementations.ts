@@ -1,0 +1,466 @@
+/** What the helpers of `helpers.ts` do. They act on the CPU that runs now. */
+import type { HelperImplementation } from '../../execute/guest.ts';
+import type { X64Cpu } from '../cpu.ts';
+import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
+import { CR0, CR4, DR6, DR7 } from './control-bits.ts';
+import { executeCpuid } from './cpuid.ts';
+import {
+  readControlRegister,
+  readDebugRegister,
+  writeControlRegister,
+  writeDebugRegister,
+} from './control-registers.ts';
+import { ATTRIBUTE, isCode, systemType, SYSTEM_TYPE } from './descriptors.ts';
+import { deliverSoftwareInterrupt } from './exceptions.ts';
+import {
+  farCall,
+  farJump,
+  farReturn,
+  interruptReturn,
+  loadFlags,
+  syscall,
+  sysenter,
+  sysexit,
+  sysret,
+} from './far-transfers.ts';
+import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
+import * as helper from './helpers.ts';
+import { instructionHelpers } from './instruction-helpers.ts';
+import { readMsrValue, writeMsrValue } from './msrs.ts';
+import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
+import { runString } from './strings.ts';
+import { xsaveArea } from './xsave-layout.ts';
+
+type Size = 2 | 4 | 8;
+
+const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
+
+/** Raises a fault if there is one. @returns whether there was none */
+function settle(cpu: X64Cpu, failure: Fault | undefined): boolean {
+  if (failure === undefined) return true;
+  cpu.raise(failure);
+  return false;
+}
+
+/** Stores the address of the next instruction as the PC. */
+function goOn(cpu: X64Cpu, length: number): void {
+  cpu.engine.pc = u64(cpu.engine.pc + BigInt(length));
+}
+
+/** Instruction pointer behind the instruction under way. */
+function nextIp(cpu: X64Cpu, length: number): bigint {
+  const ip = cpu.ip + BigInt(length);
+  return cpu.is64 ? u64(ip) : BigInt.asUintN(32, ip);
+}
+
+/** Whether I/O is allowed: by IOPL, else by the I/O permission bitmap. Source: Intel SDM vol. 1 "I/O Permission Bit Map". */
+function checkPort(cpu: X64Cpu, port: number, size: number): boolean {
+  if (!cpu.isProtected || (!cpu.isVm86 && cpu.cpl <= cpu.iopl)) return true;
+  const tr = cpu.state.segment(SEGMENT.TR);
+  if (systemType(tr) >= SYSTEM_TYPE.TSS && tr.limit >= 0x67) {
+    const offset = cpu.memory.read(tr.base + 0x66n, 2);
+    if (offset === undefined) return settle(cpu, cpu.memory.fault);
+    const at = Number(offset) + (port >> 3);
+    const bits = at + 1 <= tr.limit ? cpu.memory.read(tr.base + BigInt(at), 2) : 0xffffn;
+    if (bits === undefined) return settle(cpu, cpu.memory.fault);
+    if (((Number(bits) >> (port & 7)) & ((1 << size) - 1)) === 0) return true;
+  }
+  return settle(cpu, protectionFault());
+}
+
+type Table = Readonly<Record<string, HelperImplementation>>;
+
+function exceptionHelpers(current: () => X64Cpu): Table {
+  const check = (vector: number, errorCode?: number) => (holds: number) => {
+    if (holds === 0) current().raise(fault(vector, errorCode));
+  };
+  return {
+    [helper.raiseException.name]: (vector: number, errorCode: number) => {
+      const cpu = current();
+      cpu.raise(fault(vector, errorCode < 0 ? undefined : errorCode));
+    },
+    [helper.checkDivision.name]: check(VECTOR.DE),
+    [helper.checkBound.name]: check(VECTOR.BR),
+    [helper.checkProtection.name]: check(VECTOR.GP, 0),
+    [helper.requireAligned.name]: (address: bigint, alignment: number) => {
+      if (u64(address) % BigInt(alignment) !== 0n) current().raise(protectionFault());
+    },
+    [helper.requireCanonical.name]: (address: bigint) => {
+      const cpu = current();
+      if (!cpu.paging.isCanonical(Number(BigInt.asIntN(32, address >> 32n)))) cpu.raise(protectionFault());
+    },
+    [helper.vectorUnavailable.name]: (unit: number) => {
+      const cpu = current();
+      cpu.raise(fault(unavailableVector(cpu, unit)));
+    },
+    [helper.softwareInterrupt.name]: (vector: number, kind: number, length: number) => {
+      const cpu = current();
+      if (vector < 0) return goOn(cpu, length);
+      if (cpu.isVm86 && kind === 0 && cpu.iopl < 3) return cpu.raise(protectionFault());
+      settle(cpu, deliverSoftwareInterrupt(cpu, vector, nextIp(cpu, length), kind !== 2));
+    },
+    [helper.debugStep.name]: () => debugStep(current()),
+  };
+}
+
+/** #UD where the unit is switched off by the system, #NM where it is to be switched on lazily. */
+function unavailableVector({ registers }: X64Cpu, unit: number): number {
+  const [, mmx, sse, avx] = [0, 1, 2, 3];
+  const { cr0, cr4 } = registers;
+  if (unit === avx && (cr4 & CR4.OSXSAVE) === 0) return VECTOR.UD;
+  if (unit === sse && ((cr0 & CR0.EM) !== 0 || (cr4 & CR4.OSFXSR) === 0)) return VECTOR.UD;
+  if (unit === mmx && (cr0 & CR0.EM) !== 0) return VECTOR.UD;
+  return (cr0 & (CR0.TS | CR0.EM)) !== 0 ? VECTOR.NM : VECTOR.UD;
+}
+
+/** The trap of the instruction before, instruction breakpoints of this one, and TF for the next. */
+function debugStep(cpu: X64Cpu): void {
+  const { registers, state } = cpu;
+  if (cpu.stepArmed) {
+    cpu.stepArmed = false;
+    cpu.raise({ vector: VECTOR.DB, errorCode: undefined, dr6: (registers.dr6 & 0xf) | DR6.BS });
+    return;
+  }
+  const resumes = (state.systemFlags & EFLAGS.RF) !== 0;
+  const hit = resumes ? 0 : instructionBreakpoints(cpu);
+  if (resumes) state.systemFlags &= ~EFLAGS.RF;
+  if (hit !== 0) return cpu.raise({ vector: VECTOR.DB, errorCode: undefined, dr6: hit });
+  cpu.stepArmed = (state.systemFlags & EFLAGS.TF) !== 0;
+}
+
+/** Bits of DR6 for enabled instruction breakpoints at the PC. */
+function instructionBreakpoints({ registers, engine }: X64Cpu): number {
+  const { dr7, breakpoints } = registers;
+  if ((dr7 & DR7.ENABLES) === 0) return 0;
+  const pc = engine.pc;
+  let hit = 0;
+  for (let n = 0; n < 4; n++) {
+    const enabled = ((dr7 >> (2 * n)) & 3) !== 0;
+    const executes = ((dr7 >> (16 + 4 * n)) & 3) === 0;
+    if (enabled && executes && breakpoints[n] === pc) hit |= 1 << n;
+  }
+  return hit;
+}
+
+function transferHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.farJump.name]: (selector: number, offset: bigint) =>
+      void settle(current(), farJump(current(), selector, u64(offset))),
+    [helper.farCall.name]: (selector: number, offset: bigint, size: number, length: number) => {
+      const cpu = current();
+      settle(cpu, farCall(cpu, selector, u64(offset), size as Size, nextIp(cpu, length)));
+    },
+    [helper.farReturn.name]: (size: number, release: number) =>
+      void settle(current(), farReturn(current(), size as Size, release)),
+    [helper.interruptReturn.name]: (size: number) => {
+      const cpu = current();
+      if (settle(cpu, interruptReturn(cpu, size as Size))) cpu.interruptsUnmasked();
+    },
+    [helper.syscall.name]: (length: number) => void settle(current(), syscall(current(), nextIp(current(), length))),
+    [helper.sysret.name]: (size: number) => {
+      const cpu = current();
+      if (settle(cpu, sysret(cpu, size as Size))) cpu.interruptsUnmasked();
+    },
+    [helper.sysenter.name]: () => void settle(current(), sysenter(current())),
+    [helper.sysexit.name]: (size: number) => void settle(current(), sysexit(current(), size as Size)),
+    [helper.continueAfter.name]: (length: number) => {
+      const cpu = current();
+      goOn(cpu, length);
+      cpu.contextChanged();
+    },
+  };
+}
+
+function segmentHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.loadSegment.name]: (segment: number, selector: number) => {
+      const cpu = current();
+      if (settle(cpu, loadDataSegment(cpu, segment, selector)) && segment === SEGMENT.SS) cpu.holdInterrupts();
+    },
+    [helper.loadSystemSegment.name]: (which: number, selector: number) => {
+      const cpu = current();
+      if (!cpu.isProtected || cpu.isVm86) return cpu.raise(fault(VECTOR.UD));
+      settle(cpu, which === 0 ? loadLdt(cpu, selector) : loadTaskRegister(cpu, selector));
+    },
+    [helper.segmentQuery.name]: (which: number, selector: number) => segmentQuery(current(), which, selector),
+    [helper.segmentVerify.name]: (which: number, selector: number) => segmentVerify(current(), which, selector),
+    [helper.loadTableRegister.name]: (reg: number, address: bigint, size: number) =>
+      loadTable(current(), reg, u64(address), size),
+    [helper.storeTableRegister.name]: (reg: number, address: bigint) => storeTable(current(), reg, u64(address)),
+  };
+}
+
+const NOT_ACCESSIBLE = 1n << 63n;
+const LAR_TYPES: readonly number[] = [1, 2, 3, 4, 5, 9, 11, 12];
+const LSL_TYPES: readonly number[] = [1, 2, 3, 9, 11];
+
+function segmentQuery(cpu: X64Cpu, which: number, selector: number): bigint {
+  if (!cpu.isProtected || cpu.isVm86) {
+    cpu.raise(fault(VECTOR.UD));
+    return 0n;
+  }
+  const descriptor = visibleDescriptor(cpu, selector & 0xffff);
+  if (descriptor === undefined) return NOT_ACCESSIBLE;
+  if ('vector' in descriptor) {
+    cpu.raise(descriptor);
+    return 0n;
+  }
+  const isSystem = (descriptor.attributes & ATTRIBUTE.S) === 0;
+  if (isSystem && !(which === 0 ? LAR_TYPES : LSL_TYPES).includes(systemType(descriptor))) return NOT_ACCESSIBLE;
+  return BigInt(which === 0 ? descriptor.attributes : descriptor.limit);
+}
+
+function segmentVerify(cpu: X64Cpu, which: number, selector: number): number {
+  if (!cpu.isProtected || cpu.isVm86) {
+    cpu.raise(fault(VECTOR.UD));
+    return 0;
+  }
+  const descriptor = visibleDescriptor(cpu, selector & 0xffff);
+  if (descriptor === undefined) return 0;
+  if ('vector' in descriptor) {
+    cpu.raise(descriptor);
+    return 0;
+  }
+  const { attributes } = descriptor;
+  if ((attributes & ATTRIBUTE.S) === 0) return 0;
+  const rw = (attributes & ATTRIBUTE.RW) !== 0;
+  if (which === 0) return !isCode(descriptor) || rw ? 1 : 0;
+  return !isCode(descriptor) && rw ? 1 : 0;
+}
+
+/** LGDT and LIDT take a base of 3 bytes with a 16-bit operand size, 8 bytes in 64-bit mode. */
+function loadTable(cpu: X64Cpu, reg: number, address: bigint, size: number): void {
+  const limit = cpu.memory.read(address, 2);
+  const base = limit === undefined ? undefined : cpu.memory.read(address + 2n, cpu.is64 ? 8 : 4);
+  if (limit === undefined || base === undefined) return cpu.raise(cpu.memory.fault);
+  const table = { base: size === 2 && !cpu.is64 ? base & 0xff_ffffn : base, limit: Number(limit) };
+  if (!cpu.paging.isCanonical(Number(BigInt.asIntN(32, base >> 32n)))) return cpu.raise(protectionFault());
+  if (reg === 2) cpu.registers.gdtr = table;
+  else cpu.registers.idtr = table;
+}
+
+function storeTable(cpu: X64Cpu, reg: number, address: bigint): void {
+  const { base, limit } = reg === 0 ? cpu.registers.gdtr : cpu.registers.idtr;
+  const user = cpu.cpl === 3;
+  const stored =
+    cpu.memory.write(address, BigInt(limit), 2, user) && cpu.memory.write(address + 2n, base, cpu.is64 ? 8 : 4, user);
+  if (!stored) cpu.raise(cpu.memory.fault);
+}
+
+function registerHelpers(current: () => X64Cpu): Table {
+  const valueOf = (result: bigint | Fault): bigint => {
+    if (typeof result === 'bigint') return result;
+    current().raise(result);
+    return 0n;
+  };
+  return {
+    [helper.readControl.name]: (number: number) => valueOf(readControlRegister(current(), number)),
+    [helper.writeControl.name]: (number: number, value: bigint, length: number) => {
+      const cpu = current();
+      if (settle(cpu, writeControlRegister(cpu, number, u64(value)))) goOn(cpu, length);
+    },
+    [helper.readDebug.name]: (number: number) => valueOf(readDebugRegister(current(), number)),
+    [helper.writeDebug.name]: (number: number, value: bigint, length: number) => {
+      const cpu = current();
+      if (settle(cpu, writeDebugRegister(cpu, number, u64(value)))) goOn(cpu, length);
+    },
+    [helper.loadMachineStatus.name]: (value: number, length: number) => {
+      const cpu = current();
+      // LMSW sets PE and never clears it
+      const cr0 = (cpu.registers.cr0 & ~0xe) | (value & 0xf);
+      if (settle(cpu, writeControlRegister(cpu, 0, BigInt(cr0 >>> 0)))) goOn(cpu, length);
+    },
+    [helper.clearTaskSwitched.name]: (length: number) => {
+      const cpu = current();
+      cpu.registers.cr0 &= ~CR0.TS;
+      goOn(cpu, length);
+      cpu.contextChanged();
+    },
+    [helper.readMsr.name]: () => {
+      const cpu = current();
+      const value = readMsrValue(cpu, cpu.state.gpr32(GPR.CX));
+      if (value === undefined) return cpu.raise(protectionFault());
+      cpu.state.setGpr32(GPR.AX, Number(value & 0xffff_ffffn));
+      cpu.state.setGpr32(GPR.DX, Number(value >> 32n));
+    },
+    [helper.writeMsr.name]: (length: number) => {
+      const cpu = current();
+      const value = (BigInt(cpu.state.gpr32(GPR.DX)) << 32n) | BigInt(cpu.state.gpr32(GPR.AX));
+      if (!writeMsrValue(cpu, cpu.state.gpr32(GPR.CX), value)) return cpu.raise(protectionFault());
+      goOn(cpu, length);
+    },
+    [helper.cpuid.name]: () => executeCpuid(current()),
+    [helper.swapGs.name]: () => {
+      const { registers, state } = current();
+      const base = X64_STATE.segments[SEGMENT.GS]!.base;
+      const old = state.get64(base);
+      state.set64(base, registers.kernelGsBase);
+      registers.kernelGsBase = old;
+    },
+    [helper.requireFsGsBase.name]: () => {
+      const cpu = current();
+      if ((cpu.registers.cr4 & CR4.FSGSBASE) === 0) cpu.raise(fault(VECTOR.UD));
+    },
+    ...extendedControlHelpers(current),
+  };
+}
+
+function extendedControlHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.xgetbv.name]: () => {
+      const cpu = current();
+      if ((cpu.registers.cr4 & CR4.OSXSAVE) === 0) return cpu.raise(fault(VECTOR.UD));
+      const index = cpu.state.gpr32(GPR.CX);
+      if (index > (cpu.features.has('xgetbv1') ? 1 : 0)) return cpu.raise(protectionFault());
+      cpu.state.setGpr32(GPR.AX, cpu.registers.xcr0);
+      cpu.state.setGpr32(GPR.DX, 0);
+    },
+    [helper.xsetbv.name]: (length: number) => {
+      const cpu = current();
+      if ((cpu.registers.cr4 & CR4.OSXSAVE) === 0) return cpu.raise(fault(VECTOR.UD));
+      const value = cpu.state.gpr32(GPR.AX);
+      const { components } = xsaveArea(cpu.features);
+      const bad = (value & ~components) !== 0 || (value & 1) === 0 || ((value & 4) !== 0 && (value & 2) === 0);
+      if (bad || cpu.state.gpr32(GPR.DX) !== 0 || cpu.state.gpr32(GPR.CX) !== 0) return cpu.raise(protectionFault());
+      cpu.registers.xcr0 = value;
+      goOn(cpu, length);
+      cpu.contextChanged();
+    },
+    [helper.readTimestamp.name]: (_which: number) => {
+      const cpu = current();
+      if ((cpu.registers.cr4 & CR4.TSD) !== 0 && cpu.cpl !== 0) {
+        cpu.raise(protectionFault());
+        return 0n;
+      }
+      return u64(cpu.timestamp() + cpu.registers.tscAdjust);
+    },
+    [helper.readPerformanceCounter.name]: () => current().raise(protectionFault()),
+  };
+}
+
+function flagHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.writeFlags.name]: (value: bigint, size: number, length: number) => {
+      const cpu = current();
+      if (cpu.isVm86 && cpu.iopl < 3) return cpu.raise(protectionFault());
+      loadFlags(cpu, Number(BigInt.asIntN(32, value)) & ~EFLAGS.RF, size as Size, cpu.cpl);
+      goOn(cpu, length);
+      cpu.contextChanged();
+      cpu.interruptsUnmasked();
+    },
+    [helper.changeInterruptFlag.name]: (which: number, length: number) => {
+      const cpu = current();
+      if (cpu.cpl > cpu.iopl) return cpu.raise(protectionFault());
+      const { state } = cpu;
+      const before = state.systemFlags;
+      state.systemFlags = which === 1 ? before | EFLAGS.IF : before & ~EFLAGS.IF;
+      if (which === 1) enableInterrupts(cpu, before);
+      goOn(cpu, length);
+    },
+    [helper.interruptsEnabled.name]: (before: number) => enableInterrupts(current(), before),
+    [helper.changeAccessCheck.name]: (which: number) => {
+      const cpu = current();
+      if (cpu.cpl !== 0) return cpu.raise(fault(VECTOR.UD));
+      const before = cpu.state.systemFlags;
+      cpu.state.systemFlags = which === 1 ? before | EFLAGS.AC : before & ~EFLAGS.AC;
+      cpu.contextChanged();
+    },
+    [helper.requireVm86Privilege.name]: () => {
+      const cpu = current();
+      if (cpu.isVm86 && cpu.iopl < 3) cpu.raise(protectionFault());
+    },
+    [helper.requireSupervisor.name]: () => {
+      const cpu = current();
+      if (cpu.cpl !== 0) cpu.raise(protectionFault());
+    },
+    [helper.requireNoUmip.name]: () => {
+      const cpu = current();
+      if ((cpu.registers.cr4 & CR4.UMIP) !== 0 && cpu.cpl !== 0) cpu.raise(protectionFault());
+    },
+  };
+}
+
+/** IF was clear before: interrupts wait for the next instruction. */
+function enableInterrupts(cpu: X64Cpu, before: number): void {
+  if ((before & EFLAGS.IF) !== 0) return;
+  cpu.holdInterrupts();
+  cpu.interruptsUnmasked();
+}
+
+function waitHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.halt.name]: (length: number) => {
+      const cpu = current();
+      goOn(cpu, length);
+      cpu.halt();
+    },
+    [helper.pause.name]: () => current().engine.requestAttention(),
+    [helper.monitor.name]: () => undefined,
+    // the monitored address is not watched: MWAIT may wake at any time, and ends the turn
+    [helper.monitorWait.name]: (length: number) => {
+      const cpu = current();
+      goOn(cpu, length);
+      cpu.engine.requestAttention();
+    },
+    [helper.invalidatePage.name]: (address: bigint) => flushPage(current(), address),
+    [helper.invalidatePcid.name]: (type: bigint, address: bigint) => invalidatePcid(current(), u64(type), u64(address)),
+  };
+}
+
+/** INVPCID: 0 one address, 1 one PCID, 2 and 3 everything. */
+function invalidatePcid(cpu: X64Cpu, type: bigint, address: bigint): void {
+  const low = cpu.memory.read(address, 8);
+  const linear = low === undefined ? undefined : cpu.memory.read(address + 8n, 8);
+  if (low === undefined || linear === undefined) return cpu.raise(cpu.memory.fault);
+  if (type > 3n || (type < 2n && low >> 12n !== 0n)) return cpu.raise(protectionFault());
+  const pcid = Number(low & 0xfffn);
+  if (type === 1n) cpu.engine.flushTlbContexts(key => (key & 0xfff) === pcid);
+  else if (type >= 2n) cpu.engine.flushTlb();
+  else flushPage(cpu, linear);
+}
+
+/** Drops the translation of a page, and compiled instructions that cross into it from the page before. */
+function flushPage({ engine }: X64Cpu, address: bigint): void {
+  for (const page of [address, address - 0x1000n]) {
+    engine.flushTlbPage(Number(BigInt.asIntN(32, page)), Number(BigInt.asIntN(32, page >> 32n)));
+  }
+}
+
+function portHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.portIn.name]: (port: number, size: number) => {
+      const cpu = current();
+      return checkPort(cpu, port, size) ? cpu.ports.read(port, size as 1 | 2 | 4) | 0 : 0;
+    },
+    [helper.portOut.name]: (port: number, value: number, size: number) => {
+      const cpu = current();
+      if (checkPort(cpu, port, size)) cpu.ports.write(port, value >>> 0, size as 1 | 2 | 4);
+    },
+    [helper.stringOperation.name]: (form: number) => {
+      const cpu = current();
+      return runString(cpu.engine, form, portsOf(cpu), cpu.is64);
+    },
+  };
+}
+
+function portsOf(cpu: X64Cpu) {
+  return {
+    checkPort: (port: number, size: number): boolean => checkPort(cpu, port, size),
+    readPort: (port: number, size: number): number => cpu.ports.read(port, size as 1 | 2 | 4),
+    writePort: (port: number, value: number, size: number): void => cpu.ports.write(port, value, size as 1 | 2 | 4),
+  };
+}
+
+/** Implementations by name. @param current gives the CPU that runs now */
+export function systemHelpers(current: () => X64Cpu): Table {
+  return {
+    ...instructionHelpers(() => current().engine, { raise: (vector, code) => current().raise(fault(vector, code)) }),
+    ...exceptionHelpers(current),
+    ...transferHelpers(current),
+    ...segmentHelpers(current),
+    ...registerHelpers(current),
+    ...flagHelpers(current),
+    ...waitHelpers(current),
+    ...portHelpers(current),
+  };
+}

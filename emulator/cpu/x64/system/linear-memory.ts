@@ -1,0 +1,93 @@
+/**
+ * Memory as the system itself accesses it: descriptor tables, task-state segments, stacks of handlers. Always with supervisor
+ * privilege, past the engine's TLB. A fault is kept in `fault`.
+ */
+import type { AccessKind, EngineCpu, WalkResult } from '../../execute/guest.ts';
+import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
+import type { Paging, Privilege } from './paging.ts';
+
+const SYSTEM: Privilege = { user: false, smapBlocked: false };
+const USER: Privilege = { user: true, smapBlocked: false };
+const PAGE = 4096;
+
+/** Reads and writes linear memory. */
+export class LinearMemory {
+  /** Why the last access that failed did. */
+  fault: Fault = protectionFault();
+  readonly #engine: EngineCpu;
+  readonly #paging: Paging;
+  readonly #result: WalkResult = {
+    paddr: 0,
+    readable: false,
+    writable: false,
+    executable: false,
+    leafSize: PAGE,
+    guarded: false,
+  };
+
+  constructor(engine: EngineCpu, paging: Paging) {
+    this.#engine = engine;
+    this.#paging = paging;
+  }
+
+  /** Reads up to 8 bytes, little-endian. @returns undefined when it faulted. Addresses that are no RAM read as all ones. */
+  read(address: bigint, size: number, user = false): bigint | undefined {
+    let value = 0n;
+    for (let done = 0; done < size;) {
+      const piece = Math.min(size - done, PAGE - Number((address + BigInt(done)) & 0xfffn));
+      const at = this.#translate(address + BigInt(done), 'read', user);
+      if (at === FAULTED) return undefined;
+      value |= this.#piece(at, piece) << BigInt(8 * done);
+      done += piece;
+    }
+    return value;
+  }
+
+  /** Writes up to 8 bytes. @returns false when it faulted; then nothing has been written */
+  write(address: bigint, value: bigint, size: number, user = false): boolean {
+    const first = Math.min(size, PAGE - Number(address & 0xfffn));
+    const head = this.#translate(address, 'write', user);
+    if (head === FAULTED) return false;
+    const tail = first < size ? this.#translate(address + BigInt(first), 'write', user) : NOT_RAM;
+    if (tail === FAULTED) return false;
+    for (let i = 0; i < size; i++) {
+      const at = i < first ? head + i : tail + i - first;
+      if ((i < first ? head : tail) < 0) continue;
+      this.#engine.view.setUint8(at, Number((value >> BigInt(8 * i)) & 0xffn));
+    }
+    if (head >= 0) this.#engine.written(head, first);
+    if (tail >= 0) this.#engine.written(tail, size - first);
+    return true;
+  }
+
+  #piece(at: number, size: number): bigint {
+    if (at < 0) return (1n << BigInt(8 * size)) - 1n;
+    const { view } = this.#engine;
+    if (size === 8) return view.getBigUint64(at, true);
+    if (size === 4) return BigInt(view.getUint32(at, true));
+    let value = 0n;
+    for (let i = 0; i < size; i++) value |= BigInt(view.getUint8(at + i)) << BigInt(8 * i);
+    return value;
+  }
+
+  /** Linear-memory address of the byte, or FAULTED, or NOT_RAM. */
+  #translate(address: bigint, kind: AccessKind, user: boolean): number {
+    const low = Number(BigInt.asIntN(32, address));
+    const high = Number(BigInt.asIntN(32, address >> 32n));
+    if (this.#paging.walk(low, high, kind, user ? USER : SYSTEM, this.#result)) {
+      const page = this.#engine.ramAddress(this.#result.paddr);
+      return page < 0 ? NOT_RAM : page + (low & (PAGE - 1));
+    }
+    this.fault = walkFault(this.#paging.errorCode, address);
+    return FAULTED;
+  }
+}
+
+const FAULTED = -1;
+const NOT_RAM = -1_000_000;
+
+/** The exception of a failed walk: #PF, or #GP(0) for an address that is not canonical. */
+export function walkFault(errorCode: number, address: bigint): Fault {
+  if (errorCode < 0) return protectionFault();
+  return { ...fault(VECTOR.PF, errorCode), address: BigInt.asUintN(64, address) };
+}
