@@ -61,6 +61,8 @@ export interface HpetWiring {
   readonly lines: readonly InterruptLine[];
   /** Pins that timers may be routed to, one bit each; QEMU's q35: 2, 8 and 16 to 23. */
   readonly routes: number;
+  /** Legacy replacement was switched: the 8254 and the RTC lose or get back their interrupts. */
+  readonly legacyChanged?: (isOn: boolean) => void;
 }
 
 /** The timers as the bus sees them. */
@@ -69,14 +71,16 @@ export class Hpet implements Device<HpetState> {
   private readonly clock: Clock;
   private readonly lines: readonly InterruptLine[];
   private readonly routes: bigint;
+  private readonly legacyChanged: (isOn: boolean) => void;
   private state: HpetState;
   private alarm: Alarm | undefined;
 
-  constructor({ clock, lines, routes }: HpetWiring) {
+  constructor({ clock, lines, routes, legacyChanged }: HpetWiring) {
     assert(lines.length === 24, 'an HPET is wired to the 24 pins of an I/O APIC');
     this.clock = clock;
     this.lines = lines;
     this.routes = BigInt(routes);
+    this.legacyChanged = legacyChanged ?? (() => undefined);
     this.state = this.initialState();
   }
 
@@ -122,6 +126,7 @@ export class Hpet implements Device<HpetState> {
 
   reset(): void {
     this.state = this.initialState();
+    this.legacyChanged(false);
     this.update();
   }
 
@@ -131,6 +136,7 @@ export class Hpet implements Device<HpetState> {
 
   restore(state: HpetState): void {
     this.state = structuredClone(state);
+    this.legacyChanged((state.config & CONFIG.LEGACY) !== 0n);
     this.update();
   }
 
@@ -171,6 +177,7 @@ export class Hpet implements Device<HpetState> {
   private writeConfiguration(value: bigint): void {
     const counter = this.counter();
     this.state.config = value & (CONFIG.ENABLE | CONFIG.LEGACY);
+    this.legacyChanged((value & CONFIG.LEGACY) !== 0n);
     this.state.counter = this.isRunning ? BigInt.asUintN(64, counter - this.time()) : counter;
   }
 

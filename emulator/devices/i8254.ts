@@ -250,8 +250,9 @@ export class PortB implements Device<null> {
 }
 
 function initialState(): I8254State {
+  // Undefined at power-on; in mode 0 without a count the outputs are low.
   const counters = [0, 1, 2].map(i => ({
-    mode: 3,
+    mode: 0,
     access: ACCESS.BOTH,
     count: 65536,
     start: 0,

@@ -312,7 +312,7 @@ export class LocalApic implements ApicTarget {
         this.cpu.nmi();
         break;
       case DELIVERY.INIT:
-        if (message.assert) this.cpu.init();
+        if (message.assert) this.initialise();
         break;
       case DELIVERY.STARTUP:
         this.cpu.startup(message.vector);
@@ -368,6 +368,12 @@ export class LocalApic implements ApicTarget {
 
   private get isEnabled(): boolean {
     return (this.state.svr & SVR_ENABLE) !== 0;
+  }
+
+  /** INIT resets the local APIC, too, but not its mode. */
+  private initialise(): void {
+    this.reset();
+    this.cpu.init();
   }
 
   private acceptVector({ vector, level }: ApicMessage): void {

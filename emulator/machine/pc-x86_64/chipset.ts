@@ -1,0 +1,294 @@
+/**
+ * The devices of q35 and microvm, made and wired; a board adds CPUs, RAM and disks.
+ *
+ * Source: QEMU 7.2 hw/i386/pc_q35.c, microvm.c for what is connected to what; addresses are in layout.ts.
+ */
+import { GedEvents, GedRegisters } from '../../devices/acpi-ged.ts';
+import { AcpiPm, ResetPort } from '../../devices/acpi-pm.ts';
+import type { ApicCpu } from '../../devices/apic/local-apic.ts';
+import { DebugExit } from '../../devices/debug-exit.ts';
+import { FwCfg, type FwCfgFile } from '../../devices/fw-cfg.ts';
+import { Hpet } from '../../devices/hpet.ts';
+import { I8042 } from '../../devices/i8042.ts';
+import { I8254, PortB } from '../../devices/i8254.ts';
+import { Mc146818 } from '../../devices/mc146818.ts';
+import { Ns16550 } from '../../devices/ns16550.ts';
+import { ICH9_LPC_IDENTITY, PciHostBridge, Q35_IDENTITY } from '../../devices/pci/host-bridge.ts';
+import { PciConfigPorts, PciHost } from '../../devices/pci/host.ts';
+import { PciWindow } from '../../devices/pci/windows.ts';
+import { Pvpanic, type PvpanicEvent } from '../../devices/pvpanic.ts';
+import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
+import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
+import type { Clock, Device, DmaMemory, InterruptLine } from '../../memory/device.ts';
+import { PcInterrupts } from './interrupts.ts';
+import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO_COUNT, type PcBoard, PORT, type Region } from './layout.ts';
+
+const PCI_PINS = 4;
+const LPC_DEVICE = 0x1f;
+const IO_APIC_PINS = 24;
+
+/** What a board decides and gives. */
+export interface PcChipsetConfig {
+  readonly board: PcBoard;
+  readonly clock: Clock;
+  readonly memory: DmaMemory;
+  readonly memoryBytes: number;
+  /** Interrupt inputs of the CPUs. */
+  readonly cpus: readonly ApicCpu[];
+  readonly tscHz: number;
+  readonly currentCpu: () => number;
+  /** Takes each character that the guest sends to COM1. */
+  readonly consoleOutput: (byte: number) => void;
+  /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
+  readonly epochSeconds: number;
+  readonly fwCfgFiles: readonly FwCfgFile[];
+  /** microvm: what sits on the virtio-mmio transports, the last slot first. */
+  readonly virtio: readonly VirtioDevice[];
+  readonly powerOff: () => void;
+  readonly resetMachine: () => void;
+  readonly panicked: (event: PvpanicEvent) => void;
+  /** `isa-debug-exit` was written. */
+  readonly debugExit: (status: number) => void;
+}
+
+/** A device and where it is. */
+export interface PlacedDevice {
+  readonly region: Region;
+  readonly device: Device;
+}
+
+/** All devices of a PC but its CPUs. */
+export class PcChipset {
+  readonly interrupts: PcInterrupts;
+  /** For the memory bus. */
+  readonly memoryDevices: PlacedDevice[] = [];
+  /** For the port bus. */
+  readonly portDevices: PlacedDevice[] = [];
+  readonly serial: Ns16550;
+  /** q35 only: disks and other functions are plugged here. */
+  readonly pci: PciHost | undefined;
+  /** Asks the guest to shut down. */
+  readonly pressPowerButton: () => void;
+  private readonly config: PcChipsetConfig;
+
+  constructor(config: PcChipsetConfig) {
+    this.config = config;
+    this.interrupts = new PcInterrupts(config);
+    const { clock } = config;
+    this.serial = new Ns16550({ interrupt: this.isa(IRQ.COM1), clock, output: config.consoleOutput });
+    this.placeTimers();
+    this.placePorts();
+    if (config.board === 'q35') {
+      this.pci = this.createPci();
+      this.pressPowerButton = this.createAcpiPm();
+    } else {
+      this.placeVirtio();
+      this.pressPowerButton = this.createGed();
+    }
+    this.placeInterruptControllers();
+  }
+
+  /**
+   * All devices in the order in which a snapshot restores them: interrupt controllers last, local APICs after the others, so that lines
+   * which move on the way leave no interrupt behind.
+   */
+  get devices(): readonly Device[] {
+    return [...this.portDevices, ...this.memoryDevices].map(({ device }) => device);
+  }
+
+  private isa(irq: number): InterruptLine {
+    return this.interrupts.isaLine(irq);
+  }
+
+  private placeInterruptControllers(): void {
+    const { pic, ioApics, localApicPage } = this.interrupts;
+    this.port(PORT.PIC_MASTER, pic.masterPorts);
+    this.port(PORT.PIC_SLAVE, pic.slavePorts);
+    this.port(PORT.ELCR, pic.elcrPorts);
+    for (const [i, ioApic] of ioApics.entries()) this.map(i === 0 ? LAYOUT.IO_APIC : LAYOUT.IO_APIC2, ioApic);
+    this.map(LAYOUT.LOCAL_APIC, localApicPage);
+  }
+
+  /** While the HPET replaces the legacy timers, theirs are cut off. */
+  private placeTimers(): void {
+    const { clock, epochSeconds, board } = this.config;
+    const timer = new Gate(this.isa(IRQ.TIMER));
+    const alarm = new Gate(this.isa(IRQ.RTC));
+    const pit = new I8254(clock, timer);
+    this.port(PORT.PIT, pit);
+    this.port(PORT.PORT_B, new PortB(pit));
+    this.port(PORT.RTC, new Mc146818({ interrupt: alarm, clock, epochSeconds }));
+    if (board !== 'q35') return;
+    const legacyChanged = (isOn: boolean): void => {
+      timer.setOpen(!isOn);
+      alarm.setOpen(!isOn);
+    };
+    this.map(LAYOUT.HPET, new Hpet({ clock, lines: this.hpetLines(), routes: HPET_ROUTES, legacyChanged }));
+  }
+
+  /** Pins 2 and 8 are the ISA interrupts that legacy replacement takes over. */
+  private hpetLines(): InterruptLine[] {
+    return Array.from({ length: IO_APIC_PINS }, (_, pin) => {
+      if (pin === GSI.TIMER) return this.isa(IRQ.TIMER);
+      return pin === IRQ.RTC ? this.isa(IRQ.RTC) : this.interrupts.gsiLine(pin);
+    });
+  }
+
+  private placePorts(): void {
+    const { board, memory, memoryBytes, cpus, fwCfgFiles, resetMachine, panicked, debugExit } = this.config;
+    this.port(PORT.COM1, this.serial);
+    const fwCfg = { layout: 'ports', memory, memoryBytes, cpuCount: cpus.length, files: fwCfgFiles } as const;
+    this.port(PORT.FW_CFG, new FwCfg(fwCfg));
+    this.port(PORT.PVPANIC, new Pvpanic(panicked));
+    this.port(PORT.DEBUG_EXIT, new DebugExit(debugExit));
+    if (board !== 'q35') return;
+    const keyboard = new I8042(this.isa(IRQ.KEYBOARD), resetMachine);
+    this.port(PORT.KBD_DATA, keyboard);
+    this.port(PORT.KBD_COMMAND, new KeyboardCommandPort(keyboard));
+  }
+
+  /** The configuration ports, with the reset port in the middle of them. */
+  private createPci(): PciHost {
+    const { PCI_IO, PCI_MMIO, PCI_MMIO_HIGH, PCIE_ECAM } = LAYOUT;
+    const io = new PciWindow('pci-io', PCI_IO.base, PCI_IO.size);
+    const low = new PciWindow('pci-memory', PCI_MMIO.base, PCI_MMIO.size);
+    const high = new PciWindow('pci-memory-high', PCI_MMIO_HIGH.base, PCI_MMIO_HIGH.size);
+    const intx = Array.from({ length: PCI_PINS }, (_, pin) => this.interrupts.gsiLine(GSI.PCI + pin));
+    const host = new PciHost({ windows: { io, memory: [low, high] }, intx, msi: this.interrupts.bus });
+    host.plug(0, new PciHostBridge(Q35_IDENTITY));
+    host.plug(LPC_DEVICE, new PciHostBridge(ICH9_LPC_IDENTITY));
+    this.port(PCI_IO, io);
+    this.map(PCI_MMIO, low);
+    this.map(PCI_MMIO_HIGH, high);
+    this.map(PCIE_ECAM, host.ecam);
+    const reset = new ResetPort(this.config.resetMachine);
+    this.port(PORT.PCI_CONFIG_ADDRESS, new ConfigAndResetPorts(new PciConfigPorts(host), reset));
+    return host;
+  }
+
+  private createAcpiPm(): () => void {
+    const { clock, powerOff } = this.config;
+    const pm = new AcpiPm({ clock, interrupt: this.isa(IRQ.SCI), powerOff });
+    this.port(PORT.ACPI_PM, pm);
+    return () => pm.pressPowerButton();
+  }
+
+  private createGed(): () => void {
+    const { powerOff, resetMachine } = this.config;
+    const events = new GedEvents(this.interrupts.gsiLine(IRQ.SCI));
+    this.map(LAYOUT.GED_EVENTS, events);
+    this.map(LAYOUT.GED_REGISTERS, new GedRegisters(powerOff, resetMachine));
+    return () => events.pressPowerButton();
+  }
+
+  /** Devices take the transports from the last one down, as QEMU fills them. */
+  private placeVirtio(): void {
+    const { virtio, memory } = this.config;
+    const { base, size } = LAYOUT.VIRTIO_MMIO;
+    for (let slot = 0; slot < MICROVM_VIRTIO_COUNT; slot++) {
+      const device = virtio[MICROVM_VIRTIO_COUNT - 1 - slot];
+      const interrupt = this.interrupts.gsiLine(GSI.VIRTIO + slot);
+      const wiring = { interrupt, memory, version: 1, ...(device && { device }) } as const;
+      this.map({ base: base + slot * size, size }, new VirtioMmioTransport(wiring));
+    }
+  }
+
+  private map(region: Region, device: Device): void {
+    this.memoryDevices.push({ region, device });
+  }
+
+  private port(region: Region, device: Device): void {
+    this.portDevices.push({ region, device });
+  }
+}
+
+/** A line that can be cut off; what its driver wants comes through again when it is opened. */
+class Gate implements InterruptLine {
+  private readonly target: InterruptLine;
+  private level = false;
+  private isOpen = true;
+
+  constructor(target: InterruptLine) {
+    this.target = target;
+  }
+
+  set(level: boolean): void {
+    this.level = level;
+    if (this.isOpen) this.target.set(level);
+  }
+
+  setOpen(isOpen: boolean): void {
+    if (this.isOpen === isOpen) return;
+    this.isOpen = isOpen;
+    this.target.set(isOpen && this.level);
+  }
+}
+
+/** Port 0x64 of the keyboard controller, whose state is saved with port 0x60. */
+class KeyboardCommandPort implements Device<null> {
+  readonly name = 'i8042-command';
+  private readonly keyboard: I8042;
+
+  constructor(keyboard: I8042) {
+    this.keyboard = keyboard;
+  }
+
+  read(): number {
+    return this.keyboard.read(4, 1);
+  }
+
+  write(_offset: number, value: number): void {
+    this.keyboard.write(4, value, 1);
+  }
+
+  reset(): void {
+    // Port 0x60 resets the controller.
+  }
+
+  save(): null {
+    return null;
+  }
+
+  restore(): void {
+    // Port 0x60 restores the controller.
+  }
+}
+
+/** Ports 0xcf8 to 0xcff: a byte access to 0xcf9 is the reset port, all others are PCI configuration. */
+class ConfigAndResetPorts implements Device<readonly [number, number]> {
+  readonly name = 'pci-config-ports';
+  private readonly ports: PciConfigPorts;
+  private readonly resetPort: ResetPort;
+
+  constructor(ports: PciConfigPorts, resetPort: ResetPort) {
+    this.ports = ports;
+    this.resetPort = resetPort;
+  }
+
+  read(offset: number, width: 1 | 2 | 4): number {
+    return isResetPort(offset, width) ? this.resetPort.read() : this.ports.read(offset, width);
+  }
+
+  write(offset: number, value: number, width: 1 | 2 | 4): void {
+    if (isResetPort(offset, width)) this.resetPort.write(0, value, width);
+    else this.ports.write(offset, value, width);
+  }
+
+  reset(): void {
+    this.ports.reset();
+    this.resetPort.reset();
+  }
+
+  save(): readonly [number, number] {
+    return [this.ports.save(), this.resetPort.save()];
+  }
+
+  restore([address, reset]: readonly [number, number]): void {
+    this.ports.restore(address);
+    this.resetPort.restore(reset);
+  }
+}
+
+function isResetPort(offset: number, width: number): boolean {
+  return width === 1 && offset === PORT.RESET.base - PORT.PCI_CONFIG_ADDRESS.base;
+}
