@@ -111,23 +111,35 @@ export class Ext4Image implements Disposable {
     return bytes;
   }
 
-  /** Copies a file to the host; holes stay holes. @throws FormatError, and the host's errors (ENOSPC) */
-  copyOut(file: Ext4File, target: string): void {
+  /**
+   * Copies a file to the host; holes stay holes.
+   * @param onBytes gets the whole file in pieces and in order, zeros for the holes
+   * @throws FormatError, and the host's errors (ENOSPC)
+   */
+  copyOut(file: Ext4File, target: string, onBytes: (bytes: Uint8Array) => void = () => undefined): void {
     const fd = openSync(target, 'w');
     try {
-      for (const extent of file.extents) this.#copyExtent(fd, file, extent);
+      let position = 0;
+      for (const extent of file.extents.toSorted((a, b) => a.fileOffset - b.fileOffset)) {
+        passZeros(Math.min(extent.fileOffset, file.size) - position, onBytes);
+        position = this.#copyExtent(fd, file, extent, onBytes);
+      }
+      passZeros(file.size - position, onBytes);
       ftruncateSync(fd, file.size);
     } finally {
       closeSync(fd);
     }
   }
 
-  #copyExtent(fd: number, file: Ext4File, extent: FileExtent): void {
+  /** @returns where the extent ends in the file */
+  #copyExtent(fd: number, file: Ext4File, extent: FileExtent, onBytes: (bytes: Uint8Array) => void): number {
     const end = Math.min(extent.fileOffset + extent.length, file.size);
     for (let at = extent.fileOffset; at < end; at += COPY_CHUNK) {
       const bytes = this.#source.read(extent.diskOffset + at - extent.fileOffset, Math.min(COPY_CHUNK, end - at));
       for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
+      onBytes(bytes);
     }
+    return end;
   }
 
   #readInode(number: number): Ext4File {
@@ -208,4 +220,8 @@ export class Ext4Image implements Disposable {
   #damaged(found: string, expected: string): FormatError {
     return new FormatError('damaged ext4 file system', { file: this.#source.name, expected, found });
   }
+}
+
+function passZeros(length: number, onBytes: (bytes: Uint8Array) => void): void {
+  for (let left = length; left > 0; left -= COPY_CHUNK) onBytes(new Uint8Array(Math.min(left, COPY_CHUNK)));
 }

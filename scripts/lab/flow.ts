@@ -3,6 +3,7 @@
  *
  * Files appear in the output folder under their final names when they are whole.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -14,7 +15,7 @@ import { ConsoleLog } from './console-log.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
 import type { PreparedRun } from './prepare.ts';
-import { hashBytes, hashFile, type Note, type Phase, type RunReport } from './report.ts';
+import { hashBytes, hashFile, type HashedFile, type Note, type Phase, type RunReport } from './report.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Who wants to know how a run goes. */
@@ -206,7 +207,7 @@ async function makeReport(
   disk: string,
 ): Promise<RunReport> {
   const vmcore =
-    observed.failure === undefined && observed.stop.kind === 'power-off' ? await takeDump(files, disk) : undefined;
+    observed.failure === undefined && observed.stop.kind === 'power-off' ? takeDump(files, disk) : undefined;
   const failure = vmcore === undefined ? describeFailure(observed) : undefined;
   const { image, initramfs } = prepared;
   return {
@@ -234,16 +235,16 @@ async function makeReport(
 }
 
 /** Takes the dump off the disk. @returns undefined when the disk has none */
-async function takeDump(files: FlowFiles, disk: string): Promise<{ size: number; sha256: string } | undefined> {
+function takeDump(files: FlowFiles, disk: string): HashedFile | undefined {
   using image = new Ext4Image(disk);
   const file = image.find('/vmcore');
   if (file === undefined) return undefined;
   const temporary = temporaryName(files.vmcore);
   try {
-    image.copyOut(file, temporary);
-    const hashed = await hashFile(temporary);
+    const hash = createHash('sha256');
+    image.copyOut(file, temporary, bytes => hash.update(bytes));
     renameSync(temporary, files.vmcore);
-    return hashed;
+    return { size: file.size, sha256: hash.digest('hex') };
   } finally {
     discardTemporary(temporary);
   }
