@@ -34,6 +34,10 @@ export function compareDrivers(
     readonly length: number;
     readonly limit?: number;
     readonly tolerance?: Tolerance;
+    /** Makes a case; `randomCase` by default. */
+    readonly generate?: (random: Random, rows: readonly Instruction[], length: number) => A64Case;
+    /** Bytes from one case to the next; `CASE_MEMORY.slot` by default. */
+    readonly stride?: number;
     /** Changes the registers that a case starts from. */
     readonly prepare?: (random: Random, registers: BigUint64Array) => void;
     /** Leaves a case out. */
@@ -44,7 +48,7 @@ export function compareDrivers(
   const differences: string[] = [];
   let address: number = CASE_MEMORY.code;
   for (let i = 0; i < options.cases && differences.length < (options.limit ?? 10); i++) {
-    const test = randomCase(random, rows, options.length);
+    const test = (options.generate ?? randomCase)(random, rows, options.length);
     options.prepare?.(random, test.registers);
     if (options.isExcluded?.(test)) continue;
     const [first, ...others] = drivers.map(driver => ({ driver, result: driver.run(test, address) }));
@@ -53,7 +57,7 @@ export function compareDrivers(
       if (difference) differences.push(describeCase(test, address) + difference);
     }
     if (differences.length > 0) drivers.forEach(driver => driver.reset());
-    address += CASE_MEMORY.slot;
+    address += options.stride ?? CASE_MEMORY.slot;
     if (address === CASE_MEMORY.code + CASE_MEMORY.codeSize) address = CASE_MEMORY.code;
   }
   return differences;

@@ -2,30 +2,20 @@
 import { A64_FEATURE_NAMES, type A64FeatureName } from '../../emulator/cpu/a64/features.ts';
 import { INTEGER_HELPERS } from '../../emulator/cpu/a64/integer-helpers.ts';
 import { createSimdHelpers } from '../../emulator/cpu/a64/simd-helpers.ts';
-import { A64_LAYOUT, A64_STATE } from '../../emulator/cpu/a64/state.ts';
+import { A64_LAYOUT } from '../../emulator/cpu/a64/state.ts';
 import { keyFields } from '../../emulator/cpu/a64/system/register-key.ts';
 import { translateBlock } from '../../emulator/cpu/a64/translate-block.ts';
-import { EC } from '../../emulator/cpu/a64/translation.ts';
-import { CPU_STATE } from '../../emulator/cpu/execute/cpu-state.ts';
 import { Engine, engineReservedBytes } from '../../emulator/cpu/execute/engine.ts';
 import { ARENA_SIZE, BytecodeArena } from '../../emulator/cpu/execute/interpret/bytecode-arena.ts';
 import { Interpreter, INTERPRETER_BYTES } from '../../emulator/cpu/execute/interpret/interpreter.ts';
 import { evaluateBlock } from '../../emulator/cpu/execute/evaluate.ts';
-import type {
-  AccessKind,
-  Guest,
-  GuestCpu,
-  HelperImplementation,
-  WalkResult,
-} from '../../emulator/cpu/execute/guest.ts';
+import type { Guest, HelperImplementation } from '../../emulator/cpu/execute/guest.ts';
 import type { Block } from '../../emulator/cpu/ir/block.ts';
 import { Bus } from '../../emulator/memory/bus.ts';
 import { GuestMemory } from '../../emulator/memory/guest-memory.ts';
+import { CASE_MODE, INITIAL_SCRATCH, loadState, type Outcome, saveState, TestCpu } from './a64-test-cpu.ts';
 import { type A64Case, CASE_MEMORY, REGISTER } from './a64-cases.ts';
 import { type loadUnicorn, UC_ARCH, UC_ERR, UC_MODE, Unicorn } from './unicorn.ts';
-
-/** How a case ended. */
-export type Outcome = 'done' | 'undefined' | 'memory fault' | `exception ${number}`;
 
 export interface CaseResult {
   readonly outcome: Outcome;
@@ -49,36 +39,6 @@ export type TestHelpers = Readonly<Record<string, HelperImplementation>>;
 const PAGE = 4096;
 const INTERPRETER_BASE = engineReservedBytes(1);
 
-class TestCpu implements GuestCpu {
-  readonly idle = 'running';
-  readonly wakeUp = false;
-  outcome: Outcome = 'done';
-
-  walk(low: number, high: number, _kind: AccessKind, _regime: string, result: WalkResult): boolean {
-    const paddr = (low >>> 12) * PAGE;
-    if (high !== 0 || paddr >= CASE_MEMORY.size) {
-      this.outcome = 'memory fault';
-      return false;
-    }
-    Object.assign(result, { paddr, readable: true, writable: true, executable: true, leafSize: PAGE });
-    return true;
-  }
-  alignmentFault(): void {
-    this.outcome = 'memory fault';
-  }
-  busFault(): boolean {
-    this.outcome = 'memory fault';
-    return true;
-  }
-  deliverException(): void {}
-  takeInterrupt(): boolean {
-    return false;
-  }
-  modeKey(): number {
-    return 0;
-  }
-}
-
 /** Our ways to execute a block. */
 type Executor = 'evaluate' | 'interpret' | 'compile';
 
@@ -95,7 +55,7 @@ class TestMachine {
     const guest: Guest = {
       name: 'aarch64',
       layout: A64_LAYOUT,
-      translateBlock: (code, start) => translateBlock(code, start, MODE, features),
+      translateBlock: (code, start) => translateBlock(code, start, CASE_MODE, features),
       helpers: {
         'a64.raiseException': (exceptionClass: number) => this.#raise(exceptionClass),
         ...INTEGER_HELPERS,
@@ -119,15 +79,15 @@ class TestMachine {
     const cpu = this.#engine.cpus[0]!;
     const guest = cpu.guest as TestCpu;
     guest.outcome = 'done';
-    this.#loadState(test.registers, address);
+    loadState(cpu, test.registers, address);
     const code = this.#memory.ramSlice(address & -PAGE, PAGE);
     const view = new DataView(code.buffer, code.byteOffset, (address % PAGE) + 4 * test.words.length);
     test.words.forEach((word, i) => view.setInt32((address % PAGE) + 4 * i, word, true));
-    const block = translateBlock(view, address % PAGE, MODE, this.#features);
+    const block = translateBlock(view, address % PAGE, CASE_MODE, this.#features);
     if (executor === 'evaluate') evaluateBlock(block, BigInt(address & -PAGE), cpu);
     else if (executor === 'interpret') this.#interpret(block);
     else this.#enter(block);
-    return { outcome: guest.outcome, registers: this.#saveState(), scratch: this.#scratch };
+    return { outcome: guest.outcome, registers: saveState(cpu), scratch: this.#scratch };
   }
 
   get #scratch(): Uint8Array {
@@ -150,65 +110,9 @@ class TestMachine {
 
   #raise(exceptionClass: number): void {
     const cpu = this.#engine.cpus[0]!;
-    (cpu.guest as TestCpu).outcome = exceptionClass === EC.UNKNOWN ? 'undefined' : `exception ${exceptionClass}`;
-    cpu.requestException();
-  }
-
-  #loadState(registers: BigUint64Array, address: number): void {
-    const { base, view } = this.#engine.cpus[0]!;
-    const set64 = (offset: number, value: bigint): void => view.setBigUint64(base + offset, value, true);
-    const set32 = (offset: number, value: bigint): void => view.setInt32(base + offset, Number(value), true);
-    A64_STATE.x.forEach((field, n) => set64(field.offset, registers[n]!));
-    set64(A64_STATE.sp.offset, registers[REGISTER.sp]!);
-    const nzcv = registers[REGISTER.nzcv]!;
-    set64(A64_STATE.nf.offset, nzcv << 32n);
-    set64(A64_STATE.zf.offset, ~(nzcv >> 30n) & 1n);
-    set32(A64_STATE.cf.offset, (nzcv >> 29n) & 1n);
-    set64(A64_STATE.vf.offset, nzcv << 35n);
-    set32(A64_STATE.FPCR.offset, registers[REGISTER.fpcr]!);
-    set32(A64_STATE.FPSR.offset, registers[REGISTER.fpsr]!);
-    A64_STATE.v.forEach((field, n) => {
-      set64(field.offset, registers[REGISTER.v + 2 * n]!);
-      set64(field.offset + 8, registers[REGISTER.v + 2 * n + 1]!);
-    });
-    set64(CPU_STATE.pc, BigInt(address));
-    set32(CPU_STATE.exit, 0n);
-    set32(CPU_STATE.budget, 1000n);
-  }
-
-  #saveState(): BigUint64Array {
-    const { base, view } = this.#engine.cpus[0]!;
-    const get64 = (offset: number): bigint => view.getBigUint64(base + offset, true);
-    const get32 = (offset: number): bigint => BigInt(view.getUint32(base + offset, true));
-    const registers = new BigUint64Array(REGISTER.count);
-    A64_STATE.x.forEach((field, n) => (registers[n] = get64(field.offset)));
-    registers[REGISTER.sp] = get64(A64_STATE.sp.offset);
-    const n = get64(A64_STATE.nf.offset) >> 63n;
-    const z = get64(A64_STATE.zf.offset) === 0n ? 1n : 0n;
-    const v = get64(A64_STATE.vf.offset) >> 63n;
-    registers[REGISTER.nzcv] = (n << 31n) | (z << 30n) | (get32(A64_STATE.cf.offset) << 29n) | (v << 28n);
-    registers[REGISTER.fpcr] = get32(A64_STATE.FPCR.offset);
-    registers[REGISTER.fpsr] = get32(A64_STATE.FPSR.offset);
-    registers[REGISTER.pc] = get64(CPU_STATE.pc);
-    A64_STATE.v.forEach((field, index) => {
-      registers[REGISTER.v + 2 * index] = get64(field.offset);
-      registers[REGISTER.v + 2 * index + 1] = get64(field.offset + 8);
-    });
-    return registers;
+    (cpu.guest as TestCpu).raise(cpu, exceptionClass);
   }
 }
-
-const MODE = {
-  exceptionLevel: 1,
-  simdTrapped: false,
-  stepping: false,
-  guarded: false,
-  cacheMaintenanceTrapped: false,
-  handlerStack: true,
-} as const;
-
-/** Bytes of scratch memory before the first case. */
-const INITIAL_SCRATCH = Uint8Array.from({ length: CASE_MEMORY.scratchSize }, (_, i) => (i * 7 + (i >> 8) * 31) & 0xff);
 
 /** All that the instruction table knows. */
 export const ALL_FEATURES: ReadonlySet<A64FeatureName> = new Set(A64_FEATURE_NAMES);
@@ -275,8 +179,14 @@ export interface UnicornDriver extends Driver {
   writeSystemRegister(key: number, value: bigint): void;
 }
 
-/** Unicorn with its "max" CPU. */
-export function unicornDriver(api: Exclude<ReturnType<typeof loadUnicorn>, string>): UnicornDriver {
+/**
+ * Unicorn with its "max" CPU.
+ * @param runs as many instructions as the case has words, or from its first word to behind its last, with loops
+ */
+export function unicornDriver(
+  api: Exclude<ReturnType<typeof loadUnicorn>, string>,
+  runs: 'once' | 'to the end' = 'once',
+): UnicornDriver {
   const unicorn = new Unicorn(api, UC_ARCH.ARM64, UC_MODE.ARM, UNICORN_REGISTERS, UC_CPU_ARM64_MAX);
   unicorn.map(0, CASE_MEMORY.size);
   const scratch = new Uint8Array(CASE_MEMORY.scratchSize);
@@ -284,13 +194,17 @@ export function unicornDriver(api: Exclude<ReturnType<typeof loadUnicorn>, strin
   return {
     name: 'Unicorn',
     run(test, address) {
-      unicorn.forgetCode(address, address + CASE_MEMORY.slot);
+      const end = address + 4 * test.words.length;
+      unicorn.forgetCode(address, runs === 'once' ? end : address + PAGE);
       unicorn.write(address, new Uint8Array(Int32Array.from(test.words).buffer));
       unicorn.registers.set(test.registers);
       unicorn.registers[REGISTER.pc] = BigInt(address);
-      const outcome = unicornOutcome(unicorn.run(BigInt(address), test.words.length));
+      const error =
+        runs === 'once'
+          ? unicorn.run(BigInt(address), test.words.length)
+          : unicorn.runUntil(BigInt(address), BigInt(end), 0);
       unicorn.read(CASE_MEMORY.scratch, scratch);
-      return { outcome, registers: unicorn.registers.slice(), scratch };
+      return { outcome: unicornOutcome(error), registers: unicorn.registers.slice(), scratch };
     },
     writeSystemRegister(key, value) {
       // struct uc_arm64_cp_reg: CRn, CRm, op0, op1, op2, and the value
