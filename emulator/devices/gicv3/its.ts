@@ -33,8 +33,8 @@ const CBASER_VALID = 1n << 63n;
 /** Physical_Address 51:12 of GITS_CBASER, Offset 19:5 of GITS_CWRITER and GITS_CREADR, Stalled in bit 0. */
 const CBASER_ADDRESS = 0xf_ffff_ffff_f000n;
 const QUEUE_OFFSET = 0xf_ffe0;
-/** Bits that GITS_CBASER has; the rest is RES0. */
-const CBASER_WRITABLE = 0xf8ff_ffff_ffff_fcffn | 0x0700_0000_0000_0000n;
+/** Bits that GITS_CBASER has: Valid 63, InnerCache 61:59, OuterCache 55:53, address 51:12, Shareability 11:10, Size 7:0. */
+const CBASER_WRITABLE = 0xb8ef_ffff_ffff_fcffn;
 
 /** What a snapshot holds. */
 export interface ItsState {

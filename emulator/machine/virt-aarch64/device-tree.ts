@@ -6,6 +6,7 @@
  *
  * Differences from QEMU, on purpose:
  * - the blob has the size it needs instead of 1 MiB: kexec copies and hashes all of it;
+ * - a GICv2 has no virtual interface (GICH, GICV), so with EL2 the tree does not name one and KVM does not start;
  * - seeds are given values or absent, never random: the same input must give the same run.
  */
 import { cells, cells64, EMPTY, type FdtNode, fdtNode, strings, writeFdt } from '../../../capture/formats/fdt.ts';
