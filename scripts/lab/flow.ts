@@ -13,6 +13,7 @@ import { makeExt4 } from '../../kernel-images/ext4/make.ts';
 import { Ext4Image } from '../../kernel-images/ext4/read.ts';
 import { ConsoleLog } from './console-log.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
+import { HangWatch } from './hang-watch.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
 import type { PreparedRun } from './prepare.ts';
 import { hashBytes, hashFile, type HashedFile, type Note, type Phase, type RunReport } from './report.ts';
@@ -154,21 +155,26 @@ async function observe(
     seen.phases.push(phase);
     listener.onPhase?.(phase);
   };
+  const giveUp = (text: string) => {
+    seen.failure ??= text;
+    machine.interrupt(text);
+  };
   const handle = (event: ConsoleEvent) => {
     if (event.kind === 'phase') enter(event.name);
     else if (event.kind === 'collector') seen.collector = event.command;
     else if (event.kind === 'note') {
       seen.notes.push({ code: event.code, text: event.text });
       listener.onNote?.(event);
+    } else if (event.kind === 'dead') {
+      // A kernel that is dead would spin until the time is over.
+      giveUp(event.text);
     } else {
       seen.failure ??= event.text;
-      // A kernel that is dead would spin until the time is over.
-      if (event.kind === 'dead') machine.interrupt(event.text);
     }
   };
   for (const note of prepared.notes) listener.onNote?.(note);
   enter('power-on');
-  const stop = await runMachine(machine, prepared, files, { ...listener, onEvent: handle }, signal);
+  const stop = await runMachine(machine, prepared, files, { ...listener, onEvent: handle, giveUp }, signal);
   enter('stop');
   return { ...seen, stop };
 }
@@ -177,13 +183,15 @@ async function runMachine(
   machine: LabMachine,
   prepared: PreparedRun,
   files: FlowFiles,
-  listener: FlowListener & { onEvent(event: ConsoleEvent): void },
+  listener: FlowListener & { onEvent(event: ConsoleEvent): void; giveUp(text: string): void },
   signal: AbortSignal | undefined,
 ): Promise<LabStop> {
   const watch = new ConsoleWatch();
   const log = new ConsoleLog(files.console);
   const abort = () => machine.interrupt('interrupted');
+  using hangWatch = new HangWatch(machine, listener.giveUp);
   const onConsole = (bytes: Uint8Array) => {
+    hangWatch.noteOutput();
     if (!log.write(bytes)) machine.interrupt('the console log cannot be written');
     listener.onConsole?.(bytes);
     for (const event of watch.push(bytes)) listener.onEvent(event);

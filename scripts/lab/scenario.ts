@@ -65,7 +65,7 @@ export const DEFAULT_SCENARIO: Scenario = {
   panic: 'echo c > /proc/sysrq-trigger',
   users: true,
   fast: false,
-  timeoutSeconds: 600,
+  timeoutSeconds: 120,
 };
 
 /** What differs by architecture. */

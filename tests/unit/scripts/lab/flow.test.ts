@@ -89,6 +89,18 @@ function refuseMachine(): LabMachine {
   throw new UsageError('no such CPU');
 }
 
+/** A machine that retires a billion instructions a millisecond until it is stopped. */
+function spinningMachine(): LabMachine {
+  let stop: (reason: string) => void = () => undefined;
+  const start = performance.now();
+  return {
+    name: 'spinning',
+    progress: () => ({ guestSeconds: 1, instructions: (performance.now() - start) * 1e9 }),
+    interrupt: reason => stop(reason),
+    run: () => new Promise(resolve => (stop = reason => resolve({ kind: 'interrupted', reason }))),
+  };
+}
+
 describe('runFlow', () => {
   test('leaves console.log, report.json and vmcore, and nothing else', async () => {
     const report = await runFlow(prepared(), out, scriptedMachine(WHOLE_RUN, { kind: 'power-off' }, DUMP));
@@ -152,6 +164,12 @@ describe('runFlow', () => {
     expect(report.failure).toMatch(message);
     expect(report.failure).not.toContain('\n');
     expect(readdirSync(out).sort()).toEqual(['console.log', 'report.json']);
+  });
+
+  test('gives up on a guest that spins without a word', async () => {
+    const report = await runFlow(prepared(), out, spinningMachine);
+    expect(report.outcome).toBe('failed');
+    expect(report.failure).toMatch(/the guest hangs: .* 30 billion instructions/);
   });
 
   test('does not take a dump from a guest that was stopped half way', async () => {
