@@ -11,12 +11,13 @@ import type { DumpPages } from './dump-pages.ts';
 import type { Compressor } from './formats/compression.ts';
 import { COMPRESSOR_FLAG } from './formats/diskdump.ts';
 import { PT } from './formats/elf.ts';
-import { UsageError } from './formats/errors.ts';
+import { FaultError, FormatError, UsageError } from './formats/errors.ts';
 import type { MemorySource } from './formats/memory-source.ts';
 import type { Vmcoreinfo } from './formats/vmcoreinfo.ts';
 import { openKernel } from './open-kernel.ts';
 import type { DumpedKernel } from './open-kernel.ts';
 import type { DumpSink } from './output/dump-sink.ts';
+import { findPageArrays } from './page-array.ts';
 import type { PageBitmap, PfnRange } from './page-bitmap.ts';
 import { DUMP_LEVEL } from './page-classifier.ts';
 import { PageEncoder } from './page-encoder.ts';
@@ -57,14 +58,28 @@ export function openSource(paths: readonly string[], extra?: (own: Vmcoreinfo | 
 /** The same for a dump that is open already, such as a machine's memory. */
 export function sourceOf(dump: Dump, paths: readonly string[] = [], vmcoreinfo = dump.vmcoreinfo): SourceDump {
   const kernel = vmcoreinfo === undefined ? undefined : openKernel(dump.memory, vmcoreinfo, dump.architecture);
+  const maxPfn = kernel === undefined ? dump.memory.maxPfn : usedPages(kernel, dump.memory.maxPfn);
+  const { exists, available } = dumpPages(dump);
   return {
     dump,
     paths,
     kernel,
-    pages: dumpPages(dump),
-    description: describeDump(dump, kernel),
+    pages: { exists: exists.upTo(maxPfn), available: available.upTo(maxPfn) },
+    description: { ...describeDump(dump, kernel), maxPfn },
     [Symbol.dispose]: () => dump[Symbol.dispose](),
   };
+}
+
+/** A source may describe more than the kernel's memory: device memory in QEMU's dumps, memory beyond `mem=`. */
+function usedPages({ memory, vmcoreinfo }: DumpedKernel, maxPfn: number): number {
+  try {
+    const end = findPageArrays(memory, vmcoreinfo, maxPfn).at(-1)?.endPfn ?? maxPfn;
+    return Math.min(end, maxPfn);
+  } catch (error) {
+    // Without the tables nothing can be filtered, but everything copied.
+    if (error instanceof FormatError || error instanceof FaultError) return maxPfn;
+    throw error;
+  }
 }
 
 /** The pages that a dump level leaves. */

@@ -29,6 +29,13 @@ export class PageBitmap {
     return new PageBitmap(this.maxPfn, new Uint8Array(this.bytes));
   }
 
+  /** The set without the pages from `maxPfn` on. */
+  upTo(maxPfn: number): PageBitmap {
+    return maxPfn >= this.maxPfn
+      ? this
+      : new PageBitmap(maxPfn, new Uint8Array(this.bytes.subarray(0, Math.ceil(maxPfn / 8))));
+  }
+
   has(pfn: number): boolean {
     return pfn < this.maxPfn && ((this.bytes[pfn >> 3]! >> (pfn & 7)) & 1) === 1;
   }

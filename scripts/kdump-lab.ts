@@ -1,4 +1,4 @@
-/** The command line: `kdump-lab demo | run | boot | crash | images`. */
+/** The command line: `kdump-lab demo | run | boot | crash | makedumpfile | images`. */
 import { enableCompileCache } from 'node:module';
 
 import { Command, CommanderError } from 'commander';
@@ -12,10 +12,11 @@ import { imagesCommand } from './commands/images.ts';
 import { installInterruptHandler } from './commands/interrupt.ts';
 import { runCommand } from './commands/run.ts';
 
-/** boot has QEMU's options and crash those of crash: not of the form that commander reads. */
+/** Options of QEMU, of crash and of makedumpfile: not of the form that commander reads. */
 const FOREIGN_COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   boot: runBoot,
   crash,
+  makedumpfile: async args => (await import('./commands/makedumpfile.ts')).makedumpfile(args),
 };
 
 const program = new Command('kdump-lab')
@@ -30,6 +31,9 @@ program.addCommand(runCommand());
 program.addCommand(bootCommand());
 program.addCommand(
   new Command('crash').description('read a dump, with the commands of crash').usage('[options] [vmlinux] VMCORE'),
+);
+program.addCommand(
+  new Command('makedumpfile').description('filter, compress and convert dumps').usage('[options] VMCORE DUMPFILE'),
 );
 program.addCommand(imagesCommand());
 configure(program);
