@@ -183,7 +183,7 @@ async function runMachine(
   machine: LabMachine,
   prepared: PreparedRun,
   files: FlowFiles,
-  listener: FlowListener & { onEvent(event: ConsoleEvent): void; giveUp(text: string): void },
+  listener: FlowListener & { readonly onEvent: (event: ConsoleEvent) => void; readonly giveUp: (text: string) => void },
   signal: AbortSignal | undefined,
 ): Promise<LabStop> {
   const watch = new ConsoleWatch();
