@@ -104,7 +104,7 @@ function searchDown(program: Program, stack: StackRange, from: bigint): Start | 
   const words = stackWords(program, stack);
   let fallback: Start | undefined;
   for (let at = from - SKIPPED; at >= stack.start; at -= 8n) {
-    const word = words[Number((at - stack.start) / 8n)] ?? 0n;
+    const word = stripPac(program, words[Number((at - stack.start) / 8n)] ?? 0n);
     if (isIn(kexec, word) || isIn(saveCpu, word)) return { fp: frameBelow(words, stack, at), pc: word - 4n };
     if (fallback === undefined && others.some(range => isIn(range, word)))
       fallback = { fp: frameBelow(words, stack, at), pc: word - 4n };
