@@ -114,7 +114,7 @@ function operandBytes(random: Random, row: Instruction, shape: Shape): { bytes: 
     const reg = row.reg ?? (usesVector(row, 'VP') ? random.below(8) : pickRegister(random, 8));
     const memory = row.mod === 'mem' || (row.mod === undefined && random.below(2) === 0);
     if (memory) rexB = 0;
-    bytes.push(...modrmBytes(random, reg, memory, usesVector(row, 'WUQN')));
+    bytes.push(...modrmBytes(random, reg, memory, usesVector(row, 'WUQNVP')));
   }
   for (const spec of row.operands) bytes.push(...immediateBytes(random, spec, shape));
   return { bytes, rexB };
@@ -125,9 +125,9 @@ function usesVector(row: Instruction, letters: string): boolean {
 }
 
 function modrmBytes(random: Random, reg: number, memory: boolean, vector: boolean): number[] {
-  if (!memory) return [0xc0 | (reg << 3) | (vector ? random.below(8) : pickRegister(random, 8))];
-  const displacement = random.below(16) * 8;
-  if (random.below(2) === 0) return [0x43 | (reg << 3), displacement & 0x7f];
+  if (!memory) return [0xc0 | (reg << 3) | pickRegister(random, 8)];
+  const displacement = vector ? random.below(8) * 16 : random.below(16) * 8;
+  if (vector || random.below(2) === 0) return [0x43 | (reg << 3), displacement & 0x7f];
   const sib = (random.below(4) << 6) | (1 << 3) | 3;
   return [0x84 | (reg << 3), sib, displacement, random.below(8), 0, 0];
 }

@@ -11,12 +11,22 @@ import { BITS, BMI, SHIFTS } from './opcode-map/bits.ts';
 import { CONTROL_FLOW } from './opcode-map/control-flow.ts';
 import { FLAG_ROWS, HINTS, MOVES, STRINGS } from './opcode-map/data-transfer.ts';
 import { SYSTEM } from './opcode-map/system.ts';
+import {
+  FP_STATE,
+  PACKED,
+  PACKED_SHIFTS,
+  PACKED_UNARY,
+  VECTOR_MOVES,
+  VECTOR_SSE4,
+} from './opcode-map/vector.ts';
 import { arithmetic, carryChains } from './semantics/arithmetic.ts';
 import { bits, bmi, shifts } from './semantics/bits.ts';
 import { controlFlow } from './semantics/control-flow.ts';
 import { flagInstructions, hints, moves, strings } from './semantics/data-transfer.ts';
 import { decimal, multiplyDivide } from './semantics/multiply-divide.ts';
 import { system } from './semantics/system.ts';
+import { packed, packedShifts, packedUnary } from './semantics/vector-integer.ts';
+import { fpState, vectorMoves, vectorSse4 } from './semantics/vector-moves.ts';
 
 /** Every row. */
 export const X64_INSTRUCTIONS: readonly Instruction[] = [
@@ -33,6 +43,12 @@ export const X64_INSTRUCTIONS: readonly Instruction[] = [
   ...group(STRINGS, strings),
   ...group(CONTROL_FLOW, controlFlow),
   ...group(SYSTEM, system),
+  ...group(PACKED, packed),
+  ...group(PACKED_UNARY, packedUnary),
+  ...group(PACKED_SHIFTS, packedShifts),
+  ...group(VECTOR_MOVES, vectorMoves),
+  ...group(VECTOR_SSE4, vectorSse4),
+  ...group(FP_STATE, fpState, { unit: 'sse' }),
 ];
 
 const decoders = new WeakMap<X64Features, Decoder>();

@@ -140,7 +140,7 @@ function parseRow(
     mod: where.mod ?? mod,
     attributes,
     features: feature ? [feature, ...features] : features,
-    unit,
+    unit: unit ?? unitOf(operands, where.vex !== undefined),
     semantics,
   }));
 }
@@ -149,6 +149,13 @@ const FIXED_OPERAND = /^(1|AL|CL|AX|DX|rAX|ES|CS|SS|DS|FS|GS|XMM0|ST0)$/;
 
 function parseOperand(text: string): OperandSpec {
   return FIXED_OPERAND.test(text) ? { letter: 'fixed', size: text } : { letter: text[0]!, size: text.slice(1) };
+}
+
+/** The register file that operands say. VEX-encoded integer instructions use none. */
+function unitOf(operands: readonly OperandSpec[], vex: boolean): VectorUnit | undefined {
+  const has = (letters: string): boolean => operands.some(({ letter }) => letters.includes(letter));
+  if (has('VWUHL')) return vex ? 'avx' : 'sse';
+  return has('PQN') ? 'mmx' : undefined;
 }
 
 type Where = Pick<Instruction, 'map' | 'prefix' | 'vex' | 'reg' | 'modrm' | 'mod' | 'mode'> & {

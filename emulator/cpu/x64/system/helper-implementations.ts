@@ -25,6 +25,7 @@ import {
 } from './far-transfers.ts';
 import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
 import * as helper from './helpers.ts';
+import { fpStateHelpers } from './fp-state.ts';
 import { instructionHelpers } from './instruction-helpers.ts';
 import { readMsrValue, writeMsrValue } from './msrs.ts';
 import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
@@ -462,5 +463,6 @@ export function systemHelpers(current: () => X64Cpu): Table {
     ...flagHelpers(current),
     ...waitHelpers(current),
     ...portHelpers(current),
+    ...fpStateHelpers(current),
   };
 }

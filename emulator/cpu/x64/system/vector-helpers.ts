@@ -1,0 +1,13 @@
+/** Declarations of what vector and floating-point instructions call. */
+import { faultingHelper, pureHelper } from '../../ir/helper-declaration.ts';
+
+/** FXSAVE: (address, 1 for the 64-bit form). */
+export const fxsave = faultingHelper('x64.fxsave', ['i64', 'i32'], 'none');
+export const fxrstor = faultingHelper('x64.fxrstor', ['i64', 'i32'], 'none');
+/** XSAVE, XSAVEOPT: components by EDX:EAX and XCR0. */
+export const xsave = faultingHelper('x64.xsave', ['i64', 'i32'], 'none');
+export const xrstor = faultingHelper('x64.xrstor', ['i64', 'i32'], 'none');
+/** LDMXCSR: #GP for reserved bits. */
+export const loadMxcsr = faultingHelper('x64.loadMxcsr', ['i32'], 'none');
+/** PHMINPOSUW: (low half, high half) → the least word, its position above it. */
+export const minimumPosition = pureHelper('x64.minimumPosition', ['i64', 'i64'], 'i64');
