@@ -104,7 +104,7 @@ function pciRow(device: StructObject): string {
         : 'ENDPOINT'
       : (EXPRESS_TYPES[(flags >> 4) & 0xf] ?? '');
   const id = `${hex(device.num('vendor'))}:${hex(device.num('device'))}`;
-  return `  ${hex16(device.address)} ${slot}  ${hex(kind).padStart(4, '0')} ${center(id, 11)}  ${type}\n`;
+  return `  ${hex16(device.address)} ${slot}  ${hex(kind).padStart(4, '0')}  ${center(id, 9)}  ${type}\n`;
 }
 
 function disksText(session: Session, busyOnly: boolean): string {

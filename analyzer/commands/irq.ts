@@ -52,15 +52,17 @@ function table(session: Session, usedOnly: boolean, wanted: readonly number[]): 
   return ` IRQ   IRQ_DESC/_DATA      IRQACTION      NAME\n${rows.join('')}`;
 }
 
+/** Three digits, or a fourth column for more. */
+function numberText(number: number): string {
+  return number < 100 ? `${String(number).padStart(3)} ` : ` ${number}`;
+}
+
 function unusedRow(number: number): string {
-  return `${String(number).padStart(3)}   ${center('(unused)', 16)}  ${center('(unused)', 16)}\n`.replace(
-    /^(\s*\d+) {3}/,
-    '$1   ',
-  );
+  return `${numberText(number)}  ${center('(unused)', 16)}  ${center('(unused)', 16)}\n`;
 }
 
 function descriptorRows({ irq: number, struct, actions }: IrqDescriptor): string {
-  const head = `${String(number).padStart(3)}   ${hex16(struct.address)}`;
+  const head = `${numberText(number)}  ${hex16(struct.address)}`;
   if (actions.length === 0) return `${head}  ${center('(unused)', 16)}\n`;
   return actions
     .map(

@@ -9,7 +9,7 @@ import { kmemCaches, slabOfAddress } from '../linux/slab.ts';
 import { zones, freeLists } from '../linux/zone.ts';
 import type { Zone } from '../linux/zone.ts';
 import { pageHeader, pageLine } from '../text/page-line.ts';
-import { center, hex, hex16 } from '../text/layout.ts';
+import { center, centerRight, hex, hex16 } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
 import { hugePages, memoryUse, nodeTable } from './kmem-summary.ts';
 import { cacheRow, slabHeader, slabListing } from './kmem-slab.ts';
@@ -140,7 +140,7 @@ function vmallocText(session: Session): string {
     .filter(({ vmStruct }) => vmStruct !== 0n)
     .map(
       ({ area, vmStruct, start, end }) =>
-        `${hex16(area.address)}  ${hex16(vmStruct)}  ${hex16(start)} - ${hex16(end)} ${String(end - start).padStart(9)}\n`,
+        `${hex16(area.address)}  ${hex16(vmStruct)}  ${hex16(start)} - ${hex16(end)}  ${String(end - start).padStart(7)}\n`,
     );
   return `   VMAP_AREA         VM_STRUCT                 ADDRESS RANGE                SIZE\n${rows.join('')}`;
 }
@@ -194,7 +194,7 @@ function zoneHeader(program: Session['program'], zone: Zone, free: number): stri
   const index = empty
     ? 0
     : zone.startPfn - (zones(program).find(({ node, present }) => node === zone.node && present > 0)?.startPfn ?? 0);
-  return `ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR\n  ${String(zone.index).padEnd(3)} ${zone.name.padEnd(8)} ${String(empty ? 0 : zone.spanned).padStart(7)} ${String(free).padStart(7)}  ${map}  ${center(start, 12)} ${center(String(index), 11)}\n`;
+  return `ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR\n  ${String(zone.index).padEnd(3)} ${zone.name.padEnd(8)} ${String(empty ? 0 : zone.spanned).padStart(7)} ${String(free).padStart(7)}  ${map}  ${center(start, 12)} ${centerRight(String(index), 11)}\n`;
 }
 
 function freePages(session: Session, withPages: boolean): string {
@@ -286,7 +286,7 @@ function identify(session: Session, address: bigint): string {
   const area = vmallocAreas(program).find(({ start, end }) => address >= start && address < end);
   if (area !== undefined)
     found.push(
-      `   VMAP_AREA         VM_STRUCT                 ADDRESS RANGE                SIZE\n${hex16(area.area.address)}  ${hex16(area.vmStruct)}  ${hex16(area.start)} - ${hex16(area.end)} ${String(area.end - area.start).padStart(9)}\n`,
+      `   VMAP_AREA         VM_STRUCT                 ADDRESS RANGE                SIZE\n${hex16(area.area.address)}  ${hex16(area.vmStruct)}  ${hex16(area.start)} - ${hex16(area.end)}  ${String(area.end - area.start).padStart(7)}\n`,
     );
   const pfn = pfnOfPage(program, address) ?? pfnOf(session, address);
   const page = pfn === undefined ? undefined : pageOf(program, pfn);

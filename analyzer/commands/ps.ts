@@ -8,7 +8,7 @@ import { resourceLimits } from '../linux/rlimit.ts';
 import { runQueue, stateLetters } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
 import { durationText, uptimeSeconds } from '../linux/timekeeping.ts';
-import { center, hex16 } from '../text/layout.ts';
+import { center, centerRight, hex16 } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
 import { taskHeader, tasksNamed } from './select-tasks.ts';
@@ -75,7 +75,7 @@ export const ps: Command<PsData> = {
   text(data) {
     if (data.rows === undefined)
       return (data.blocks ?? []).map(block => block.map(line => `${line}\n`).join('')).join(data.separator ?? '');
-    const header = `      PID    PPID  CPU ${center(data.kstackp === true ? ' KSTACKP' : 'TASK', 16)}  ST  %MEM      VSZ      RSS  COMM\n`;
+    const header = `      PID    PPID  CPU ${centerRight(data.kstackp === true ? 'KSTACKP' : 'TASK', 16)}  ST  %MEM      VSZ      RSS  COMM\n`;
     return header + data.rows.map(rowText).join('');
   },
 };

@@ -12,6 +12,11 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   btop: async () => (await import('./convert.ts')).btop,
   bpf: async () => (await import('./bpf.ts')).bpf,
   dev: async () => (await import('./dev.ts')).dev,
+  dis: async () => {
+    const [{ dis }, { prepareDisassembler }] = await Promise.all([import('./dis.ts'), import('../disassembler.ts')]);
+    await prepareDisassembler();
+    return dis;
+  },
   eval: async () => (await import('./convert.ts')).evalCommand,
   exit: async () => (await import('./shell-commands.ts')).exit,
   extend: async () => (await import('./shell-commands.ts')).extend,

@@ -3,7 +3,7 @@ import { onlineCpus } from '../linux/cpumask.ts';
 import { hrtimerBases, timerWheels } from '../linux/timer.ts';
 import type { HrtimerBase, HrtimerCpu, TimerWheel } from '../linux/timer.ts';
 import { jiffies } from '../linux/timekeeping.ts';
-import { center, hex, hex16 } from '../text/layout.ts';
+import { center, centerRight, hex, hex16 } from '../text/layout.ts';
 import type { Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
 import type { Session } from './session.ts';
@@ -47,19 +47,20 @@ function functionText(session: Session, address: bigint): string {
   return `${hex16(address)}  <${session.program.symbols.format(address) ?? ''}>`;
 }
 
+/** Least widths of the columns. */
+const EXPIRES_WIDTH = 10;
+const LEFT_WIDTH = 5;
+
 function wheelText(session: Session, { cpu, name, address, timers }: TimerWheel, now: number): string {
   const head = `TIMER_BASES[${cpu}][${name}]: ${hex(address)}\n`;
   if (timers.length === 0) return `${head}  (none)\n`;
   const expires = timers.map(({ expires: at }) => String(at));
   const left = timers.map(({ expires: at }) => String(Number(at) - now));
-  const [expiresWidth, leftWidth] = [
-    Math.max(7, ...expires.map(({ length }) => length)),
-    Math.max(3, ...left.map(({ length }) => length)),
-  ];
-  const columns = `  ${center('EXPIRES', expiresWidth)}  ${'TTE'.padStart(leftWidth)}  ${center('TIMER_LIST', 16)}  FUNCTION\n`;
+  const leftWidth = Math.max(LEFT_WIDTH, ...left.map(({ length }) => length + 1));
+  const columns = `  ${'EXPIRES'.padEnd(EXPIRES_WIDTH)}     TTE${' '.repeat(leftWidth + 2)}TIMER_LIST     FUNCTION\n`;
   const rows = timers.map(
     (entry, index) =>
-      `  ${expires[index]!.padStart(expiresWidth)}  ${left[index]!.padStart(leftWidth)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
+      `  ${expires[index]!.padStart(EXPIRES_WIDTH)}  ${left[index]!.padStart(leftWidth)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
   );
   return head + columns + rows.join('');
 }
@@ -74,14 +75,13 @@ function clockText(session: Session, base: HrtimerBase): string {
   const soft = base.timers.map(({ softExpires }) => String(softExpires));
   const hard = base.timers.map(({ expires }) => String(expires));
   const left = base.timers.map(({ expires }) => String(expires - base.now));
-  const width = (values: readonly string[], least: number): number =>
-    Math.max(least, ...values.map(({ length }) => length));
-  const [a, b, c] = [Math.max(11, width(soft, 0)), Math.max(11, width(hard, 0)), Math.max(11, width(left, 0))];
-  const current = `  ${center('CURRENT', a)}\n  ${String(base.now).padStart(a)}\n`;
-  const columns = `  ${center('SOFTEXPIRES', a)}  ${center('EXPIRES', b)}  ${center('TTE', c)}  ${center('HRTIMER', 16)}  FUNCTION\n`;
+  const width = (values: readonly string[]): number => Math.max(11, ...values.map(({ length }) => length));
+  const [a, b, c] = [width(soft), width(hard), width(left)];
+  const current = `  ${centerRight('CURRENT', a)}\n  ${centerRight(String(base.now), a)}\n`;
+  const columns = `  ${centerRight('SOFTEXPIRES', a)}  ${centerRight('EXPIRES', b)}  ${centerRight('TTE', c)}  ${center('HRTIMER', 16)}  ${center('FUNCTION', 16)}\n`;
   const rows = base.timers.map(
     (entry, index) =>
-      `  ${soft[index]!.padStart(a)}  ${hard[index]!.padStart(b)}  ${left[index]!.padStart(c)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
+      `  ${centerRight(soft[index]!, a)}  ${centerRight(hard[index]!, b)}  ${left[index]!.padStart(c)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
   );
   return head + current + columns + rows.join('');
 }

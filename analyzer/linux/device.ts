@@ -58,7 +58,8 @@ function probedCdev(program: Program, major: number, minor: number): StructObjec
   for (let count = 0; address !== 0n && count < MAX_CHAIN; count++) {
     const probe = new StructObject(program.memory, probeType, address);
     const start = probe.num('dev');
-    if (wanted >= start && wanted < start + probe.num('range')) return program.object('cdev', probe.pointer('data'));
+    const isOwn = probe.pointer('data') !== 0n && wanted >= start && wanted < start + probe.num('range');
+    if (isOwn) return program.object('cdev', probe.pointer('data'));
     address = probe.pointer('next');
   }
   return undefined;

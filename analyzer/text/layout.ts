@@ -16,6 +16,11 @@ export function center(text: string, width: number): string {
   return `${' '.repeat(left)}${text}`.padEnd(width);
 }
 
+/** Centres text in a column; an odd space goes to the left. */
+export function centerRight(text: string, width: number): string {
+  return center(text, width - ((width - text.length) % 2 === 0 ? 0 : 1)).padStart(width);
+}
+
 /** Bytes as `512 MB`, `1.5 GB`: whole numbers lose their fraction. */
 export function bytesText(bytes: number): string {
   const units: readonly [string, number][] = [

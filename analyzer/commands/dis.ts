@@ -1,0 +1,140 @@
+/** `dis`: machine code. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { disassemble } from '../disassembler.ts';
+import type { DisassembledInstruction } from '../disassembler.ts';
+import { userReader } from '../linux/user-memory.ts';
+import type { MemoryReader } from '../memory-reader.ts';
+import type { Arguments, Command } from './command.ts';
+import { parseAddress } from './numbers.ts';
+import type { Session } from './session.ts';
+
+const MAX_FUNCTION = 256 * 1024;
+const MAX_COUNT = 100_000;
+
+interface Line extends DisassembledInstruction {
+  /** `name+offset` of the instruction. */
+  readonly place: string | undefined;
+  /** `file: line`, when it changes. */
+  readonly source: string | undefined;
+}
+
+interface DisData {
+  readonly lines: readonly Line[];
+  readonly isUser: boolean;
+  /** With `-s`. */
+  readonly source?: string;
+}
+
+/** `dis`. */
+export const dis: Command<DisData> = {
+  name: 'dis',
+  summary: 'machine code',
+  synopsis: '[-rfludxs][-b [num]] [address | symbol | (expression)] [count]',
+  options: [
+    { flag: '-r', help: 'from the start of the function to the address' },
+    { flag: '-f', help: 'from the address to the end of the function' },
+    { flag: '-l', help: 'source lines, with a vmlinux' },
+    { flag: '-s', help: 'file and line, with a vmlinux' },
+    { flag: '-u', help: 'the address is of the current task' },
+    { flag: '-x', help: 'offsets in hexadecimal' },
+    { flag: '-d', help: 'offsets in decimal' },
+    { flag: '-b', takes: 'num', help: 'accepted: bytes after a call are not skipped' },
+  ],
+  description: 'With a symbol: the whole function; with an address: one instruction; or `count` of them.',
+  examples: [
+    { line: 'dis -r ffffd93824e4fd88', why: 'what led to a return address' },
+    { line: 'dis schedule 10', why: 'the beginning of a function' },
+  ],
+  run(session, args) {
+    const [word, countWord] = args.positionals;
+    if (word === undefined) throw new UsageError('no address given');
+    const address = parseAddress(session, word);
+    if (args.has('-s')) return { lines: [], isUser: false, source: sourceText(session, address, word) };
+    const isUser = args.has('-u');
+    const reader = isUser ? currentUser(session) : session.program.memory;
+    const range = rangeOf(session, args, address, word, countWord, isUser);
+    return { lines: decode(session, reader, range, args, isUser), isUser };
+  },
+  text({ lines, isUser, source }) {
+    if (source !== undefined) return source;
+    return lines
+      .map(({ address, place, text, source: line }) => {
+        const where = place === undefined ? '' : ` <${place}>`;
+        return `${line === undefined ? '' : `${line}\n`}${isUser ? '   ' : ''}0x${address.toString(16)}${where}:\t${text}\n`;
+      })
+      .join('');
+  },
+};
+
+function currentUser(session: Session): MemoryReader {
+  const { mm } = session.current;
+  if (mm === undefined) throw new UsageError(`task ${session.current.pid} has no user memory`);
+  return userReader(session.program, mm);
+}
+
+interface CodeRange {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly count: number;
+}
+
+function rangeOf(
+  session: Session,
+  args: Arguments,
+  address: bigint,
+  word: string,
+  countWord: string | undefined,
+  isUser: boolean,
+): CodeRange {
+  const longest = BigInt(session.program.architecture === 'aarch64' ? 4 : 15);
+  const count = countWord === undefined ? undefined : Math.min(MAX_COUNT, Number(countWord));
+  const place = isUser ? undefined : session.program.symbols.lookup(address);
+  const [named] = session.program.symbols.findAll(word);
+  const symbol = named?.address === address ? named : place?.symbol;
+  const end = symbol === undefined ? undefined : session.program.symbols.endOf(symbol);
+  if (args.has('-r')) {
+    if (symbol === undefined) throw new UsageError(`-r option requires a known symbol: ${word}`);
+    return { start: symbol.address, end: address + longest, count: MAX_COUNT };
+  }
+  if (count !== undefined) return { start: address, end: address + BigInt(count) * longest, count };
+  const whole = named !== undefined || args.has('-f');
+  if (whole && end !== undefined) return { start: address, end: limit(end, address), count: MAX_COUNT };
+  return { start: address, end: address + longest, count: 1 };
+}
+
+function limit(end: bigint, start: bigint): bigint {
+  const most = start + BigInt(MAX_FUNCTION);
+  return end < most ? end : most;
+}
+
+function decode(session: Session, reader: MemoryReader, range: CodeRange, args: Arguments, isUser: boolean): Line[] {
+  const { symbols, architecture } = session.program;
+  const bytes = reader.readAvailable(range.start, Number(range.end - range.start));
+  if (bytes.length === 0) reader.readU8(range.start);
+  const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
+  const name = (address: bigint): string | undefined => {
+    const place = symbols.lookup(address);
+    if (place === undefined || isUser) return undefined;
+    const offset = radix === 16 ? `0x${place.offset.toString(16)}` : String(place.offset);
+    return place.offset === 0 ? place.symbol.name : `${place.symbol.name}+${offset}`;
+  };
+  const last = args.has('-r') ? range.end - BigInt(architecture === 'aarch64' ? 4 : 15) : undefined;
+  const all = disassemble(architecture, bytes, range.start, name).filter(
+    ({ address }) => last === undefined || address <= last,
+  );
+  const chosen = all.slice(0, range.count);
+  let previous: string | undefined;
+  return chosen.map(instruction => {
+    const source = args.has('-l') && !isUser ? session.sourceLine(instruction.address) : undefined;
+    const shown = source === previous ? undefined : source;
+    previous = source ?? previous;
+    return { ...instruction, place: name(instruction.address), source: shown };
+  });
+}
+
+function sourceText(session: Session, address: bigint, word: string): string {
+  const line = session.sourceLine(address);
+  if (line === undefined) throw new UsageError(`${word}: no line numbers: they need a vmlinux with debug information`);
+  const [file = '', number = ''] = line.split(': ');
+  return `FILE: ${file.replace(/^.*?\/build_[^/]+\//, '')}\nLINE: ${number}\n\n`;
+}

@@ -1,0 +1,208 @@
+/**
+ * Disassembly through capstone, in the spelling of gdb (binutils): AT&T syntax on x86_64, decimal offsets inside
+ * brackets and hexadecimal immediates outside on arm64.
+ *
+ * Not modelled: binutils' spelling of floating-point immediates and of unallocated system registers.
+ */
+import capstone from '@alexaltea/capstone-js';
+
+import { assert } from '../capture/formats/errors.ts';
+
+type Engine = {
+  disasm(
+    code: Uint8Array,
+    address: bigint,
+  ): { address: number | bigint; size: number; mnemonic: string; op_str: string }[];
+};
+
+/** One instruction. */
+export interface DisassembledInstruction {
+  readonly address: bigint;
+  readonly size: number;
+  /** Mnemonic and operands as gdb prints them, symbols included. */
+  readonly text: string;
+}
+
+/** Name of a code address, or undefined. */
+export type SymbolAt = (address: bigint) => string | undefined;
+
+const engines = new Map<'aarch64' | 'x86_64', Engine>();
+
+/** Loads the library; to be done once before `disassemble`. */
+export async function prepareDisassembler(): Promise<void> {
+  if (engines.size > 0) return;
+  const library = await capstone();
+  engines.set('aarch64', new library.Capstone(library.ARCH_ARM64, library.MODE_LITTLE_ENDIAN));
+  const x86 = new library.Capstone(library.ARCH_X86, library.MODE_64);
+  x86.option(library.OPT_SYNTAX, library.OPT_SYNTAX_ATT);
+  engines.set('x86_64', x86);
+}
+
+/** Disassembles bytes; what is no instruction becomes `.inst` or `(bad)` and the next one is tried. */
+export function disassemble(
+  architecture: 'aarch64' | 'x86_64',
+  bytes: Uint8Array,
+  address: bigint,
+  symbolAt: SymbolAt,
+): DisassembledInstruction[] {
+  const engine = engines.get(architecture);
+  assert(engine !== undefined, 'the disassembler was not prepared');
+  const found: DisassembledInstruction[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const decoded = engine.disasm(bytes.subarray(at), address + BigInt(at));
+    for (const { size, mnemonic, op_str: operands } of decoded) {
+      const code = bytes.subarray(at, at + size);
+      const text =
+        architecture === 'aarch64'
+          ? a64Text(mnemonic, operands, symbolAt)
+          : x64Text(mnemonic, operands, code, address + BigInt(at), symbolAt);
+      found.push({ address: address + BigInt(at), size, text });
+      at += size;
+    }
+    if (at >= bytes.length) break;
+    const step = architecture === 'aarch64' ? 4 : 1;
+    found.push({
+      address: address + BigInt(at),
+      size: step,
+      text: badText(architecture, bytes.subarray(at, at + step)),
+    });
+    at += step;
+  }
+  return found;
+}
+
+function badText(architecture: 'aarch64' | 'x86_64', bytes: Uint8Array): string {
+  if (architecture === 'x86_64') return '(bad)';
+  const word = Buffer.from(bytes).reverse().toString('hex');
+  return `.inst\t0x${word} ; undefined`;
+}
+
+function withSymbol(address: bigint, symbolAt: SymbolAt): string {
+  const name = symbolAt(address);
+  return name === undefined ? `0x${address.toString(16)}` : `0x${address.toString(16)} <${name}>`;
+}
+
+const A64_BRANCH = /^(?:b|bl|b\..+|cbn?z|tbn?z|adrp?)$/;
+
+/** binutils writes two conditions by their flags, and SVE's names of conditions as comments; its `aarch64-opc.c` `aarch64_conds`. */
+const A64_CONDITIONS: Readonly<{ [mnemonic: string]: readonly [mnemonic: string, comment: string] }> = {
+  'b.eq': ['b.eq', 'b.none'],
+  'b.ne': ['b.ne', 'b.any'],
+  'b.hs': ['b.cs', 'b.hs, b.nlast'],
+  'b.lo': ['b.cc', 'b.lo, b.ul, b.last'],
+  'b.mi': ['b.mi', 'b.first'],
+  'b.pl': ['b.pl', 'b.nfrst'],
+  'b.hi': ['b.hi', 'b.pmore'],
+  'b.ls': ['b.ls', 'b.plast'],
+  'b.ge': ['b.ge', 'b.tcont'],
+  'b.lt': ['b.lt', 'b.tstop'],
+};
+
+function a64Text(rawMnemonic: string, operands: string, symbolAt: SymbolAt): string {
+  const [mnemonic, comment] = A64_CONDITIONS[rawMnemonic] ?? [rawMnemonic, ''];
+  if (operands === '') return mnemonic;
+  let text = a64Immediates(mnemonic, operands);
+  if (A64_BRANCH.test(mnemonic)) {
+    text = text.replace(/#0x([\da-f]+)$/, (_all, digits: string) =>
+      withSymbol(BigInt(`0x${digits}`), mnemonic.startsWith('adr') ? noSymbol : symbolAt),
+    );
+  }
+  return `${mnemonic}\t${text}${comment === '' ? '' : `  // ${comment}`}`;
+}
+
+function noSymbol(): undefined {
+  return undefined;
+}
+
+/** Decimal inside brackets, behind a shift and for bit numbers; hexadecimal elsewhere; `mov` with its value in decimal behind. */
+function a64Immediates(mnemonic: string, operands: string): string {
+  const decimal = (text: string): string =>
+    text.replaceAll(/#(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => `#${sign}${BigInt(digits)}`);
+  const hexadecimal = (text: string): string =>
+    text.replaceAll(
+      /#(-?)(\d+)(?![\dx.])/g,
+      (_all, sign: string, digits: string) => `#${sign}0x${BigInt(digits).toString(16)}`,
+    );
+  const bracket = operands.indexOf('[');
+  const isVector = /[vqdshb]\d+\.\d*[bhsdq]\[/.test(operands);
+  if (bracket !== -1 && !isVector) return hexadecimal(operands.slice(0, bracket)) + decimal(operands.slice(bracket));
+  if (/^tbn?z$/.test(mnemonic))
+    return operands.replace(/#(0x[\da-f]+|\d+),/, (_all, digits: string) => `#${BigInt(digits)},`);
+  const shifted = hexadecimal(operands).replaceAll(
+    /\b(lsl|lsr|asr|ror|msl|[su]xt[bhwx]) #(0x[\da-f]+)/g,
+    (_all, kind: string, digits: string) => `${kind} #${BigInt(digits)}`,
+  );
+  const isShift = /^(?:lsl|lsr|asr|ror|ubfx|sbfx|ubfiz|sbfiz|bfi|bfxil|extr)$/.test(mnemonic);
+  if (isShift) return decimal(shifted);
+  const move = mnemonic === 'mov' ? /^(\w+), #(-?)0x([\da-f]+)$/.exec(shifted) : null;
+  return move === null ? shifted : moveText(move[1]!, move[2] === '-', BigInt(`0x${move[3]!}`));
+}
+
+/** `#0x…` padded to 20 digits, then the signed value as a comment. */
+function moveText(register: string, negative: boolean, digits: bigint): string {
+  const bits = register.startsWith('w') ? 32 : 64;
+  const value = BigInt.asUintN(bits, negative ? -digits : digits);
+  return `${register}, #0x${value.toString(16).padEnd(20)}\t// #${BigInt.asIntN(bits, value)}`;
+}
+
+/** Mnemonics whose size letter gdb leaves out when a register tells the size. */
+const SIZED =
+  /^(mov|lea|add|sub|and|or|xor|cmp|test|inc|dec|neg|not|shl|shr|sar|rol|ror|imul|mul|div|idiv|xchg|cmpxchg|xadd|bt|bts|btr|btc|adc|sbb|bsf|bsr|movabs|popcnt|crc32|cmov\w+|shld|shrd)[bwlq]$/;
+const ALWAYS_SIZED = /^(push|pop|call|ret|jmp|leave|pushf|popf|iret|lret|ljmp|lcall|enter)q$/;
+const CALL_OR_JUMP = /^(?:call|j[a-z]+|loop\w*|xbegin)$/;
+const NOP5 = '0f1f440000';
+const X64_COLUMN = 6;
+
+function x64Text(
+  rawMnemonic: string,
+  rawOperands: string,
+  code: Uint8Array,
+  address: bigint,
+  symbolAt: SymbolAt,
+): string {
+  const operands = x64Operands(rawOperands);
+  const hasRegister = operands.replaceAll(/-?(?:0x[\da-f]+)?\([^)]*\)/g, '').includes('%');
+  const prefix = /^(?:lock|rep|repe|repne|repz|repnz|notrack) /.exec(rawMnemonic)?.[0] ?? '';
+  const sized = SIZED.exec(rawMnemonic.slice(prefix.length));
+  const mnemonic =
+    ALWAYS_SIZED.exec(rawMnemonic)?.[1] ??
+    (sized !== null && hasRegister ? prefix + sized[1]! : rawMnemonic.replace(/^movabsq$/, 'movabs'));
+  if (operands === '') return mnemonic;
+  const fixed = x64Displacement(mnemonic, operands, code);
+  const target = CALL_OR_JUMP.test(mnemonic)
+    ? fixed.replace(/^0x([\da-f]+)$/, (_all, digits: string) => withSymbol(BigInt(`0x${digits}`), symbolAt))
+    : fixed;
+  return `${mnemonic.padEnd(X64_COLUMN)} ${target}${ripComment(target, address + BigInt(code.length), symbolAt)}${Buffer.from(code).toString('hex') === NOP5 ? ' [FTRACE NOP]' : ''}`;
+}
+
+/** No blanks, hexadecimal numbers, 64-bit two's complement for negative immediates, scale written out. */
+function x64Operands(operands: string): string {
+  const compact = operands.replaceAll(', ', ',');
+  const wide = /%r(?:[a-ds][a-z]|\d+)\b(?![dwb])/.test(compact.replaceAll(/\([^)]*\)/g, ''));
+  return compact
+    .replaceAll(/\$(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => {
+      const value = sign === '-' ? -BigInt(digits) : BigInt(digits);
+      return `$0x${BigInt.asUintN(wide ? 64 : 32, value).toString(16)}`;
+    })
+    .replaceAll(
+      /(^|[,:*])(-?)(\d+)(?=\()/g,
+      (_all, before: string, sign: string, digits: string) => `${before}${sign}0x${BigInt(digits).toString(16)}`,
+    )
+    .replaceAll(/\((%\w+),(%\w+)\)/g, '($1,$2,1)');
+}
+
+/** gdb shows a displacement of zero that the encoding carries: always with %rbp and %r13, and in long no-operations. */
+function x64Displacement(mnemonic: string, operands: string, code: Uint8Array): string {
+  const needed = /^nop/.test(mnemonic)
+    ? code.length > 3 && (code[code.length - (code.length > 5 ? 5 : 2)] ?? 0) !== 0
+    : /(?:^|,)\(%(?:rbp|r13)\b/.test(operands);
+  const isLongNop = /^nop/.test(mnemonic) && code.length >= 4;
+  return needed || isLongNop ? operands.replace(/(^|,|:)\((%\w+)/, '$10x0($2') : operands;
+}
+
+function ripComment(operands: string, next: bigint, symbolAt: SymbolAt): string {
+  const match = /(-?)0x([\da-f]+)\(%rip\)/.exec(operands);
+  if (match === null) return '';
+  const offset = BigInt(`0x${match[2]!}`);
+  return `        # ${withSymbol(BigInt.asUintN(64, next + (match[1] === '-' ? -offset : offset)), symbolAt)}`;
+}
