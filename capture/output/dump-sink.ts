@@ -164,6 +164,7 @@ export class MemorySink implements DumpSink {
   bytesWritten = 0;
   #bytes = new Uint8Array(65_536);
   #size = 0;
+  #committed = false;
 
   write(offset: number, bytes: Uint8Array): void {
     const end = offset + bytes.length;
@@ -183,10 +184,10 @@ export class MemorySink implements DumpSink {
   }
 
   commit(): void {
-    // The bytes are where they stay.
+    this.#committed = true;
   }
 
   abort(): void {
-    this.#size = 0;
+    if (!this.#committed) this.#size = 0;
   }
 }

@@ -1,6 +1,6 @@
 import { inflateSync, zstdDecompressSync } from 'node:zlib';
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { decompress } from '../../../capture/formats/compression.ts';
