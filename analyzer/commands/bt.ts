@@ -23,6 +23,8 @@ interface FrameData {
   readonly symbol: string;
   readonly offset: number;
   readonly module: string | undefined;
+  /** With `-l` and a vmlinux. */
+  readonly source: string | undefined;
   /** Stack memory up to the next frame, with `-f`. */
   readonly words: { readonly start: bigint; readonly end: bigint } | undefined;
 }
@@ -116,7 +118,7 @@ function traceOf(session: Session, task: Task, args: Arguments, frames: boolean)
   if (args.has('-t') || args.has('-T'))
     return { task, header, ...referencesOf(session, task, backtrace, args.has('-T')) };
   if (backtrace.items.length === 0) throw new UsageError(`the stack of task ${task.pid} cannot be read`);
-  return { task, header, items: describe(session, backtrace, frames) };
+  return { task, header, items: describe(session, backtrace, frames, args.has('-l')) };
 }
 
 function referencesOf(
@@ -143,7 +145,7 @@ function referencesOf(
   };
 }
 
-function describe(session: Session, backtrace: Backtrace, frames: boolean): ItemData[] {
+function describe(session: Session, backtrace: Backtrace, frames: boolean, lines: boolean): ItemData[] {
   const { symbols, architecture } = session.program;
   return backtrace.items.map((item, index): ItemData => {
     if (item.kind !== 'frame') return item;
@@ -159,6 +161,7 @@ function describe(session: Session, backtrace: Backtrace, frames: boolean): Item
       symbol: place?.symbol.name ?? '(unknown)',
       offset: place?.offset ?? 0,
       module: place?.symbol.module,
+      source: lines ? session.sourceLine(architecture === 'aarch64' ? item.pc : item.pc - 1n) : undefined,
       words: frames ? { start, end } : undefined,
     };
   });
@@ -186,9 +189,10 @@ function itemText(session: Session, item: ItemData, options: BtData['options']):
       const offset = options.offsets ? `+${options.radix === 16 ? `0x${item.offset.toString(16)}` : item.offset}` : '';
       const module = item.module === undefined ? '' : ` [${item.module}]`;
       const line = `${`#${item.level}`.padStart(3)} [${item.address.toString(16)}] ${item.symbol}${offset} at ${item.pc.toString(16)}${module}\n`;
+      const located = item.source === undefined ? line : `${line}    ${item.source}\n`;
       return item.words === undefined
-        ? line
-        : line + wordsText(session, item.words.start, item.words.end, options.symbolic);
+        ? located
+        : located + wordsText(session, item.words.start, item.words.end, options.symbolic);
     }
     case 'switch':
       return `--- <${item.from}> ---\n`;

@@ -1,4 +1,5 @@
 /** What lasts from command to command: the opened kernel, the current task, output settings. */
+import { SourceLines } from '../debug-info/dwarf/source-lines.ts';
 import type { Program } from '../program.ts';
 import { slabOfAddress } from '../linux/slab.ts';
 import { TaskTable } from '../linux/sched.ts';
@@ -52,6 +53,7 @@ export class Session {
   #tasks: TaskTable | undefined;
   #current: Task | undefined;
   #panic: Task | undefined;
+  #lines: SourceLines | undefined;
   readonly #history: Value[] = [];
 
   constructor(program: Program) {
@@ -104,8 +106,12 @@ export class Session {
   }
 
   /** `file: line` of a text address; undefined without line information. */
-  sourceLine(_address: bigint): string | undefined {
-    return undefined;
+  sourceLine(address: bigint): string | undefined {
+    const { vmlinux, kaslrOffset } = this.program;
+    if (vmlinux === undefined) return undefined;
+    this.#lines ??= new SourceLines(vmlinux);
+    const found = this.#lines.find(BigInt.asUintN(64, address - kaslrOffset));
+    return found === undefined ? undefined : `${found.file}: ${found.line}`;
   }
 
   /** How to print C values. */

@@ -1,0 +1,48 @@
+/** Source lines of a vmlinux's code. */
+import type { ElfFile } from '../../../capture/formats/elf.ts';
+import { FormatError } from '../../../capture/formats/errors.ts';
+import { findRow, readLineTable } from './line-table.ts';
+import type { LineTable } from './line-table.ts';
+import { DwarfUnits } from './units.ts';
+
+/** A place in the source. */
+export interface SourceLine {
+  /** Path as the compiler recorded it, the unit's directory in front. */
+  readonly file: string;
+  readonly line: number;
+}
+
+/** Finds source lines by address; tables are read unit by unit and kept. */
+export class SourceLines {
+  readonly #units: DwarfUnits;
+  readonly #tables = new Map<number, LineTable | undefined>();
+
+  constructor(elf: ElfFile) {
+    this.#units = new DwarfUnits(elf);
+  }
+
+  /** The line of a link-time address, or undefined when nothing tells. */
+  find(address: bigint): SourceLine | undefined {
+    if (!this.#units.hasLines) return undefined;
+    const unit = this.#units.unitAt(address);
+    const table = unit === undefined ? undefined : this.#table(unit);
+    const row = table === undefined ? undefined : findRow(table, address);
+    return row === undefined || table === undefined ? undefined : { file: table.fileName(row.file), line: row.line };
+  }
+
+  #table(unit: number): LineTable | undefined {
+    if (!this.#tables.has(unit)) this.#tables.set(unit, this.#read(unit));
+    return this.#tables.get(unit);
+  }
+
+  /** A damaged unit has no lines; the others keep theirs. */
+  #read(unit: number): LineTable | undefined {
+    try {
+      const { lineTable, directory } = this.#units.head(unit);
+      return lineTable === undefined ? undefined : readLineTable(this.#units, lineTable, directory);
+    } catch (error) {
+      if (error instanceof FormatError) return undefined;
+      throw error;
+    }
+  }
+}
