@@ -30,7 +30,7 @@ export interface EngineOptions {
   readonly compileThreshold: number;
 }
 
-const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 32 };
+const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 64 };
 
 /** The execution engine of one machine. */
 export class Engine {
