@@ -78,7 +78,7 @@ function targetFields(random: Random, row: Instruction): FixedFields {
   for (const name of TARGET_FIELDS) {
     if (hasField(row, name)) fixed[name] = target(random, !STACK_POINTER_TARGETS.test(row.name));
   }
-  if (row.name === 'CASP') for (const name of ['rs', 'rt']) fixed[name] = fixed[name]! & ~1;
+  if (row.name === 'CASP') for (const name of ['rs', 'rt']) fixed[name] = 2 * random.below(12);
   if (fixed['rt2'] !== undefined && fixed['rt2'] === fixed['rt']) fixed['rt2'] = (fixed['rt2'] + 1) % 25;
   if (STORE_EXCLUSIVE.test(row.name) && [fixed['rt'], fixed['rt2']].includes(fixed['rs'])) fixed['rs'] = 31;
   return fixed;

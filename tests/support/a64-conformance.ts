@@ -45,22 +45,27 @@ export function compareDrivers(
   },
 ): string[] {
   const random = new Random(options.seed);
+  const { generate = randomCase, stride = CASE_MEMORY.slot, limit = 10, tolerance = {} } = options;
   const differences: string[] = [];
-  let address: number = CASE_MEMORY.code;
-  for (let i = 0; i < options.cases && differences.length < (options.limit ?? 10); i++) {
-    const test = (options.generate ?? randomCase)(random, rows, options.length);
+  for (let i = 0; i < options.cases && differences.length < limit; i++) {
+    const test = generate(random, rows, options.length);
     options.prepare?.(random, test.registers);
     if (options.isExcluded?.(test)) continue;
-    const [first, ...others] = drivers.map(driver => ({ driver, result: driver.run(test, address) }));
-    for (const other of others) {
-      const difference = describeDifference(first!, other, options.tolerance ?? {});
-      if (difference) differences.push(describeCase(test, address) + difference);
-    }
+    differences.push(
+      ...differencesIn(test, CASE_MEMORY.code + ((i * stride) % CASE_MEMORY.codeSize), drivers, tolerance),
+    );
     if (differences.length > 0) drivers.forEach(driver => driver.reset());
-    address += options.stride ?? CASE_MEMORY.slot;
-    if (address === CASE_MEMORY.code + CASE_MEMORY.codeSize) address = CASE_MEMORY.code;
   }
   return differences;
+}
+
+/** Runs one case on all drivers, and compares the others with the first. */
+function differencesIn(test: A64Case, address: number, drivers: readonly Driver[], tolerance: Tolerance): string[] {
+  const [first, ...others] = drivers.map(driver => ({ driver, result: driver.run(test, address) }));
+  return others
+    .map(other => describeDifference(first!, other, tolerance))
+    .filter(difference => difference !== '')
+    .map(difference => describeCase(test, address) + difference);
 }
 
 interface Run {
