@@ -39,7 +39,9 @@ function fromVmcoreinfo(info: Vmcoreinfo): KallsymsLocation | undefined {
   const tokenIndex = info.symbol('kallsyms_token_index');
   const offsets = info.symbol('kallsyms_offsets') ?? info.symbol('kallsyms_addresses');
   if (!names || !numSyms || !tokenTable || !tokenIndex || !offsets) return undefined;
-  return { names, numSyms, tokenTable, tokenIndex, offsets, relativeBase: info.symbol('kallsyms_relative_base') };
+  const withoutBase = info.symbol('kallsyms_offsets') === undefined ? undefined : 'own place';
+  const relativeBase = info.symbol('kallsyms_relative_base') ?? withoutBase;
+  return { names, numSyms, tokenTable, tokenIndex, offsets, relativeBase };
 }
 
 function imageStart(info: Vmcoreinfo, space: KernelAddressSpace): bigint {

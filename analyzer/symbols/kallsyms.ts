@@ -26,9 +26,10 @@ export interface KallsymsLocation {
   readonly numSyms: bigint;
   readonly tokenTable: bigint;
   readonly tokenIndex: bigint;
-  /** `kallsyms_offsets` with `relativeBase`, or `kallsyms_addresses` without. */
+  /** `kallsyms_offsets`, or `kallsyms_addresses` when there is no `relativeBase`. */
   readonly offsets: bigint;
-  readonly relativeBase: bigint | undefined;
+  /** What the offsets count from: the value of `kallsyms_relative_base` at this address, or each entry's own place (v7.x). */
+  readonly relativeBase: bigint | 'own place' | undefined;
 }
 
 /** Symbols of the kernel image. Names stay compressed; one is expanded when it is asked for. */
@@ -175,8 +176,12 @@ function readAddresses(reader: MemoryReader, location: KallsymsLocation, count: 
     for (let i = 0; i < count; i++) addresses[i] = readU64(bytes, 8 * i);
     return addresses;
   }
-  const base = reader.readU64(location.relativeBase);
   const bytes = reader.readBytes(location.offsets, 4 * count);
+  if (location.relativeBase === 'own place') {
+    for (let i = 0; i < count; i++) addresses[i] = location.offsets + BigInt(4 * i + readI32(bytes, 4 * i));
+    return addresses;
+  }
+  const base = reader.readU64(location.relativeBase);
   let absolutePercpu = false;
   for (let i = 0; i < count && !absolutePercpu; i++) absolutePercpu = readI32(bytes, 4 * i) < 0;
   for (let i = 0; i < count; i++) {
