@@ -1,14 +1,15 @@
 /** A lab machine on our own emulator. */
 import { readFileSync } from 'node:fs';
 
-import { UsageError } from '../../capture/formats/errors.ts';
+import { ImageError } from '../../capture/formats/errors.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
-import type { StopReason } from '../../emulator/machine/machine.ts';
+import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
+import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
 import { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import { readKernelImage, requireArchitecture } from '../../kernel-images/kernel-image.ts';
+import { type KernelImage, readKernelImage, requireArchitecture } from '../../kernel-images/kernel-image.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
-import { parseMachineOption } from './machine-option.ts';
+import { parseMachineOption, parsePcMachineOption } from './machine-option.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
 export const EPOCH_SECONDS = 1_767_225_600;
@@ -18,11 +19,10 @@ const NS_PER_SECOND = 1e9;
 export class EmulatedMachine implements LabMachine {
   readonly name = 'kdump-lab';
   readonly #config: LabMachineConfig;
-  #board: VirtBoard | undefined;
+  #machine: Machine | undefined;
 
   constructor(config: LabMachineConfig) {
     this.#config = config;
-    if (config.architecture !== 'aarch64') throw new UsageError('the emulator boots aarch64 kernels only so far');
   }
 
   async run(listener: LabMachineListener, limits: { readonly guestSeconds: number }): Promise<LabStop> {
@@ -30,41 +30,67 @@ export class EmulatedMachine implements LabMachine {
     const file = config.kernel;
     const kernel = await readKernelImage(readFileSync(file), file);
     requireArchitecture(kernel, config.architecture, file);
-    const { gicVersion, its, virtualization } = parseMachineOption(config.machine);
     using disk = new FileBackend(config.disk, false);
     const console = new ConsoleBuffer(bytes => listener.onConsole(bytes));
-    const board = new VirtBoard({
-      cpu: config.cpu,
-      cpuCount: config.cpus,
-      memoryBytes: config.memorySize,
-      gicVersion,
-      its,
-      virtualization,
-      drives: [{ backend: disk, bus: config.diskBus }],
-      consoleOutput: byte => console.write(byte),
-      epochSeconds: EPOCH_SECONDS,
-      seeds: config.seeds,
-    });
-    this.#board = board;
-    board.loadLinux({
-      kernel: kernel.bytes,
-      kernelMemorySize: kernel.memorySize,
-      initrd: config.initrd,
-      commandLine: config.commandLine,
-    });
-    const stop = await board.machine.run(limits.guestSeconds * NS_PER_SECOND);
+    const create = config.architecture === 'aarch64' ? createVirt : createPc;
+    const machine = create(config, kernel, disk, byte => console.write(byte));
+    this.#machine = machine;
+    const stop = await machine.run(limits.guestSeconds * NS_PER_SECOND);
     console.flush();
     return labStop(stop, limits.guestSeconds);
   }
 
   interrupt(reason: string): void {
-    this.#board?.machine.stop({ kind: 'interrupted', reason });
+    this.#machine?.stop({ kind: 'interrupted', reason });
   }
 
   progress(): LabProgress {
-    const machine = this.#board?.machine;
+    const machine = this.#machine;
     return { guestSeconds: (machine?.guestNs ?? 0) / NS_PER_SECOND, instructions: machine?.instructions ?? 0 };
   }
+}
+
+type ConsoleOutput = (byte: number) => void;
+
+function createVirt(config: LabMachineConfig, kernel: KernelImage, disk: FileBackend, output: ConsoleOutput): Machine {
+  const { gicVersion, its, virtualization } = parseMachineOption(config.machine);
+  const board = new VirtBoard({
+    cpu: config.cpu,
+    cpuCount: config.cpus,
+    memoryBytes: config.memorySize,
+    gicVersion,
+    its,
+    virtualization,
+    drives: [{ backend: disk, bus: config.diskBus }],
+    consoleOutput: output,
+    epochSeconds: EPOCH_SECONDS,
+    seeds: config.seeds,
+  });
+  board.loadLinux({
+    kernel: kernel.bytes,
+    kernelMemorySize: kernel.memorySize,
+    initrd: config.initrd,
+    commandLine: config.commandLine,
+  });
+  return board.machine;
+}
+
+/** The disk is on PCI on q35, on virtio-mmio on microvm. */
+function createPc(config: LabMachineConfig, kernel: KernelImage, disk: FileBackend, output: ConsoleOutput): Machine {
+  if (kernel.format !== 'bzImage') {
+    throw new ImageError(`${kernel.format} cannot be booted on x86_64 so far: give a bzImage`, { file: config.kernel });
+  }
+  const board = new PcBoard({
+    board: parsePcMachineOption(config.machine),
+    cpu: config.cpu,
+    cpuCount: config.cpus,
+    memoryBytes: config.memorySize,
+    drives: [{ backend: disk }],
+    consoleOutput: output,
+    epochSeconds: EPOCH_SECONDS,
+  });
+  board.loadLinux({ kernel: kernel.bytes, initrd: config.initrd, commandLine: config.commandLine });
+  return board.machine;
 }
 
 function labStop(stop: StopReason, guestSeconds: number): LabStop {

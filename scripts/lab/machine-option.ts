@@ -1,4 +1,4 @@
-/** Reads the value of QEMU's `-machine` option for arm64: `virt,gic-version=3,its=off`. */
+/** Reads the value of QEMU's `-machine` option: `virt,gic-version=3,its=off` for arm64, `q35` or `microvm,pit=on` for x86_64. */
 import { UsageError } from '../../capture/formats/errors.ts';
 
 /** What the option chooses. */
@@ -16,6 +16,26 @@ export function parseMachineOption(text: string): VirtMachineOption {
   let option: VirtMachineOption = { gicVersion: 3, its: true, virtualization: false };
   for (const property of properties) option = { ...option, ...readProperty(property) };
   return option;
+}
+
+/** Properties of QEMU's PCs that leave our boards as they are. */
+const PC_PROPERTIES: Readonly<Record<'q35' | 'microvm', readonly string[]>> = {
+  q35: ['accel=tcg', 'hpet=on', 'acpi=on', 'pit=on', 'pic=on', 'smm=off', 'vmport=off', 'graphics=off', 'usb=off'],
+  microvm: ['accel=tcg', 'acpi=on', 'pit=on', 'pic=on', 'rtc=on', 'isa-serial=on', 'pcie=off', 'usb=off'],
+};
+
+/** @throws UsageError for another board, or a property that the board does not have */
+export function parsePcMachineOption(text: string): 'q35' | 'microvm' {
+  const [board, ...properties] = text.split(',');
+  if (board !== 'q35' && board !== 'microvm')
+    throw new UsageError(`-machine ${text}: x86_64 machines are q35 and microvm`);
+  const known = PC_PROPERTIES[board];
+  for (const property of properties) {
+    if (!known.includes(property)) {
+      throw new UsageError(`-machine ${board},${property}: unknown property; known are ${known.join(', ')}`);
+    }
+  }
+  return board;
 }
 
 function readProperty(property: string): Partial<VirtMachineOption> {

@@ -167,6 +167,13 @@ export class LocalApic implements ApicTarget {
     return true;
   }
 
+  /** What firmware sets up on the boot CPU: enabled, the 8259 pair at LINT0, NMI at LINT1. Source: MultiProcessor Specification "Virtual Wire Mode". */
+  enterVirtualWireMode(): void {
+    this.writeRegister(REG.SVR, SVR_ENABLE | 0xff);
+    this.writeRegister(REG.LVT_LINT0, DELIVERY.EXTINT << 8);
+    this.writeRegister(REG.LVT_LINT1, DELIVERY.NMI << 8);
+  }
+
   /** LINT0 and LINT1: the 8259 pair and NMI. */
   setLint(pin: 0 | 1, level: boolean): void {
     const before = pin === 0 ? this.state.lint0 : this.state.lint1;
