@@ -15,6 +15,7 @@ import {
   decodeMessage,
   DELIVERY,
 } from './messages.ts';
+import { clearBit, highestBit, setBit, testBit } from './vector-bits.ts';
 
 /** Register numbers: offset / 16, which is also the MSR number minus 0x800. */
 const REG = {
@@ -557,23 +558,6 @@ const MSR_WRITABLE: ReadonlySet<number> = new Set([
   REG.TIMER_INITIAL,
   REG.TIMER_DIVIDE,
 ]);
-
-function setBit(bits: Uint32Array, index: number): void {
-  bits[index >>> 5]! |= 1 << (index & 31);
-}
-
-function clearBit(bits: Uint32Array, index: number): void {
-  bits[index >>> 5]! &= ~(1 << (index & 31));
-}
-
-function testBit(bits: Uint32Array, index: number): boolean {
-  return (bits[index >>> 5]! & (1 << (index & 31))) !== 0;
-}
-
-function highestBit(bits: Uint32Array): number {
-  for (let word = 7; word >= 0; word--) if (bits[word] !== 0) return word * 32 + 31 - Math.clz32(bits[word]!);
-  return -1;
-}
 
 /** All entries of the vector table are masked: what firmware would set up ("virtual wire mode") is the board's choice. */
 function initialState(id: number): LocalApicState {
