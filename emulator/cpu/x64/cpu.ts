@@ -16,6 +16,7 @@ import type { LocalApicInterface, PortSpace, X64Host, X64Surroundings } from './
 import { LinearMemory, walkFault } from './system/linear-memory.ts';
 import { Paging, type Privilege } from './system/paging.ts';
 import { RegisterAccess } from './system/register-access.ts';
+import { X87Unit } from './system/x87.ts';
 import { resetRegisters, type SystemRegisters } from './system/system-registers.ts';
 
 /** Where the boot CPU finds itself after reset, and application processors after INIT. */
@@ -61,6 +62,7 @@ export class X64Cpu implements GuestCpu {
   readonly registers: SystemRegisters = resetRegisters();
   readonly paging: Paging;
   readonly memory: LinearMemory;
+  readonly x87: X87Unit;
   /** Local APIC ID, and place among the machine's CPUs. */
   readonly apicId: number;
   readonly cpuCount: number;
@@ -95,6 +97,7 @@ export class X64Cpu implements GuestCpu {
       hasGigabytePages: model.features.has('pdpe1gb'),
     });
     this.memory = new LinearMemory(engine, this.paging);
+    this.x87 = new X87Unit({ state: this.state, raise: vector => this.raise(fault(vector)) });
   }
 
   // Power

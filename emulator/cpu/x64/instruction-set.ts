@@ -13,12 +13,14 @@ import { FLAG_ROWS, HINTS, MOVES, STRINGS } from './opcode-map/data-transfer.ts'
 import { SYSTEM } from './opcode-map/system.ts';
 import {
   FP_STATE,
+  MXCSR_ROWS,
   PACKED,
   PACKED_SHIFTS,
   PACKED_UNARY,
   VECTOR_MOVES,
   VECTOR_SSE4,
 } from './opcode-map/vector.ts';
+import { X87 } from './opcode-map/x87.ts';
 import { arithmetic, carryChains } from './semantics/arithmetic.ts';
 import { bits, bmi, shifts } from './semantics/bits.ts';
 import { controlFlow } from './semantics/control-flow.ts';
@@ -26,7 +28,8 @@ import { flagInstructions, hints, moves, strings } from './semantics/data-transf
 import { decimal, multiplyDivide } from './semantics/multiply-divide.ts';
 import { system } from './semantics/system.ts';
 import { packed, packedShifts, packedUnary } from './semantics/vector-integer.ts';
-import { fpState, vectorMoves, vectorSse4 } from './semantics/vector-moves.ts';
+import { fpState, mxcsr, vectorMoves, vectorSse4 } from './semantics/vector-moves.ts';
+import { x87Instructions } from './semantics/x87.ts';
 
 /** Every row. */
 export const X64_INSTRUCTIONS: readonly Instruction[] = [
@@ -48,7 +51,9 @@ export const X64_INSTRUCTIONS: readonly Instruction[] = [
   ...group(PACKED_SHIFTS, packedShifts),
   ...group(VECTOR_MOVES, vectorMoves),
   ...group(VECTOR_SSE4, vectorSse4),
-  ...group(FP_STATE, fpState, { unit: 'sse' }),
+  ...group(X87, x87Instructions, { unit: 'x87' }),
+  ...group(FP_STATE, fpState, { unit: 'x87' }),
+  ...group(MXCSR_ROWS, mxcsr, { unit: 'sse' }),
 ];
 
 const decoders = new WeakMap<X64Features, Decoder>();

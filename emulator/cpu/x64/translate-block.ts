@@ -82,7 +82,6 @@ function translateInstruction(t: Translation, decoded: Decoded): void {
   const unit = instruction.unit;
   if (unit !== undefined && !(unit === 'avx' ? t.mode.avxUsable && t.mode.fpuUsable : t.mode.fpuUsable)) {
     t.ir.call(vectorUnavailable, t.ir.i32(['x87', 'mmx', 'sse', 'avx'].indexOf(unit)));
-    return t.resume();
   }
   if (attributes.has('cpl0') && !t.mode.privileged) return t.protection();
   const [a, b, c, d] = operandsOf(decoded);

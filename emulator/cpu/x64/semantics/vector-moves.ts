@@ -1,7 +1,7 @@
 /** Vector moves, shuffles, insertions and extractions. Source: Intel SDM vol. 2 "Instruction Set Reference". */
 import type { Value } from '../../ir/block.ts';
 import type { InstructionSemantics, Semantics } from '../instruction.ts';
-import type { FP_STATE, VECTOR_MOVES, VECTOR_SSE4 } from '../opcode-map/vector.ts';
+import type { FP_STATE, MXCSR_ROWS, VECTOR_MOVES, VECTOR_SSE4 } from '../opcode-map/vector.ts';
 import type { Operand } from '../operands.ts';
 import { GPR, SEGMENT, X64_STATE } from '../state.ts';
 import { fxrstor, fxsave, loadMxcsr, minimumPosition, xrstor, xsave } from '../system/vector-helpers.ts';
@@ -328,6 +328,9 @@ export const fpState: Semantics<typeof FP_STATE> = {
   FXRSTOR: area(fxrstor),
   XSAVE: area(xsave),
   XRSTOR: area(xrstor),
+};
+
+export const mxcsr: Semantics<typeof MXCSR_ROWS> = {
   LDMXCSR: (t, a) => void t.ir.call(loadMxcsr, t.ir.toI32(t.load(t.address(a), 4))),
   STMXCSR: (t, a) => t.store(t.address(a), 4, t.ir.get(X64_STATE.MXCSR)),
 };

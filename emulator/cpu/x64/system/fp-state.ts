@@ -169,7 +169,10 @@ function executeXrstor(cpu: X64Cpu, address: bigint, long: boolean): Fault | und
   const unread = readArea(cpu, address, area, 0, size);
   if (unread) return unread;
   const header = area.view.getBigUint64(LEGACY_SIZE, true);
-  if (header & ~BigInt(cpu.registers.xcr0) || !isZero(area.bytes.subarray(LEGACY_SIZE + 8, LEGACY_SIZE + HEADER_SIZE))) {
+  if (
+    header & ~BigInt(cpu.registers.xcr0) ||
+    !isZero(area.bytes.subarray(LEGACY_SIZE + 8, LEGACY_SIZE + HEADER_SIZE))
+  ) {
     return protectionFault();
   }
   const present = Number(header);
@@ -230,4 +233,3 @@ export function fpStateHelpers(current: () => X64Cpu): Readonly<Record<string, H
     [minimumPosition.name]: leastWord,
   };
 }
-

@@ -2,7 +2,7 @@
 import type { HelperImplementation } from '../../execute/guest.ts';
 import type { X64Cpu } from '../cpu.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
-import { CR0, CR4, DR6, DR7 } from './control-bits.ts';
+import { CR0, CR4, DR6, DR7, XCR0 } from './control-bits.ts';
 import { executeCpuid } from './cpuid.ts';
 import {
   readControlRegister,
@@ -30,6 +30,8 @@ import { instructionHelpers } from './instruction-helpers.ts';
 import { readMsrValue, writeMsrValue } from './msrs.ts';
 import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
 import { runString } from './strings.ts';
+import { x87EnvironmentHelpers } from './x87-environment.ts';
+import { x87Helpers } from './x87.ts';
 import { xsaveArea } from './xsave-layout.ts';
 
 type Size = 2 | 4 | 8;
@@ -92,7 +94,8 @@ function exceptionHelpers(current: () => X64Cpu): Table {
     },
     [helper.vectorUnavailable.name]: (unit: number) => {
       const cpu = current();
-      cpu.raise(fault(unavailableVector(cpu, unit)));
+      const vector = unavailableVector(cpu, unit);
+      if (vector !== undefined) cpu.raise(fault(vector));
     },
     [helper.softwareInterrupt.name]: (vector: number, kind: number, length: number) => {
       const cpu = current();
@@ -104,14 +107,15 @@ function exceptionHelpers(current: () => X64Cpu): Table {
   };
 }
 
-/** #UD where the unit is switched off by the system, #NM where it is to be switched on lazily. */
-function unavailableVector({ registers }: X64Cpu, unit: number): number {
-  const [, mmx, sse, avx] = [0, 1, 2, 3];
-  const { cr0, cr4 } = registers;
-  if (unit === avx && (cr4 & CR4.OSXSAVE) === 0) return VECTOR.UD;
-  if (unit === sse && ((cr0 & CR0.EM) !== 0 || (cr4 & CR4.OSFXSR) === 0)) return VECTOR.UD;
-  if (unit === mmx && (cr0 & CR0.EM) !== 0) return VECTOR.UD;
-  return (cr0 & (CR0.TS | CR0.EM)) !== 0 ? VECTOR.NM : VECTOR.UD;
+/** #UD where the system has switched a unit off, #NM where it is to be switched on lazily; x87 and MMX need no CR4.OSFXSR. */
+function unavailableVector({ registers }: X64Cpu, unit: number): number | undefined {
+  const { cr0, cr4, xcr0 } = registers;
+  const [x87, mmx, sse, avx] = [0, 1, 2, 3];
+  if (unit === avx && ((cr4 & CR4.OSXSAVE) === 0 || (xcr0 & XCR0.YMM) === 0)) return VECTOR.UD;
+  if (unit === sse && (cr4 & CR4.OSFXSR) === 0) return VECTOR.UD;
+  if ((cr0 & CR0.EM) !== 0) return unit === mmx || unit === sse ? VECTOR.UD : VECTOR.NM;
+  if ((cr0 & CR0.TS) !== 0) return VECTOR.NM;
+  return unit === x87 || unit === mmx || (cr4 & CR4.OSFXSR) !== 0 ? undefined : VECTOR.UD;
 }
 
 /** The trap of the instruction before, instruction breakpoints of this one, and TF for the next. */
@@ -464,5 +468,7 @@ export function systemHelpers(current: () => X64Cpu): Table {
     ...waitHelpers(current),
     ...portHelpers(current),
     ...fpStateHelpers(current),
+    ...x87Helpers(() => current().x87),
+    ...x87EnvironmentHelpers(current),
   };
 }

@@ -11,3 +11,7 @@ export const xrstor = faultingHelper('x64.xrstor', ['i64', 'i32'], 'none');
 export const loadMxcsr = faultingHelper('x64.loadMxcsr', ['i32'], 'none');
 /** PHMINPOSUW: (low half, high half) → the least word, its position above it. */
 export const minimumPosition = pureHelper('x64.minimumPosition', ['i64', 'i64'], 'i64');
+/** An x87 operation: (form of `x87-form.ts`, low 64 bits of a memory operand, high 16 bits or a condition) → low 64 bits of a result. */
+export const x87 = faultingHelper('x64.x87', ['i32', 'i64', 'i32'], 'i64');
+/** FLDENV (0), FRSTOR (1), FNSTENV (2), FNSAVE (3): (which, address, operand size). */
+export const x87Environment = faultingHelper('x64.x87Environment', ['i32', 'i64', 'i32'], 'none');
