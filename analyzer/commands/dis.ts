@@ -4,6 +4,7 @@ import { disassemble } from '../disassembler.ts';
 import type { DisassembledInstruction } from '../disassembler.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
+import type { KernelSymbol } from '../symbols/symbol-table.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -91,7 +92,7 @@ function rangeOf(
   const place = isUser ? undefined : session.program.symbols.lookup(address);
   const [named] = session.program.symbols.findAll(word);
   const symbol = named?.address === address ? named : place?.symbol;
-  const end = symbol === undefined ? undefined : session.program.symbols.endOf(symbol);
+  const end = symbol === undefined ? undefined : functionEnd(session, symbol);
   if (args.has('-r')) {
     if (symbol === undefined) throw new UsageError(`-r option requires a known symbol: ${word}`);
     return { start: symbol.address, end: address + longest, count: MAX_COUNT };
@@ -100,6 +101,12 @@ function rangeOf(
   const whole = named !== undefined || args.has('-f');
   if (whole && end !== undefined) return { start: address, end: limit(end, address), count: MAX_COUNT };
   return { start: address, end: address + longest, count: 1 };
+}
+
+/** By the symbol's size, else where the next symbol begins. */
+function functionEnd(session: Session, symbol: KernelSymbol): bigint | undefined {
+  if (symbol.size !== undefined && symbol.size > 0) return symbol.address + BigInt(symbol.size);
+  return session.program.symbols.endOf(symbol);
 }
 
 function limit(end: bigint, start: bigint): bigint {
@@ -122,7 +129,7 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
   const all = disassemble(architecture, bytes, range.start, name).filter(
     ({ address }) => last === undefined || address <= last,
   );
-  const chosen = all.slice(0, range.count);
+  const chosen = withoutPadding(all.slice(0, range.count), range.count === MAX_COUNT && last === undefined);
   let previous: string | undefined;
   return chosen.map(instruction => {
     const source = args.has('-l') && !isUser ? session.sourceLine(instruction.address) : undefined;
@@ -130,6 +137,15 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
     previous = source ?? previous;
     return { ...instruction, place: name(instruction.address), source: shown };
   });
+}
+
+const PADDING = /^(?:nop|int3|xchg +%ax,%ax|(?:cs |data16 )*nop)/;
+
+/** Functions are aligned with instructions that never run: not shown at the end of a whole one. */
+function withoutPadding(all: readonly DisassembledInstruction[], isWhole: boolean): readonly DisassembledInstruction[] {
+  let end = all.length;
+  while (isWhole && end > 1 && PADDING.test(all[end - 1]!.text)) end--;
+  return all.slice(0, end);
 }
 
 function sourceText(session: Session, address: bigint, word: string): string {

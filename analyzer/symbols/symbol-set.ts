@@ -35,6 +35,9 @@ export class SymbolSet {
   #extra: ListedSymbols = new ListedSymbols([]);
   #loadModules: () => readonly ModuleSymbols[];
   #modules: readonly ModuleSymbols[] | undefined;
+  /** Finds a variable that no table has; see `recover.ts`. */
+  recover: ((name: string) => bigint | undefined) | undefined;
+  readonly #tried = new Set<string>();
   readonly #places = new Map<bigint, SymbolPlace | null>();
   readonly #known = new Map<string, bigint | null>();
 
@@ -88,6 +91,7 @@ export class SymbolSet {
 
   /** All symbols of a name. */
   findAll(name: string): KernelSymbol[] {
+    this.#findInKernel(name);
     const tables = [this.kernel, this.#extra, ...this.modules.map(module => module.table())];
     return tables.flatMap(table => table.indicesOf(name).map(index => table.at(index)));
   }
@@ -128,7 +132,16 @@ export class SymbolSet {
     const index = this.kernel.indexOf(name);
     if (index !== -1) return this.kernel.addressAt(index);
     const extra = this.#extra.indexOf(name);
-    return extra === -1 ? undefined : this.#extra.addressAt(extra);
+    return extra === -1 ? this.#recovered(name) : this.#extra.addressAt(extra);
+  }
+
+  /** Looks for a variable in other ways, once; what is found is kept. */
+  #recovered(name: string): bigint | undefined {
+    if (this.recover === undefined || this.#tried.has(name)) return undefined;
+    this.#tried.add(name);
+    const address = this.recover(name);
+    if (address !== undefined) this.addExtra([{ name, address, type: 'd', module: undefined }]);
+    return address;
   }
 
   #lookup(address: bigint): SymbolPlace | undefined {
@@ -178,8 +191,8 @@ export class SymbolSet {
   #end: bigint | undefined;
 }
 
-/** Labels of the linker script at the start or end of a section: not what people call the code there. */
-const SECTION_LABEL = /^(?:_s?text|_etext|__\w+_(?:text_)?(?:start|end|begin))$/;
+/** Labels of the linker script, and twins for 32-bit callers that the compiler folded: not what people call the code there. */
+const SECTION_LABEL = /^(?:_s?text|_etext|__\w+_(?:text_)?(?:start|end|begin)|\w*compat_\w+(?:\.\w+)*)$/;
 
 /** Among symbols at one address: the first global one that is no section label, else the first. */
 function preferred(table: SymbolTable, index: number): number {

@@ -283,14 +283,28 @@ function run(header: Header): LineRow[] {
   return machine.rows;
 }
 
-/** The row that covers an address: the last one of its sequence at or below it. */
+/**
+ * The row that covers an address: of the rows at the highest address at or below it, the last that begins a statement,
+ * else the last. That is gdb's choice too.
+ */
 export function findRow(table: LineTable, address: bigint): LineRow | undefined {
   let best: LineRow | undefined;
-  for (let index = 0; index + 1 < table.rows.length; index++) {
-    const row = table.rows[index]!;
-    const next = table.rows[index + 1]!;
-    if (row.endsSequence || address < row.address || address >= next.address) continue;
-    if (best === undefined || row.address >= best.address) best = row;
+  let sequenceStart = 0;
+  for (const [index, row] of table.rows.entries()) {
+    if (!row.endsSequence) continue;
+    const inside = index > sequenceStart && table.rows[sequenceStart]!.address <= address && address < row.address;
+    if (inside) best = rowInSequence(table.rows, sequenceStart, index, address) ?? best;
+    sequenceStart = index + 1;
+  }
+  return best;
+}
+
+function rowInSequence(rows: readonly LineRow[], start: number, end: number, address: bigint): LineRow | undefined {
+  let best: LineRow | undefined;
+  for (let index = start; index < end && rows[index]!.address <= address; index++) {
+    const row = rows[index]!;
+    const isHigher = best === undefined || row.address > best.address;
+    if (isHigher || row.isStatement || !best!.isStatement) best = row;
   }
   return best;
 }
