@@ -10,6 +10,7 @@ import { demoCommand } from './commands/demo.ts';
 import { EXIT_FAILURE, endQuietlyWhenOutputCloses, reportError } from './commands/errors.ts';
 import { imagesCommand } from './commands/images.ts';
 import { installInterruptHandler } from './commands/interrupt.ts';
+import { runKexec } from './commands/kexec.ts';
 import { runCommand } from './commands/run.ts';
 
 /** Options of QEMU, of crash and of makedumpfile: not of the form that commander reads. */
@@ -17,6 +18,7 @@ const FOREIGN_COMMANDS: Readonly<Record<string, (args: readonly string[]) => Pro
   boot: runBoot,
   crash,
   makedumpfile: async args => (await import('./commands/makedumpfile.ts')).makedumpfile(args),
+  kexec: runKexec,
 };
 
 const program = new Command('kdump-lab')
@@ -34,6 +36,9 @@ program.addCommand(
 );
 program.addCommand(
   new Command('makedumpfile').description('filter, compress and convert dumps').usage('[options] VMCORE DUMPFILE'),
+);
+program.addCommand(
+  new Command('kexec').description('plan what kexec would load, and look at what it loaded').usage('[options] KERNEL'),
 );
 program.addCommand(imagesCommand());
 configure(program);
