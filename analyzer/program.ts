@@ -31,8 +31,8 @@ import { StructObject } from './types/object.ts';
 
 /** What to open. */
 export interface ProgramFiles {
-  /** The dump, or the files of a split one. */
-  readonly dump: readonly string[];
+  /** The files of the dump (several for a split one), or memory that is no file: a machine's. */
+  readonly dump: readonly string[] | Dump;
   readonly vmlinux?: string | undefined;
   readonly systemMap?: string | undefined;
 }
@@ -61,7 +61,7 @@ export class Program implements Disposable {
 
   /** @throws UsageError, FormatError, FaultError when the dump cannot be used */
   constructor(files: ProgramFiles) {
-    this.dump = openDump(files.dump);
+    this.dump = 'memory' in files.dump ? files.dump : openDump(files.dump);
     this.warnings = [...this.dump.warnings];
     const { vmcoreinfo } = this.dump;
     if (vmcoreinfo === undefined) throw new FormatError('the dump has no VMCOREINFO', { file: this.dump.path });

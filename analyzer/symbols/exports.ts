@@ -7,7 +7,7 @@
  * (value, name, namespace).
  * Not modelled: `__ksymtab` with absolute pointers (kernels before 4.19).
  */
-import { asBuffer, readI32 } from '../../capture/formats/bytes.ts';
+import { asBuffer, asWords32, readI32 } from '../../capture/formats/bytes.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import type { KernelSymbol } from './symbol-table.ts';
 
@@ -18,6 +18,8 @@ const LANDMARK = Buffer.from('\0init_task\0', 'latin1');
 const CONVINCING = 8;
 /** Exported names are shorter (MODULE_NAME_LEN and KSYM_NAME_LEN bound them). */
 const LONGEST_NAME = 128;
+/** `__ksymtab_strings` is smaller. */
+const NAMES_SPREAD = 2 ** 20;
 
 /**
  * Finds the exported symbols in a part of the kernel image.
@@ -29,8 +31,9 @@ export function findExports(reader: MemoryReader, start: bigint, length: number)
   const landmark = asBuffer(bytes).indexOf(LANDMARK);
   if (landmark === -1) return [];
   const symbols: KernelSymbol[] = [];
+  const words = asWords32(bytes);
   for (let at = 0; at + ENTRY_SIZE * CONVINCING <= landmark;) {
-    const run = entriesFrom(bytes, at);
+    const run = mayBeEntry(words, at, landmark) ? entriesFrom(bytes, at) : 0;
     if (run < CONVINCING) {
       at += 4;
       continue;
@@ -39,6 +42,12 @@ export function findExports(reader: MemoryReader, start: bigint, length: number)
     at += ENTRY_SIZE * run;
   }
   return symbols;
+}
+
+/** Names stand behind their entries and within 1 MiB: most words fail this at once. */
+function mayBeEntry(words: Uint32Array, at: number, landmark: number): boolean {
+  const name = at + 4 + (words[(at >> 2) + 1]! | 0);
+  return name > at && name > landmark - NAMES_SPREAD && name < landmark + NAMES_SPREAD;
 }
 
 /** Counts valid entries in a row. */

@@ -7,7 +7,7 @@
  * `kallsyms_relative_base`; with KALLSYMS_ABSOLUTE_PERCPU non-negative offsets are absolute and negative ones count down
  * from base − 1; before v4.6, or without BASE_RELATIVE, they are 64-bit addresses.
  */
-import { cString, readI32, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
+import { asWords32, cString, readU16, readU64 } from '../../capture/formats/bytes.ts';
 import { FormatError } from '../../capture/formats/errors.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { FNV_PRIME, FNV_START, NameIndex, hashName } from './symbol-table.ts';
@@ -176,21 +176,22 @@ function readAddresses(reader: MemoryReader, location: KallsymsLocation, count: 
     for (let i = 0; i < count; i++) addresses[i] = readU64(bytes, 8 * i);
     return addresses;
   }
-  const bytes = reader.readBytes(location.offsets, 4 * count);
+  const offsets = asWords32(reader.readBytes(location.offsets, 4 * count));
   if (location.relativeBase === 'own place') {
-    for (let i = 0; i < count; i++) addresses[i] = location.offsets + BigInt(4 * i + readI32(bytes, 4 * i));
+    for (let i = 0; i < count; i++) addresses[i] = location.offsets + BigInt(4 * i + (offsets[i]! | 0));
     return addresses;
   }
   const base = reader.readU64(location.relativeBase);
-  let absolutePercpu = false;
-  for (let i = 0; i < count && !absolutePercpu; i++) absolutePercpu = readI32(bytes, 4 * i) < 0;
+  const absolutePercpu = offsets.some(offset => offset >= SIGN_BIT);
   for (let i = 0; i < count; i++) {
-    const offset = readI32(bytes, 4 * i);
-    if (!absolutePercpu) addresses[i] = base + BigInt(readU32(bytes, 4 * i));
-    else addresses[i] = offset >= 0 ? BigInt(offset) : base - 1n - BigInt(offset);
+    const offset = offsets[i]!;
+    if (!absolutePercpu) addresses[i] = base + BigInt(offset);
+    else addresses[i] = offset < SIGN_BIT ? BigInt(offset) : base - 1n - BigInt(offset | 0);
   }
   return addresses;
 }
+
+const SIGN_BIT = 0x8000_0000;
 
 /** Ranks by address when the table is not in that order already. */
 function orderOf(addresses: BigUint64Array): Uint32Array | undefined {

@@ -85,6 +85,12 @@ export function cString(bytes: Uint8Array, offset = 0, limit = bytes.length - of
   return Buffer.from(bytes.buffer, bytes.byteOffset + offset, Math.max(0, stop - offset)).toString('latin1');
 }
 
+/** The bytes as little-endian 32-bit words, for loops over millions of them; copied only when they are not aligned. */
+export function asWords32(bytes: Uint8Array): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
+}
+
 /** Wraps bytes as a Buffer over the same memory. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -34,6 +34,7 @@ export function normalise(text: string): string {
   return text
     .replace(/^( +KERNEL: ).*$/m, '$1vmlinux')
     .replace(/^( +DUMPFILE: ).*$/m, '$1vmcore')
+    .replaceAll(/\$\d+ = /g, '$N = ')
     .split('\n')
     .map(line => line.trimEnd())
     .join('\n')

@@ -28,8 +28,8 @@ function findVmlinux(name: string): string | undefined {
 
 /** Tasks that the reference session had chosen before a command. */
 const CONTEXTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'aarch64-6.1': { 'search-u': 'set 140' },
-  'x86_64-6.1': { 'search-u': 'set 143' },
+  'aarch64-6.1': { 'search-u': 'set 140', 'dis-u': 'set 140' },
+  'x86_64-6.1': { 'search-u': 'set 143', 'dis-u': 'set 143' },
 };
 
 for (const { name, vmlinux } of DUMPS) {
