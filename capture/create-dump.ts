@@ -27,7 +27,7 @@ import { filterPages, noExclusions } from './page-filter.ts';
 import type { ExclusionCounts } from './page-filter.ts';
 import { BATCH_PAGES, PagePool } from './page-pool.ts';
 import type { EncodeBatch } from './page-pool.ts';
-import { openDump, uncached } from './sources/dump-file.ts';
+import { CachedMemory, openDump, uncached } from './sources/dump-file.ts';
 import type { Dump } from './sources/dump-file.ts';
 import { writeDiskDump } from './writer-diskdump.ts';
 import type { DiskDumpResult } from './writer-diskdump.ts';
@@ -55,9 +55,13 @@ export function openSource(paths: readonly string[], extra?: (own: Vmcoreinfo | 
   return sourceOf(dump, paths, vmcoreinfo);
 }
 
+/** Bytes of page tables and the like that are kept: page structures are read once. */
+const TABLE_CACHE = 4 * 2 ** 20;
+
 /** The same for a dump that is open already, such as a machine's memory. */
 export function sourceOf(dump: Dump, paths: readonly string[] = [], vmcoreinfo = dump.vmcoreinfo): SourceDump {
-  const kernel = vmcoreinfo === undefined ? undefined : openKernel(dump.memory, vmcoreinfo, dump.architecture);
+  const memory = new CachedMemory(uncached(dump.memory), TABLE_CACHE);
+  const kernel = vmcoreinfo === undefined ? undefined : openKernel(memory, vmcoreinfo, dump.architecture);
   const maxPfn = kernel === undefined ? dump.memory.maxPfn : usedPages(kernel, dump.memory.maxPfn);
   const { exists, available } = dumpPages(dump);
   return {

@@ -44,6 +44,8 @@ export class PageEncoder {
   readonly #zeroPage: Buffer;
   readonly #output: Uint8Array;
   #batch = new Batch(0, 0);
+  #readBuffer = new Uint8Array(0);
+  #zeroForm: StoredPage | undefined;
 
   constructor(memory: MemorySource, options: EncodingOptions) {
     const { pageSize } = memory;
@@ -72,8 +74,7 @@ export class PageEncoder {
       if (this.#options.keepStored !== undefined && this.#memory.readStored !== undefined)
         return this.#addStored(pfn, this.#memory.readStored(pfn));
       const { pageSize } = this.#memory;
-      const bytes =
-        this.#memory.readPages === undefined ? this.#memory.readPage(pfn) : this.#memory.readPages(pfn, count);
+      const bytes = this.#read(pfn, count);
       for (let offset = 0; offset < bytes.length; offset += pageSize)
         this.#addPage(pfn + offset / pageSize, bytes.subarray(offset, offset + pageSize));
       return bytes.length / pageSize;
@@ -82,6 +83,14 @@ export class PageEncoder {
       this.#batch.addUnreadable(error.message);
       return 1;
     }
+  }
+
+  /** One page, or as many as lie side by side. */
+  #read(pfn: number, count: number): Uint8Array {
+    if (this.#memory.readPages === undefined) return this.#memory.readPage(pfn);
+    const room = count * this.#memory.pageSize;
+    if (this.#readBuffer.length < room) this.#readBuffer = new Uint8Array(room);
+    return this.#memory.readPages(pfn, count, this.#readBuffer);
   }
 
   #addStored(pfn: number, { flags, data }: StoredPage): number {
@@ -94,15 +103,32 @@ export class PageEncoder {
   }
 
   #addPage(pfn: number, original: Uint8Array): void {
-    const { findZeroPages, eraser } = this.#options;
-    const page = eraser?.erase(pfn, original) ?? original;
-    if (findZeroPages && this.#zeroPage.equals(page)) {
+    const page = this.#options.eraser?.erase(pfn, original) ?? original;
+    if (this.#zeroPage.equals(page)) this.#addZeroPage();
+    else this.#addForm(this.#compressed(page));
+  }
+
+  /** Half of a machine's memory may be zeros: they are compressed once. */
+  #addZeroPage(): void {
+    if (this.#options.findZeroPages) {
       this.#batch.addZero();
       return;
     }
+    if (this.#zeroForm === undefined) {
+      const { data, flags } = this.#compressed(this.#zeroPage);
+      this.#zeroForm = { data: new Uint8Array(data), flags };
+    }
+    this.#addForm(this.#zeroForm);
+  }
+
+  #addForm({ data, flags }: StoredPage): void {
+    this.#batch.add(data, flags);
+  }
+
+  /** The compressed form, in a buffer that the next page uses too; the page itself when it does not shrink. */
+  #compressed(page: Uint8Array): StoredPage {
     const size = this.#compress?.(page, this.#output) ?? page.length;
-    if (size < page.length) this.#batch.add(this.#output.subarray(0, size), this.#flag);
-    else this.#batch.add(page, 0);
+    return size < page.length ? { data: this.#output.subarray(0, size), flags: this.#flag } : { data: page, flags: 0 };
   }
 }
 

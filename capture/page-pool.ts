@@ -21,7 +21,10 @@ export interface WorkerSetup {
 /** Pages of a batch: 1 MiB of 4 KiB pages. */
 export const BATCH_PAGES = 256;
 /** Batches under way for each worker: one in work, one waiting, and some that wait for an earlier one. */
-const BATCHES_PER_WORKER = 4;
+const BATCHES_PER_WORKER = 3;
+
+/** A worker holds one batch: a small heap keeps garbage from piling up. */
+const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 };
 
 /** Encodes one batch. */
 export type EncodeBatch = (ranges: readonly PfnRange[]) => EncodedPages | Promise<EncodedPages>;
@@ -73,7 +76,10 @@ export class PagePool implements AsyncDisposable {
 
   constructor(count: number, setup: WorkerSetup) {
     this.#workers = Array.from({ length: count }, () => {
-      const entry = { worker: new Worker(new URL('page-worker.ts', import.meta.url), { workerData: setup }), busy: 0 };
+      const entry = {
+        worker: new Worker(new URL('page-worker.ts', import.meta.url), { workerData: setup, resourceLimits: LIMITS }),
+        busy: 0,
+      };
       entry.worker.on('message', ({ id, pages }: WorkerReply) => {
         entry.busy--;
         this.#pending.get(id)?.resolve(pages);

@@ -79,14 +79,19 @@ export class ElfCore implements MemorySource {
     return page;
   }
 
-  readPages(pfn: number, count: number): Uint8Array {
+  readPages(pfn: number, count: number, scratch?: Uint8Array): Uint8Array {
     const paddr = pfn * this.pageSize;
     const segment = this.#find(paddr);
     if (segment === undefined) return this.readPage(pfn);
     const offset = segment.fileOffset + paddr - segment.start;
     const available = Math.min(segment.fileEnd - paddr, this.#source.size - offset);
     const pages = Math.min(count, Math.floor(available / this.pageSize));
-    return pages < 1 ? this.readPage(pfn) : this.#source.read(offset, pages * this.pageSize);
+    if (pages < 1) return this.readPage(pfn);
+    if (scratch === undefined || this.#source.readInto === undefined)
+      return this.#source.read(offset, pages * this.pageSize);
+    const bytes = scratch.subarray(0, pages * this.pageSize);
+    this.#source.readInto(offset, bytes);
+    return bytes;
   }
 
   /** The memory that the segments describe, in order of their headers. */

@@ -15,9 +15,10 @@ export interface MemorySource {
   /**
    * Returns the bytes of up to `count` consecutive pages, at least one, in a single read. Present where pages lie
    * side by side in a file or in memory.
+   * @param scratch room for `count` pages that may be used for the result: it spares an allocation
    * @throws FaultError when the first page cannot be read
    */
-  readPages?(pfn: number, count: number): Uint8Array;
+  readPages?(pfn: number, count: number, scratch?: Uint8Array): Uint8Array;
   /**
    * Returns a page as the file stores it, perhaps compressed. Present where pages are stored one by one.
    * @throws FaultError when the page is not in the dump
