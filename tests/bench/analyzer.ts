@@ -1,0 +1,84 @@
+/** The analyzer against crash and drgn on one dump, each in a process of its own: start, `sys; bt; ps; log`, end. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+import { mebibytes, median, ratio, seconds, table } from './table.ts';
+import { measureCommand, type CommandUsage } from './usage.ts';
+
+const COMMANDS = 'sys; bt; ps; log';
+
+/** The same with drgn's helpers: stack of the crashed thread, all tasks, the log. */
+const DRGN_SCRIPT = `
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.printk import print_dmesg
+print(prog.crashed_thread().stack_trace())
+for task in for_each_task(prog):
+    print(task.pid.value_(), task.comm.string_())
+print_dmesg(prog)
+`;
+
+interface Tool {
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly input?: string;
+}
+
+const medianOf = (usages: readonly CommandUsage[], key: 'wallSeconds' | 'cpuSeconds' | 'peakBytes'): number =>
+  median(usages.map(usage => usage[key]));
+
+/**
+ * Measures all tools that are installed, and prints the comparison.
+ * @param vmlinux with debug information; crash and drgn need it, the analyzer takes symbols and types from the dump
+ */
+export async function benchAnalyzer(dump: string, vmlinux: string | undefined, runs: number): Promise<void> {
+  const rows: { readonly name: string; readonly usages: readonly CommandUsage[] | string }[] = [];
+  for (const tool of tools(dump, vmlinux)) {
+    rows.push({ name: tool.name, usages: typeof tool.run === 'string' ? tool.run : await measure(tool.run, runs) });
+  }
+  const [ours] = rows;
+  console.log(`\n## Analyzer: start, ${COMMANDS}, end; ${runs} run${runs === 1 ? '' : 's'} each, medians\n`);
+  const cells = rows.map(({ name, usages }) => {
+    if (typeof usages === 'string') return [name, usages, '', '', ''];
+    const baseline = typeof ours?.usages === 'string' ? usages : ours!.usages;
+    const wall = medianOf(usages, 'wallSeconds');
+    return [
+      name,
+      seconds(wall),
+      ratio(medianOf(baseline, 'wallSeconds'), wall),
+      seconds(medianOf(usages, 'cpuSeconds')),
+      mebibytes(medianOf(usages, 'peakBytes')),
+    ];
+  });
+  console.log(table(['Program', 'wall time', 'kdump-lab takes', 'CPU time', 'peak RSS'], cells));
+}
+
+function tools(dump: string, vmlinux: string | undefined): { name: string; run: Tool | string }[] {
+  const program = join(import.meta.dirname, '../../scripts/kdump-lab');
+  const ours: Tool = { name: 'kdump-lab crash', program, args: ['crash', dump, '-c', COMMANDS] };
+  const others: Tool[] = [
+    {
+      name: 'crash',
+      program: 'crash',
+      args: ['-s', vmlinux ?? '', dump],
+      input: `${COMMANDS.replaceAll('; ', '\n')}\nquit\n`,
+    },
+    { name: 'drgn', program: 'drgn', args: ['-q', '-c', dump, '-s', vmlinux ?? '', '-e', DRGN_SCRIPT] },
+  ];
+  return [
+    { name: ours.name, run: ours },
+    ...others.map(tool => ({ name: tool.name, run: vmlinux === undefined ? 'needs --vmlinux' : tool })),
+  ];
+}
+
+/** @returns the costs, or why there are none */
+async function measure(tool: Tool, runs: number): Promise<readonly CommandUsage[] | string> {
+  if (spawnSync(tool.program, ['--version']).error !== undefined) return 'not installed';
+  const usages: CommandUsage[] = [];
+  for (let run = 0; run < runs; run++) {
+    const usage = await measureCommand(tool.program, tool.args, tool.input);
+    if (usage.status !== 0) return `fails: ${usage.stderr.trim().split('\n').at(-1) ?? ''}`;
+    usages.push(usage);
+  }
+  return usages;
+}

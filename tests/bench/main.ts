@@ -1,0 +1,102 @@
+/**
+ * `npm run bench`: our machine against QEMU, our analyzer against crash and drgn, on the same inputs and in one go.
+ * On a host with other work only the ratios mean something.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { benchAnalyzer } from './analyzer.ts';
+import { benchFlow, type Backend } from './flow.ts';
+import { benchMicro } from './micro.ts';
+
+const PARTS = ['flow', 'default', 'analyzer', 'micro'] as const;
+type Part = (typeof PARTS)[number];
+
+const USAGE = `usage: npm run bench -- [options]
+  --parts LIST     of ${PARTS.join(',')} (default: all)
+                     flow      the two-kernel flow with --fast
+                     default   the flow as tutorials do it
+                     analyzer  kdump-lab crash, crash, drgn
+                     micro     loops without an operating system
+  --runs N         runs of each part on each program (default: 3)
+  --suite SUITE    Debian suite of the kernel (default: bookworm)
+  --smp N          CPUs (default: 1)
+  --dump FILE      dump for the analyzers (default: the one that a flow has saved)
+  --vmlinux FILE   with the debug information of that dump's kernel, for crash and drgn
+  --no-qemu        without QEMU`;
+
+const { values } = parseArgs({
+  options: {
+    parts: { type: 'string', default: PARTS.join(',') },
+    runs: { type: 'string', default: '3' },
+    suite: { type: 'string', default: 'bookworm' },
+    smp: { type: 'string', default: '1' },
+    dump: { type: 'string' },
+    vmlinux: { type: 'string' },
+    'no-qemu': { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+
+if (values.help) console.log(USAGE);
+else await main();
+
+async function main(): Promise<void> {
+  const parts = chosenParts(values.parts);
+  const runs = positiveInteger('--runs', values.runs);
+  const qemu = values['no-qemu'] ? undefined : version('qemu-system-aarch64');
+  const backends: readonly Backend[] = qemu === undefined ? ['kdump-lab'] : ['kdump-lab', 'qemu'];
+  console.log(
+    `Host: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}; Node ${process.version}; ${qemu ?? 'no QEMU'}`,
+  );
+  const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-bench-'));
+  try {
+    await runParts(parts, backends, runs, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function runParts(
+  parts: ReadonlySet<Part>,
+  backends: readonly Backend[],
+  runs: number,
+  folder: string,
+): Promise<void> {
+  const scenario = { suite: values.suite, cpus: positiveInteger('--smp', values.smp) };
+  let { dump } = values;
+  if (parts.has('flow')) {
+    const output = await benchFlow('--fast', { ...scenario, fast: true }, backends, runs, join(folder, 'fast'));
+    dump ??= join(output, 'vmcore');
+  }
+  if (parts.has('default')) {
+    const output = await benchFlow('default', scenario, backends, runs, join(folder, 'default'));
+    dump ??= join(output, 'vmcore');
+  }
+  if (parts.has('analyzer')) {
+    if (dump === undefined) throw new Error('the part analyzer needs a dump: --dump FILE, or the part flow before it');
+    await benchAnalyzer(dump, values.vmlinux, runs);
+  }
+  if (parts.has('micro')) await benchMicro(backends, runs);
+}
+
+function chosenParts(list: string): ReadonlySet<Part> {
+  const names = list.split(',');
+  const unknown = names.find(name => !PARTS.some(part => part === name));
+  if (unknown !== undefined) throw new Error(`--parts ${unknown}: there are ${PARTS.join(', ')}`);
+  return new Set(PARTS.filter(part => names.includes(part)));
+}
+
+function positiveInteger(option: string, text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`${option} ${text}: must be a whole number above 0`);
+  return Number(text);
+}
+
+/** First line of `PROGRAM --version`; undefined when it is not installed. */
+function version(program: string): string | undefined {
+  const { stdout, error } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  return error === undefined ? stdout.split('\n')[0]!.replace(/ \(.*\)/, '') : undefined;
+}

@@ -1,0 +1,84 @@
+/**
+ * Loops without an operating system (micro/micro.c): integer arithmetic, copying, SHA-256. The guest writes a letter at the
+ * beginning of each; wall time and instructions are taken when it arrives.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { findBackend } from '../../scripts/commands/backends.ts';
+import { DEFAULT_SCENARIO } from '../../scripts/lab/scenario.ts';
+import type { Backend } from './flow.ts';
+import { median, ratio, seconds, table } from './table.ts';
+
+const IMAGE = join(import.meta.dirname, 'micro/micro.Image');
+const LOOPS = {
+  i: 'integer',
+  c: 'copy (2 GiB)',
+  r: 'copy between rival pages (64 MiB)',
+  s: 'SHA-256 (48 MiB)',
+} as const;
+const LETTERS = Object.keys(LOOPS) as (keyof typeof LOOPS)[];
+const TIMEOUT_SECONDS = 120;
+
+interface Mark {
+  readonly wallMs: number;
+  readonly instructions: number;
+}
+
+type Marks = ReadonlyMap<string, Mark>;
+
+/** Runs the loops on each machine and prints the comparison. */
+export async function benchMicro(backends: readonly Backend[], runs: number): Promise<void> {
+  const results: Record<Backend, Marks[]> = { 'kdump-lab': [], qemu: [] };
+  for (let run = 0; run < runs; run++) {
+    for (const backend of backends) results[backend].push(await runOnce(backend));
+  }
+  console.log(`\n## Loops: cortex-a57, ${runs} run${runs === 1 ? '' : 's'} each, medians\n`);
+  const rows = LETTERS.map((letter, i) => {
+    const end = LETTERS[i + 1] ?? '.';
+    const took = (marks: Marks): number => (marks.get(end)!.wallMs - marks.get(letter)!.wallMs) / 1000;
+    const [first] = results['kdump-lab'];
+    const instructions = first!.get(end)!.instructions - first!.get(letter)!.instructions;
+    const mine = median(results['kdump-lab'].map(took));
+    const other = results.qemu.length === 0 ? undefined : median(results.qemu.map(took));
+    const speed = (time: number | undefined): string =>
+      time === undefined ? '–' : Math.round(instructions / time / 1e6).toLocaleString('en');
+    return [
+      LOOPS[letter],
+      seconds(mine),
+      other === undefined ? '–' : seconds(other),
+      ratio(mine, other),
+      speed(mine),
+      speed(other),
+    ];
+  });
+  console.log(table(['Loop', 'kdump-lab', 'QEMU', 'ratio', 'kdump-lab, M insns/s', 'QEMU, M insns/s'], rows));
+}
+
+async function runOnce(backend: Backend): Promise<Marks> {
+  const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-bench-'));
+  try {
+    const disk = join(folder, 'disk');
+    writeFileSync(disk, new Uint8Array(2 ** 20));
+    const { architecture, machine, cpu, cpus, memorySize, diskBus } = DEFAULT_SCENARIO;
+    const hardware = { architecture, machine, cpu, cpus, memorySize, diskBus, disk };
+    const lab = findBackend(backend)({
+      ...hardware,
+      kernel: IMAGE,
+      initrd: new Uint8Array(4096),
+      commandLine: '',
+      seeds: false,
+    });
+    const marks = new Map<string, Mark>();
+    const onConsole = (bytes: Uint8Array): void => {
+      const mark = { wallMs: performance.now(), instructions: lab.progress().instructions ?? 0 };
+      for (const letter of Buffer.from(bytes).toString('latin1').trim().split('\n')) marks.set(letter, mark);
+    };
+    await lab.run({ onConsole }, { guestSeconds: TIMEOUT_SECONDS });
+    if (!marks.has('.')) throw new Error(`the loops did not end on ${backend}`);
+    return marks;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
