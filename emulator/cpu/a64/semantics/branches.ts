@@ -1,4 +1,9 @@
-/** Arm ARM DDI 0487 "Branches, Exception Generating and System instructions": branches and exception generation. */
+/**
+ * Arm ARM DDI 0487 "Branches, Exception Generating and System instructions": branches and exception generation.
+ *
+ * Not modelled: PSTATE.BTYPE and Branch Target exceptions (FEAT_BTI; its landing pads execute as NOP), halting debug, removal of the
+ * tag from a branch target where TCR_ELx.TBI ignores the top byte.
+ */
 import type { Value } from '../../ir/block.ts';
 import type { BRANCHES, EXCEPTION_GENERATION } from '../encodings/branches.ts';
 import type { Semantics } from '../instruction.ts';
