@@ -49,7 +49,7 @@ export function randomInstruction(random: Random, row: Instruction, options: Cas
   const rexW = long && random.below(2) === 0;
   const rexBits = long && random.below(2) === 0 ? random.below(8) : 0;
   // Unicorn takes REX.R into account where ModRM.reg is part of the opcode; processors do not
-  const rexR = row.reg === undefined ? rexBits & 4 : 0;
+  const rexR = row.reg === undefined && !row.operands.some(({ letter }) => letter === 'P') ? rexBits & 4 : 0;
   const rexB = rexBits & 1;
   if (row.vex) return vexInstruction(random, row, { w: row.vex.w ?? Number(rexW), r: rexR, b: rexB });
   if (is66) bytes.push(0x66);

@@ -14,6 +14,8 @@ import { X64_FEATURE_NAMES, type X64FeatureName } from '../../emulator/cpu/x64/f
 import { USER_MODE_64, type X64Mode } from '../../emulator/cpu/x64/mode.ts';
 import { instructionHelpers } from '../../emulator/cpu/x64/system/instruction-helpers.ts';
 import { EFLAGS, STATUS_FLAGS, X64_LAYOUT, X64_STATE } from '../../emulator/cpu/x64/state.ts';
+import { leastWord } from '../../emulator/cpu/x64/system/fp-state.ts';
+import { sseHelpers, SseUnit } from '../../emulator/cpu/x64/system/sse-float.ts';
 import { runString } from '../../emulator/cpu/x64/system/strings.ts';
 import { translateBlock } from '../../emulator/cpu/x64/translate-block.ts';
 import { VECTOR } from '../../emulator/cpu/x64/translation.ts';
@@ -84,6 +86,7 @@ class TestMachine {
   readonly #memory = new GuestMemory(engineReservedBytes(1), [{ start: 0, size: X64_MEMORY.size }]);
   readonly #engine: Engine;
   readonly #mode: X64Mode;
+  readonly #sse: SseUnit;
 
   constructor(mode: X64Mode) {
     this.#mode = mode;
@@ -102,6 +105,9 @@ class TestMachine {
       'x64.requireVm86Privilege': () => undefined,
       'x64.pause': () => undefined,
       'x64.requireFsGsBase': () => undefined,
+      ...sseHelpers(() => this.#sse),
+      'x64.minimumPosition': leastWord,
+      'x64.loadMxcsr': (value: number) => this.#cpu.view.setInt32(this.#cpu.base + X64_STATE.MXCSR.offset, value, true),
       ...instructionHelpers(() => this.#cpu, { raise: vector => raise(vector) }),
     };
     const guest: Guest = {
@@ -111,6 +117,7 @@ class TestMachine {
       helpers,
     };
     this.#engine = new Engine(guest, this.#memory, new Bus('memory'), 1, () => new TestCpu());
+    this.#sse = new SseUnit({ engine: this.#cpu, raiseFloatingPoint: () => raise(VECTOR.XM) });
     this.#cpu.setContext(0, 0);
     this.reset();
   }

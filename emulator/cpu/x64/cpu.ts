@@ -16,6 +16,7 @@ import type { LocalApicInterface, PortSpace, X64Host, X64Surroundings } from './
 import { LinearMemory, walkFault } from './system/linear-memory.ts';
 import { Paging, type Privilege } from './system/paging.ts';
 import { RegisterAccess } from './system/register-access.ts';
+import { SseUnit } from './system/sse-float.ts';
 import { X87Unit } from './system/x87.ts';
 import { resetRegisters, type SystemRegisters } from './system/system-registers.ts';
 
@@ -63,6 +64,7 @@ export class X64Cpu implements GuestCpu {
   readonly paging: Paging;
   readonly memory: LinearMemory;
   readonly x87: X87Unit;
+  readonly sse: SseUnit;
   /** Local APIC ID, and place among the machine's CPUs. */
   readonly apicId: number;
   readonly cpuCount: number;
@@ -97,6 +99,7 @@ export class X64Cpu implements GuestCpu {
       hasGigabytePages: model.features.has('pdpe1gb'),
     });
     this.memory = new LinearMemory(engine, this.paging);
+    this.sse = new SseUnit({ engine, raiseFloatingPoint: () => this.#raiseFloatingPoint() });
     this.x87 = new X87Unit({ state: this.state, raise: vector => this.raise(fault(vector)) });
   }
 
@@ -263,6 +266,10 @@ export class X64Cpu implements GuestCpu {
   raise(exception: Fault): void {
     this.#pending = exception;
     this.engine.requestException();
+  }
+
+  #raiseFloatingPoint(): void {
+    this.raise(fault((this.registers.cr4 & CR4.OSXMMEXCPT) === 0 ? VECTOR.UD : VECTOR.XM));
   }
 
   /** Holds interrupts off for the instruction behind the one under way. */

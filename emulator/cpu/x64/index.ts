@@ -28,7 +28,7 @@ export function createX64Guest(model: X64Model, cpuCount: number, current: () =>
     name: 'x86_64',
     layout: X64_LAYOUT,
     translateBlock: (code, start, key, nextPage) =>
-      translateBlock(code, start, modeOfKey(key), model.features, nextPage),
+      translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1),
     helpers: systemHelpers(current),
     createCpu: (engine, surroundings) => new X64Cpu(engine, model, cpuCount, surroundings),
   };

@@ -20,12 +20,14 @@ import {
   VECTOR_MOVES,
   VECTOR_SSE4,
 } from './opcode-map/vector.ts';
+import { SSE_FLOAT } from './opcode-map/sse-float.ts';
 import { X87 } from './opcode-map/x87.ts';
 import { arithmetic, carryChains } from './semantics/arithmetic.ts';
 import { bits, bmi, shifts } from './semantics/bits.ts';
 import { controlFlow } from './semantics/control-flow.ts';
 import { flagInstructions, hints, moves, strings } from './semantics/data-transfer.ts';
 import { decimal, multiplyDivide } from './semantics/multiply-divide.ts';
+import { sseFloatInstructions } from './semantics/sse-float.ts';
 import { system } from './semantics/system.ts';
 import { packed, packedShifts, packedUnary } from './semantics/vector-integer.ts';
 import { fpState, mxcsr, vectorMoves, vectorSse4 } from './semantics/vector-moves.ts';
@@ -51,6 +53,7 @@ export const X64_INSTRUCTIONS: readonly Instruction[] = [
   ...group(PACKED_SHIFTS, packedShifts),
   ...group(VECTOR_MOVES, vectorMoves),
   ...group(VECTOR_SSE4, vectorSse4),
+  ...group(SSE_FLOAT, sseFloatInstructions, { unit: 'sse' }),
   ...group(X87, x87Instructions, { unit: 'x87' }),
   ...group(FP_STATE, fpState, { unit: 'x87' }),
   ...group(MXCSR_ROWS, mxcsr, { unit: 'sse' }),

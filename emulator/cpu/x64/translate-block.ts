@@ -21,6 +21,7 @@ export type NextPage = () => DataView | undefined;
  * behind every instruction while stepping. An instruction that crosses is a block of its own.
  * @param code the bytes of the page
  * @param nextPage gives the bytes of the following page, for an instruction that crosses
+ * @param pauseEndsTurn false on a machine of one CPU, where PAUSE does nothing
  * @returns undefined when an instruction crosses and `nextPage` gives nothing
  */
 export function translateBlock(
@@ -29,9 +30,10 @@ export function translateBlock(
   mode: X64Mode,
   features: X64Features,
   nextPage: NextPage,
+  pauseEndsTurn = true,
 ): Block | undefined {
   const decoder = decoderFor(features);
-  const t = new Translation(start, mode, features);
+  const t = new Translation(start, mode, features, pauseEndsTurn);
   const limit = mode.stepping ? 1 : MAX_INSTRUCTIONS;
   let offset = start;
   while (offset < code.byteLength && t.ir.instructionCount < limit && t.terminal === undefined) {

@@ -47,6 +47,8 @@ export class Translation {
   readonly flags: Flags;
   readonly mode: X64Mode;
   readonly features: X64Features;
+  /** PAUSE lets other CPUs run. */
+  readonly pauseEndsTurn: boolean;
   terminal: Terminal | undefined;
   #decoded: Decoded | undefined;
   #addresses = new Map<MemoryOperand, Value<'i64'>>();
@@ -54,11 +56,12 @@ export class Translation {
   stackAdjustment = 0;
 
   /** @param start byte offset of the block in its page */
-  constructor(start: number, mode: X64Mode, features: X64Features) {
+  constructor(start: number, mode: X64Mode, features: X64Features, pauseEndsTurn: boolean) {
     this.ir = new BlockBuilder(start);
     this.flags = new Flags(this.ir);
     this.mode = mode;
     this.features = features;
+    this.pauseEndsTurn = pauseEndsTurn;
   }
 
   /** Begins an instruction whose bytes start at `offset` of the page. */

@@ -138,6 +138,7 @@ const nothing = (): void => undefined;
 export const hints: Semantics<typeof HINTS> = {
   NOP: nothing,
   PAUSE: t => {
+    if (!t.pauseEndsTurn) return;
     t.ir.call(pause);
     t.endBlock();
   },

@@ -203,7 +203,7 @@ function isZero(bytes: Uint8Array): boolean {
 }
 
 /** The least of eight words, and which it is. */
-function leastWord(low: bigint, high: bigint): bigint {
+export function leastWord(low: bigint, high: bigint): bigint {
   const words = (BigInt.asUintN(64, high) << 64n) | BigInt.asUintN(64, low);
   let best = 0n;
   const word = (index: bigint): bigint => (words >> (16n * index)) & 0xffffn;

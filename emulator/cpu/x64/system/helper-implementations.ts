@@ -29,6 +29,7 @@ import { fpStateHelpers } from './fp-state.ts';
 import { instructionHelpers } from './instruction-helpers.ts';
 import { readMsrValue, writeMsrValue } from './msrs.ts';
 import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
+import { sseHelpers } from './sse-float.ts';
 import { runString } from './strings.ts';
 import { x87EnvironmentHelpers } from './x87-environment.ts';
 import { x87Helpers } from './x87.ts';
@@ -468,6 +469,7 @@ export function systemHelpers(current: () => X64Cpu): Table {
     ...waitHelpers(current),
     ...portHelpers(current),
     ...fpStateHelpers(current),
+    ...sseHelpers(() => current().sse),
     ...x87Helpers(() => current().x87),
     ...x87EnvironmentHelpers(current),
   };

@@ -15,3 +15,5 @@ export const minimumPosition = pureHelper('x64.minimumPosition', ['i64', 'i64'],
 export const x87 = faultingHelper('x64.x87', ['i32', 'i64', 'i32'], 'i64');
 /** FLDENV (0), FRSTOR (1), FNSTENV (2), FNSAVE (3): (which, address, operand size). */
 export const x87Environment = faultingHelper('x64.x87Environment', ['i32', 'i64', 'i32'], 'none');
+/** An SSE floating-point operation on the fields `vectorA`, `vectorB` into `vectorResult`: (form of `sse-form.ts`) → flags of comparisons. */
+export const sseFloat = faultingHelper('x64.sseFloat', ['i32'], 'i32');
