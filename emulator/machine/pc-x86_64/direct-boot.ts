@@ -106,6 +106,8 @@ const BOOT_PARAMS = {
 } as const;
 
 const PAGE = 4096;
+/** QEMU leaves this between initrd and ACPI tables. */
+const INITRD_GAP = 0x1_0000;
 const COMMAND_LINE_ROOM = 0x1_0000;
 
 /** @throws ImageError when the kernel is no bzImage with a 64-bit entry, or kernel and initrd do not fit into memory */
@@ -113,7 +115,7 @@ export function directBoot(boot: PcLinuxBoot, hardware: AcpiConfig): BootState {
   const { kernel, initrd } = boot;
   const header = readHeader(kernel);
   const acpi = buildAcpiTables(hardware);
-  const lowEnd = acpiTablesBase(hardware.board, hardware.memoryBytes);
+  const lowEnd = acpiTablesBase(hardware.board, hardware.memoryBytes) - INITRD_GAP;
   const code = kernel.subarray((header.setup_sects || DEFAULT_SETUP_SECTORS) * SECTOR + SECTOR);
   const kernelEnd = Math.max(BOOT_LAYOUT.KERNEL + code.length, kernelRunEnd(header));
   const initrdAt = placeInitrd(initrd, Math.min(lowEnd, header.initrd_addr_max + 1), kernelEnd);
