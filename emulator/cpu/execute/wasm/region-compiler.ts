@@ -23,6 +23,7 @@ export class RegionCompiler {
   readonly #memory: GuestMemory;
   readonly #helpers: Readonly<Record<string, HelperImplementation>>;
   readonly #table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE, maximum: TABLE_SIZE });
+  readonly #wrapped: Record<string, unknown> = {};
   readonly runtime: Runtime;
   #nextSlot = 1;
   readonly #freeSlots: number[] = [];
@@ -48,7 +49,7 @@ export class RegionCompiler {
     const imports = {
       engine: { memory: this.#memory.memory, table: this.#table },
       slow: this.runtime as unknown as Record<string, unknown>,
-      helper: this.#helpers,
+      helper: this.#imports(helpersOf(plan)),
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
     const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
@@ -76,6 +77,16 @@ export class RegionCompiler {
     this.#freeSlots.push(...this.#discarded.splice(0));
   }
 
+  /** Helpers as compiled code calls them: WebAssembly hands over i64 with a sign, helpers take it without. */
+  #imports(helpers: ReadonlySet<HelperDeclaration>): Record<string, unknown> {
+    for (const { name, params } of helpers) {
+      this.#wrapped[name] ??= params.some(type => type === 'i64')
+        ? unsigned(this.#helpers[name]!)
+        : this.#helpers[name];
+    }
+    return this.#wrapped;
+  }
+
   #moduleOf(plan: RegionPlan): Uint8Array<ArrayBuffer> {
     const module = new ModuleWriter();
     module.importMemory('engine', 'memory', this.#memory.wasmPages, this.#memory.wasmPages);
@@ -99,6 +110,17 @@ export class RegionCompiler {
     module.defineFunction(regionType, region.code, 'region');
     return module.finish();
   }
+}
+
+function unsigned(helper: HelperImplementation): (...args: (number | bigint)[]) => unknown {
+  const call = helper as unknown as (...args: (number | bigint)[]) => unknown;
+  return (...args) => {
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i]!;
+      if (typeof arg === 'bigint' && arg < 0n) args[i] = BigInt.asUintN(64, arg);
+    }
+    return call(...args);
+  };
 }
 
 function helpersOf(plan: RegionPlan): ReadonlySet<HelperDeclaration> {
