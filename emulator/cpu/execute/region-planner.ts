@@ -11,24 +11,37 @@ const MAXIMUM_INSTRUCTIONS = 1500;
 /** Blocks of the region in address order. A block that crosses into the next page is a region of its own: what follows it depends on the address space. */
 export function planRegion(page: CodePage, seed: TranslatedBlock): readonly TranslatedBlock[] {
   if (seed.next !== undefined) return [seed];
-  const byStart = new Map<number, TranslatedBlock>();
-  for (const candidate of page.blocks.values()) {
-    if (candidate.modeKey === seed.modeKey && candidate.next === undefined) byStart.set(candidate.start, candidate);
-  }
+  const byStart = candidates(page, seed.modeKey);
   const predecessors = predecessorsOf(byStart);
   const chosen = new Set<TranslatedBlock>([seed]);
   let instructions = seed.instructionCount;
   for (const member of chosen) {
-    const targets = member.targets.map(target => byStart.get(target));
-    const neighbours = [...targets, ...(predecessors.get(member.start) ?? [])];
-    for (const neighbour of neighbours) {
-      if (neighbour === undefined || chosen.has(neighbour) || neighbour.executions === 0) continue;
+    for (const neighbour of neighboursOf(member, byStart, predecessors)) {
+      if (chosen.has(neighbour)) continue;
       instructions += neighbour.instructionCount;
       if (chosen.size >= MAXIMUM_BLOCKS || instructions > MAXIMUM_INSTRUCTIONS) return inOrder(chosen);
       chosen.add(neighbour);
     }
   }
   return inOrder(chosen);
+}
+
+/** Blocks of a mode that have run and lie within the page, by their first byte. */
+function candidates(page: CodePage, modeKey: number): Map<number, TranslatedBlock> {
+  const byStart = new Map<number, TranslatedBlock>();
+  for (const block of page.blocks.values()) {
+    if (block.modeKey === modeKey && block.next === undefined && block.executions > 0) byStart.set(block.start, block);
+  }
+  return byStart;
+}
+
+function neighboursOf(
+  { start, targets }: TranslatedBlock,
+  byStart: ReadonlyMap<number, TranslatedBlock>,
+  predecessors: ReadonlyMap<number, readonly TranslatedBlock[]>,
+): readonly TranslatedBlock[] {
+  const successors = targets.flatMap(target => byStart.get(target) ?? []);
+  return [...successors, ...(predecessors.get(start) ?? [])];
 }
 
 function inOrder(blocks: ReadonlySet<TranslatedBlock>): readonly TranslatedBlock[] {
