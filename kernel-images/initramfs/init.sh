@@ -83,8 +83,10 @@ production() {
   wait_for_disk
   [ "$USERS" != yes ] || start_users
   echo 1 > /proc/sys/kernel/sysrq
-  phase kexec-load
-  load_capture_kernel
+  if [ "$LOAD_CAPTURE_KERNEL" = yes ]; then
+    phase kexec-load
+    load_capture_kernel
+  fi
   phase panic
   eval "$PANIC"
   sleep 10

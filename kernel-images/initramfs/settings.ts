@@ -10,6 +10,8 @@ export interface GuestSettings {
   readonly users: boolean;
   /** Whether `/proc/kallsyms` may need the way round for kexec-tools (arm64). */
   readonly repairKallsyms: boolean;
+  /** Whether the guest runs kexec; if not, the host takes over on panic. */
+  readonly loadsCaptureKernel: boolean;
   /** `-p -c` */
   readonly kexecOptions: string;
   readonly captureCommandLine: string;
@@ -28,6 +30,7 @@ export function formatSettings(settings: GuestSettings): string {
     ['MODULES', settings.modules.join(' ')],
     ['USERS', yesNo(settings.users)],
     ['REPAIR_KALLSYMS', yesNo(settings.repairKallsyms)],
+    ['LOAD_CAPTURE_KERNEL', yesNo(settings.loadsCaptureKernel)],
     ['KEXEC_OPTIONS', settings.kexecOptions],
     ['CAPTURE_COMMAND_LINE', settings.captureCommandLine],
     ['PANIC', settings.panic],

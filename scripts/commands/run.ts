@@ -30,6 +30,7 @@ interface RunOptions {
   readonly captureAppend: string;
   readonly diskBus?: Scenario['diskBus'];
   readonly diskSize?: number;
+  readonly mode: Scenario['mode'];
   readonly kexec: string;
   readonly collector: string;
   readonly panic: string;
@@ -89,6 +90,11 @@ function addRunOptions(command: Command): Command {
       new Option('--disk-bus <bus>', 'bus of the dump disk (default: mmio on virt, else pci)').choices(['mmio', 'pci']),
     )
     .addOption(sizeOption('--disk-size <size>', 'size of the dump disk (default: RAM and a quarter)'))
+    .addOption(
+      new Option('--mode <mode>', "who loads the capture kernel: the guest's kexec, or the host, on panic")
+        .choices(['guest', 'host'])
+        .default(defaults.mode),
+    )
     .option('--kexec <options>', "options of the guest's kexec", defaults.kexecOptions)
     .option('--collector <command>', 'what saves /proc/vmcore in the capture kernel', defaults.collector)
     .option('--panic <command>', 'shell command that panics the production kernel', defaults.panic)
@@ -141,6 +147,7 @@ function scenarioFromOptions(options: RunOptions): Scenario {
     captureAppend: options.captureAppend,
     diskBus: options.diskBus ?? (machine.startsWith('microvm') ? 'mmio' : byArchitecture.diskBus),
     diskSize: options.diskSize,
+    mode: options.mode,
     kexecOptions: options.kexec,
     collector: options.collector,
     panic: options.panic,

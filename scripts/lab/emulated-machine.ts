@@ -1,14 +1,17 @@
 /** A lab machine on our own emulator. */
 import { readFileSync } from 'node:fs';
 
-import { ImageError } from '../../capture/formats/errors.ts';
+import { ImageError, UnimplementedError } from '../../capture/formats/errors.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
 import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
 import { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
+import { chooseLoadAddresses } from '../../emulator/machine/virt-aarch64/layout.ts';
 import { type KernelImage, readKernelImage, requireArchitecture } from '../../kernel-images/kernel-image.ts';
+import { readArm64Image } from '../../kexec/images.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
+import { HostKexec, runWithHostKexec } from './host-kexec.ts';
 import { parseMachineOption, parsePcMachineOption } from './machine-option.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
@@ -33,10 +36,12 @@ export class EmulatedMachine implements LabMachine {
     using disk = new FileBackend(config.disk, false);
     const console = new ConsoleBuffer(bytes => listener.onConsole(bytes));
     const create = config.architecture === 'aarch64' ? createVirt : createPc;
-    const machine = create(config, kernel, disk, byte => console.write(byte));
+    const { machine, hostKexec } = create(config, kernel, disk, byte => console.write(byte));
     this.#machine = machine;
-    const stop = await machine.run(limits.guestSeconds * NS_PER_SECOND);
+    const untilNs = limits.guestSeconds * NS_PER_SECOND;
+    const stop = await (hostKexec === undefined ? machine.run(untilNs) : runWithHostKexec(hostKexec, machine, untilNs));
     console.flush();
+    if (disk.error !== undefined) return { kind: 'failed', message: disk.error.message };
     return labStop(stop, limits.guestSeconds);
   }
 
@@ -52,7 +57,18 @@ export class EmulatedMachine implements LabMachine {
 
 type ConsoleOutput = (byte: number) => void;
 
-function createVirt(config: LabMachineConfig, kernel: KernelImage, disk: FileBackend, output: ConsoleOutput): Machine {
+/** A machine ready to run, and who watches it in host mode. */
+interface CreatedMachine {
+  readonly machine: Machine;
+  readonly hostKexec?: HostKexec;
+}
+
+function createVirt(
+  config: LabMachineConfig,
+  kernel: KernelImage,
+  disk: FileBackend,
+  output: ConsoleOutput,
+): CreatedMachine {
   const { gicVersion, its, virtualization } = parseMachineOption(config.machine);
   const board = new VirtBoard({
     cpu: config.cpu,
@@ -72,11 +88,26 @@ function createVirt(config: LabMachineConfig, kernel: KernelImage, disk: FileBac
     initrd: config.initrd,
     commandLine: config.commandLine,
   });
-  return board.machine;
+  const { machine } = board;
+  if (config.capture === undefined) return { machine };
+  const { textOffset } = readArm64Image(kernel.bytes, config.kernel);
+  const hostKexec = new HostKexec(board, {
+    ...config.capture,
+    treePaddr: chooseLoadAddresses(config.memorySize, textOffset, config.initrd.length).dtb,
+    exceptionLevel: virtualization ? 2 : 1,
+    epochSeconds: EPOCH_SECONDS,
+  });
+  return { machine, hostKexec };
 }
 
 /** The disk is on PCI on q35, on virtio-mmio on microvm. */
-function createPc(config: LabMachineConfig, kernel: KernelImage, disk: FileBackend, output: ConsoleOutput): Machine {
+function createPc(
+  config: LabMachineConfig,
+  kernel: KernelImage,
+  disk: FileBackend,
+  output: ConsoleOutput,
+): CreatedMachine {
+  if (config.capture !== undefined) throw new UnimplementedError('--mode host for x86_64');
   if (kernel.format !== 'bzImage') {
     throw new ImageError(`${kernel.format} cannot be booted on x86_64 so far: give a bzImage`, { file: config.kernel });
   }
@@ -90,7 +121,7 @@ function createPc(config: LabMachineConfig, kernel: KernelImage, disk: FileBacke
     epochSeconds: EPOCH_SECONDS,
   });
   board.loadLinux({ kernel: kernel.bytes, initrd: config.initrd, commandLine: config.commandLine });
-  return board.machine;
+  return { machine: board.machine };
 }
 
 function labStop(stop: StopReason, guestSeconds: number): LabStop {

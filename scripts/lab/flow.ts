@@ -118,6 +118,14 @@ function machineConfig(prepared: PreparedRun, disk: string): LabMachineConfig {
     initrd: prepared.initramfs.production,
     commandLine: prepared.productionCommandLine,
     seeds: prepared.seeds,
+    capture:
+      prepared.scenario.mode === 'guest'
+        ? undefined
+        : {
+            kernel: prepared.image.bytes,
+            initrd: prepared.initramfs.capture,
+            commandLine: prepared.captureCommandLine,
+          },
   };
 }
 

@@ -24,6 +24,15 @@ export interface LabMachineConfig {
   readonly diskBus: 'mmio' | 'pci';
   /** Whether the device tree has `kaslr-seed` and `rng-seed`. */
   readonly seeds: boolean;
+  /** Host mode: the image that the host loads and starts when the kernel crashes. Undefined: the guest has its own. */
+  readonly capture?: LabCaptureImage | undefined;
+}
+
+/** What the host starts after a crash. */
+export interface LabCaptureImage {
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array;
+  readonly commandLine: string;
 }
 
 /** Why a machine stopped. */

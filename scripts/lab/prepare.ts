@@ -177,6 +177,7 @@ function planKernels(
       modules: modules.map(module => module.name),
       users: scenario.users,
       repairKallsyms: scenario.architecture === 'aarch64',
+      loadsCaptureKernel: scenario.mode === 'guest',
       kexecOptions: kexecOptions(scenario),
       captureCommandLine: captureCommandLine(options),
       panic: scenario.panic,

@@ -28,6 +28,8 @@ export interface Scenario {
   readonly diskBus: 'mmio' | 'pci';
   /** Size of the dump disk in bytes; undefined: RAM and a quarter. */
   readonly diskSize: number | undefined;
+  /** Who loads and starts the capture kernel: the guest's own kexec and kernel, or the host. */
+  readonly mode: 'guest' | 'host';
   /** Options of the guest's kexec, without `--command-line` and the like. */
   readonly kexecOptions: string;
   /** Command that saves the dump: gets /proc/vmcore and the target as last arguments (`dd` as if= and of=). */
@@ -60,6 +62,7 @@ export const DEFAULT_SCENARIO: Scenario = {
   captureAppend: '',
   diskBus: 'mmio',
   diskSize: undefined,
+  mode: 'guest',
   kexecOptions: '-p -c',
   collector: 'makedumpfile -l -d 31',
   panic: 'echo c > /proc/sysrq-trigger',

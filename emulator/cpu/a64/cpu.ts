@@ -82,6 +82,8 @@ export class A64Cpu implements GuestCpu {
   /** Levels of the interrupt inputs. */
   readonly lines = { irq: false, fiq: false, serror: false };
   idle: GuestCpu['idle'] = 'off';
+  /** Called at a host call, with the PC still on it; see `system/host-call.ts`. Undefined: the instruction is what it always is. */
+  hostCall: (() => void) | undefined;
   #modeKey = 0;
   #pending: SynchronousException | undefined;
   #eventRegister = false;

@@ -15,6 +15,7 @@ import { translateBlock } from './translate-block.ts';
 export type { A64CpuState } from './cpu.ts';
 export { A64Cpu };
 export { type A64Configuration, CPU_MODEL_NAMES, cpuModel, type CpuModel, type CpuModelName } from './models.ts';
+export { HOST_CALL_WORD } from './system/host-call.ts';
 export type * from './system/interfaces.ts';
 
 /** What a board decides about one CPU, and what surrounds it. */

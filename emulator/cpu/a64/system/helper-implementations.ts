@@ -7,6 +7,7 @@ import type { HelperImplementation } from '../../execute/guest.ts';
 import type { A64Cpu } from '../cpu.ts';
 import { exceptionReturn, HCR, takeSynchronous } from './exceptions.ts';
 import { accessKey } from './helpers.ts';
+import { HOST_CALL } from './host-call.ts';
 import { callPsci } from './psci.ts';
 import { keyFields } from './register-key.ts';
 import { findRegister, isImplemented } from './registers/index.ts';
@@ -125,13 +126,15 @@ function takeCall(cpu: A64Cpu, exceptionClass: number, immediate: number, target
 }
 
 function hypervisorCall(cpu: A64Cpu, immediate: number): void {
+  if (immediate === HOST_CALL && cpu.hostCall !== undefined) return cpu.hostCall();
   if (cpu.configuration.psciConduit === 'hvc') return callFirmware(cpu);
   if (!cpu.configuration.hasEl2) return undefinedInstruction(cpu);
   takeCall(cpu, EXCEPTION_CLASS.HVC64, immediate, 2);
 }
 
 /** There is no EL3: SMC is UNDEFINED unless it reaches PSCI. */
-function secureMonitorCall(cpu: A64Cpu): void {
+function secureMonitorCall(cpu: A64Cpu, immediate: number): void {
+  if (immediate === HOST_CALL && cpu.hostCall !== undefined) return cpu.hostCall();
   if (cpu.configuration.psciConduit === 'smc') callFirmware(cpu);
   else undefinedInstruction(cpu);
 }
@@ -178,7 +181,7 @@ export function systemHelpers(current: () => A64Cpu): Readonly<Record<string, He
     'a64.interruptsUnmasked': () => current().interruptsUnmasked(),
     'a64.supervisorCall': (immediate: number) => takeCall(current(), EXCEPTION_CLASS.SVC64, immediate),
     'a64.hypervisorCall': (immediate: number) => hypervisorCall(current(), immediate),
-    'a64.secureMonitorCall': () => secureMonitorCall(current()),
+    'a64.secureMonitorCall': (immediate: number) => secureMonitorCall(current(), immediate),
     'a64.exceptionReturn': () => exceptionReturn(current()),
     'a64.softwareStep': () => current().softwareStep(),
     'a64.waitForInterrupt': () => wait(current(), 0),

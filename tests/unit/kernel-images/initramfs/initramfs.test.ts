@@ -30,6 +30,7 @@ const SETTINGS: GuestSettings = {
   modules: ['virtio', 'virtio_blk'],
   users: true,
   repairKallsyms: true,
+  loadsCaptureKernel: true,
   kexecOptions: '-p -c',
   captureCommandLine: 'console=ttyAMA0 nr_cpus=1',
   panic: 'echo c > /proc/sysrq-trigger',

@@ -1,0 +1,157 @@
+/**
+ * A running Linux kernel looked at from outside: opened through the machine's memory, as the analyzer opens a dump, and described as a
+ * loader must know it.
+ */
+import { dataReferences } from '../../analyzer/symbols/code-references.ts';
+import { Program } from '../../analyzer/program.ts';
+import type { StructObject } from '../../analyzer/types/object.ts';
+import { asBuffer } from '../../capture/formats/bytes.ts';
+import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
+import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
+import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
+import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
+import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
+import { memoryOf, type IomemEntry, type IomemMemory, type RunningSystem } from '../../kexec/running-system.ts';
+
+/** VMCOREINFO_NOTE_SIZE: a page, the header and the name, and the end of notes. */
+const VMCOREINFO_NOTE_SIZE = 0x1024;
+const NOTE_START = Buffer.from('VMCOREINFO\0\0', 'latin1');
+const NOTE_HEADER_SIZE = 12;
+const PAGE = 4096;
+/** sizeof(note_buf_t) rounded up to a power of two. */
+const NOTES_ALIGNMENT = 512;
+/** Bounds of a walk through /proc/iomem's tree. */
+const MOST_RESOURCES = 10_000;
+
+/**
+ * Opens the kernel that a machine runs.
+ * @returns undefined while there is none, or it has not described itself yet (VMCOREINFO: about the time of subsys_initcall)
+ */
+export function openLiveKernel(machine: MachineState): Program | undefined {
+  try {
+    const dump = machineDump(machine);
+    return dump.vmcoreinfo === undefined ? undefined : new Program({ dump });
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof FaultError || error instanceof UnimplementedError)
+      return undefined;
+    throw error;
+  }
+}
+
+/** Describes the kernel for a loader. @param deviceTree that it was booted with */
+export function describeLiveKernel(
+  program: Program,
+  machine: Pick<MachineState, 'read' | 'ram'>,
+  deviceTree: Uint8Array,
+): RunningSystem {
+  const entries = iomemOf(program);
+  const memory = memoryOf(entries);
+  const physOffset = Number(program.vmcoreinfo.number('PHYS_OFFSET') ?? BigInt(memory.systemRam[0]?.start ?? 0));
+  return {
+    architecture: 'aarch64',
+    ...memory,
+    cpuNotes: crashNotesOf(program, machine.ram),
+    vmcoreinfo: findVmcoreinfoNote(program, machine),
+    kernelText: kernelTextOf(program, memory),
+    pageOffset: pageOffsetOf(program),
+    physOffset,
+    deviceTree,
+  };
+}
+
+/**
+ * The kernel's image. What lies before `_stext` is not mapped once the kernel runs, and where kallsyms has no `_text` it begins 64 KiB
+ * before (SEGMENT_ALIGN).
+ */
+function kernelTextOf(
+  program: Program,
+  { kernelCode, kernelData }: Pick<IomemMemory, 'kernelCode' | 'kernelData'>,
+): KernelText | undefined {
+  const stext = program.symbols.find('_stext');
+  const stextPaddr = stext === undefined ? undefined : program.space.translate(stext);
+  const end = kernelData?.end ?? kernelCode?.end;
+  if (stext === undefined || stextPaddr === undefined || end === undefined) return undefined;
+  const vaddr = program.symbols.find('_text') ?? stext - 0x1_0000n;
+  const paddr = stextPaddr - Number(stext - vaddr);
+  return { paddr, size: end - paddr, vaddr };
+}
+
+/** Start of the linear map, by VA_BITS; since v5.4 it is the lowest kernel address. */
+function pageOffsetOf(program: Program): bigint {
+  const bits = program.vmcoreinfo.number('VA_BITS') ?? 48n;
+  return BigInt.asUintN(64, -(1n << bits));
+}
+
+/** /proc/iomem. */
+export function iomemOf(program: Program): IomemEntry[] {
+  const root = program.findGlobal('resource', 'iomem_resource');
+  if (root === undefined) throw new FormatError('the kernel has no iomem_resource');
+  const entries: IomemEntry[] = [];
+  const walk = (resource: StructObject, depth: number): void => {
+    for (let at = resource.pointer('child'); at !== 0n && entries.length < MOST_RESOURCES;) {
+      const child = program.object('resource', at);
+      const name = program.memory.readString(child.pointer('name'), 64);
+      entries.push({ start: Number(child.big('start')), end: Number(child.big('end')) + 1, name, depth });
+      if (depth < 8) walk(child, depth + 1);
+      at = child.pointer('sibling');
+    }
+  };
+  walk(root, 0);
+  return entries;
+}
+
+/** Where each CPU's notes go. Empty before the kernel has allocated them. */
+function crashNotesOf(program: Program, ram: readonly PhysicalRange[]): NoteLocation[] {
+  const size = noteBufferSize('aarch64');
+  const paddrOf = (pointer: bigint, offset: bigint): number | undefined => {
+    const paddr = program.space.translate(BigInt.asUintN(64, pointer + offset));
+    return paddr !== undefined && ram.some(({ start, end }) => paddr >= start && paddr + size <= end)
+      ? paddr
+      : undefined;
+  };
+  const [first] = program.percpuOffsets;
+  if (first === undefined) return [];
+  // Aligned so that no CPU's notes cross a page (`crash_notes_memory_init`).
+  const pointer = candidates(program, 'crash_notes', 'crash_save_cpu').find(
+    candidate => candidate !== 0n && (paddrOf(candidate, first) ?? 1) % NOTES_ALIGNMENT === 0,
+  );
+  if (pointer === undefined) return [];
+  const paddrs = program.percpuOffsets.map(offset => paddrOf(pointer, offset));
+  return paddrs.flatMap(paddr => (paddr === undefined ? [] : [{ paddr, size }]));
+}
+
+/** Values of the pointer variable `name`, or of the variables that the function `user` refers to. */
+function candidates(program: Program, name: string, user: string): bigint[] {
+  const known = program.symbols.find(name);
+  const start = program.symbols.find(user);
+  const addresses = known !== undefined ? [known] : start === undefined ? [] : references(program, start);
+  const readable = addresses.filter(address => address % 8n === 0n && program.space.translate(address) !== undefined);
+  return readable.map(address => program.memory.readU64(address));
+}
+
+function references(program: Program, start: bigint): bigint[] {
+  const code = 512n;
+  return dataReferences(program.memory, start, start + code);
+}
+
+/** `kexec_crash_image`; 0n when nothing is loaded, undefined when the kernel does not let itself be asked. */
+export function kexecCrashImage(program: Program): bigint | undefined {
+  const known = program.symbols.find('kexec_crash_image');
+  if (known !== undefined) return program.memory.readU64(known);
+  return candidates(program, 'kexec_crash_image', 'kexec_crash_loaded').at(0);
+}
+
+/** The note is the one copy that begins a page (`alloc_pages_exact`) and has the text of VMCOREINFO. */
+function findVmcoreinfoNote(program: Program, machine: Pick<MachineState, 'read' | 'ram'>): NoteLocation | undefined {
+  const wanted = Buffer.from(program.vmcoreinfo.text.slice(0, 64), 'latin1');
+  const find = ({ start, end }: PhysicalRange): number | undefined => {
+    const bytes = asBuffer(machine.read(start, end - start));
+    const pattern = Buffer.concat([NOTE_START, wanted]);
+    for (let at = bytes.indexOf(pattern); at !== -1; at = bytes.indexOf(pattern, at + 1)) {
+      if ((start + at - NOTE_HEADER_SIZE) % PAGE === 0) return start + at - NOTE_HEADER_SIZE;
+    }
+    return undefined;
+  };
+  const paddr = machine.ram.map(find).find(found => found !== undefined);
+  return paddr === undefined ? undefined : { paddr, size: VMCOREINFO_NOTE_SIZE };
+}
