@@ -116,13 +116,6 @@ function noSymbol(): undefined {
 
 /** Decimal inside brackets, behind a shift and for bit numbers; hexadecimal elsewhere; `mov` with its value in decimal behind. */
 function a64Immediates(mnemonic: string, operands: string): string {
-  const decimal = (text: string): string =>
-    text.replaceAll(/#(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => `#${sign}${BigInt(digits)}`);
-  const hexadecimal = (text: string): string =>
-    text.replaceAll(
-      /#(-?)(\d+)(?![\dx.])/g,
-      (_all, sign: string, digits: string) => `#${sign}0x${BigInt(digits).toString(16)}`,
-    );
   const bracket = operands.indexOf('[');
   const isVector = /[vqdshb]\d+\.\d*[bhsdq]\[/.test(operands);
   if (bracket !== -1 && !isVector) return hexadecimal(operands.slice(0, bracket)) + decimal(operands.slice(bracket));
@@ -193,10 +186,10 @@ function x64Operands(operands: string): string {
 
 /** gdb shows a displacement of zero that the encoding carries: always with %rbp and %r13, and in long no-operations. */
 function x64Displacement(mnemonic: string, operands: string, code: Uint8Array): string {
-  const needed = /^nop/.test(mnemonic)
+  const needed = mnemonic.startsWith('nop')
     ? code.length > 3 && (code[code.length - (code.length > 5 ? 5 : 2)] ?? 0) !== 0
     : /(?:^|,)\(%(?:rbp|r13)\b/.test(operands);
-  const isLongNop = /^nop/.test(mnemonic) && code.length >= 4;
+  const isLongNop = mnemonic.startsWith('nop') && code.length >= 4;
   return needed || isLongNop ? operands.replace(/(^|,|:)\((%\w+)/, '$10x0($2') : operands;
 }
 
@@ -205,4 +198,17 @@ function ripComment(operands: string, next: bigint, symbolAt: SymbolAt): string 
   if (match === null) return '';
   const offset = BigInt(`0x${match[2]!}`);
   return `        # ${withSymbol(BigInt.asUintN(64, next + (match[1] === '-' ? -offset : offset)), symbolAt)}`;
+}
+
+/** Immediates in decimal. */
+function decimal(text: string): string {
+  return text.replaceAll(/#(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => `#${sign}${BigInt(digits)}`);
+}
+
+/** Immediates in hexadecimal. */
+function hexadecimal(text: string): string {
+  return text.replaceAll(
+    /#(-?)(\d+)(?![\dx.])/g,
+    (_all, sign: string, digits: string) => `#${sign}0x${BigInt(digits).toString(16)}`,
+  );
 }

@@ -59,22 +59,29 @@ interface Output {
 
 /** Finds the first `|`, `>` or `>>` outside quotes and parentheses; `->` and `>>` inside an expression are none. */
 function splitOutput(line: string): Output {
+  const at = outputMark(line);
+  if (at === -1) return { command: line, pipe: undefined, file: undefined, append: false };
+  const command = line.slice(0, at);
+  if (line[at] === '|') return { command, pipe: line.slice(at + 1), file: undefined, append: false };
+  const append = line[at + 1] === '>';
+  return { command, pipe: undefined, file: line.slice(at + (append ? 2 : 1)).trim(), append };
+}
+
+/** Position of the mark, or -1: quoted and parenthesised parts are blanked out first, of the same length. */
+function outputMark(line: string): number {
+  const bare = blankOut(line.replaceAll(/"[^"]*"|'[^']*'/g, quoted => ' '.repeat(quoted.length)));
+  return bare.search(/\||(?<=\s)>/);
+}
+
+/** Blanks what stands in parentheses. */
+function blankOut(line: string): string {
   let depth = 0;
-  let quote = '';
-  for (let at = 0; at < line.length; at++) {
-    const char = line[at]!;
-    if (quote !== '') quote = char === quote ? '' : quote;
-    else if (char === '"' || char === "'") quote = char;
-    else if (char === '(') depth++;
-    else if (char === ')') depth--;
-    else if (depth === 0 && char === '|')
-      return { command: line.slice(0, at), pipe: line.slice(at + 1), file: undefined, append: false };
-    else if (depth === 0 && char === '>' && /\s/.test(line[at - 1] ?? '')) {
-      const append = line[at + 1] === '>';
-      return { command: line.slice(0, at), pipe: undefined, file: line.slice(at + (append ? 2 : 1)).trim(), append };
-    }
-  }
-  return { command: line, pipe: undefined, file: undefined, append: false };
+  return Array.from(line, char => {
+    if (char === '(') depth++;
+    const shown = depth === 0 ? char : ' ';
+    if (char === ')') depth = Math.max(0, depth - 1);
+    return shown;
+  }).join('');
 }
 
 function runProgram(command: string, input: string): string {

@@ -4,7 +4,7 @@ import type { Task } from '../linux/sched.ts';
 import { hex16 } from '../text/layout.ts';
 import { registersText } from '../text/registers.ts';
 import { taskStack } from '../unwind/stacks.ts';
-import type { Backtrace, SavedRegisters, StackItem, StackSwitch, UnwindProblem } from '../unwind/frames.ts';
+import type { Backtrace, Frame, SavedRegisters, StackItem, StackSwitch, UnwindProblem } from '../unwind/frames.ts';
 import { exceptionFrames } from '../unwind/search.ts';
 import { textAddresses } from '../unwind/search.ts';
 import type { TextReference } from '../unwind/search.ts';
@@ -146,25 +146,40 @@ function referencesOf(
 }
 
 function describe(session: Session, backtrace: Backtrace, frames: boolean, lines: boolean): ItemData[] {
-  const { symbols, architecture } = session.program;
-  return backtrace.items.map((item, index): ItemData => {
-    if (item.kind !== 'frame') return item;
-    const place = symbols.lookup(item.pc);
-    const next = nextAddress(backtrace, index);
-    const start = architecture === 'aarch64' ? item.address : item.address + 8n;
-    const end = architecture === 'aarch64' ? next : next === backtrace.end ? next : next + 8n;
-    return {
-      kind: 'frame',
-      level: item.level,
-      address: item.address,
-      pc: item.pc,
-      symbol: place?.symbol.name ?? '(unknown)',
-      offset: place?.offset ?? 0,
-      module: place?.symbol.module,
-      source: lines ? session.sourceLine(architecture === 'aarch64' ? item.pc : item.pc - 1n) : undefined,
-      words: frames ? { start, end } : undefined,
-    };
-  });
+  return backtrace.items.map((item, index) =>
+    item.kind === 'frame' ? describeFrame(session, backtrace, item, index, { frames, lines }) : item,
+  );
+}
+
+function describeFrame(
+  session: Session,
+  backtrace: Backtrace,
+  item: Frame,
+  index: number,
+  show: { readonly frames: boolean; readonly lines: boolean },
+): FrameData {
+  const isArm = session.program.architecture === 'aarch64';
+  const place = session.program.symbols.lookup(item.pc);
+  return {
+    ...item,
+    symbol: place?.symbol.name ?? '(unknown)',
+    offset: place?.offset ?? 0,
+    module: place?.symbol.module,
+    source: show.lines ? session.sourceLine(isArm ? item.pc : item.pc - 1n) : undefined,
+    words: show.frames ? frameMemory(backtrace, item, index, isArm) : undefined,
+  };
+}
+
+/** arm64: from the frame's record to the next; x86_64: what lies between two return addresses. */
+function frameMemory(
+  backtrace: Backtrace,
+  item: Frame,
+  index: number,
+  isArm: boolean,
+): NonNullable<FrameData['words']> {
+  const next = nextAddress(backtrace, index);
+  if (isArm) return { start: item.address, end: next };
+  return { start: item.address + 8n, end: next === backtrace.end ? next : next + 8n };
 }
 
 /** Where a frame's stack memory ends: at the next frame of the same stack, or at the saved registers. */
@@ -204,9 +219,8 @@ function itemText(session: Session, item: ItemData, options: BtData['options']):
 }
 
 function referencesText({ start, list }: NonNullable<TaskTrace['references']>): string {
-  const line = (reference: TextReference): string => `${reference.symbol} at ${reference.value.toString(16)}\n`;
-  const head = start === undefined ? '' : `              START: ${line(start)}`;
-  return head + list.map(reference => `  [${reference.address.toString(16)}] ${line(reference)}`).join('');
+  const head = start === undefined ? '' : `              START: ${referenceText(start)}`;
+  return head + list.map(reference => `  [${reference.address.toString(16)}] ${referenceText(reference)}`).join('');
 }
 
 function exceptionsText(session: Session, frames: readonly SavedRegisters[]): string {
@@ -229,4 +243,8 @@ function rawText(session: Session, { start, end }: { start: bigint; end: bigint 
     out.push(`${at.toString(16)}:  ${words.join(' ')} \n`);
   }
   return out.join('');
+}
+
+function referenceText({ symbol, value }: TextReference): string {
+  return `${symbol} at ${value.toString(16)}\n`;
 }

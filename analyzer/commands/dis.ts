@@ -88,19 +88,25 @@ function rangeOf(
   isUser: boolean,
 ): CodeRange {
   const longest = BigInt(session.program.architecture === 'aarch64' ? 4 : 15);
-  const count = countWord === undefined ? undefined : Math.min(MAX_COUNT, Number(countWord));
-  const place = isUser ? undefined : session.program.symbols.lookup(address);
-  const [named] = session.program.symbols.findAll(word);
-  const symbol = named?.address === address ? named : place?.symbol;
-  const end = symbol === undefined ? undefined : functionEnd(session, symbol);
+  const symbol = isUser ? undefined : symbolAt(session, address, word);
   if (args.has('-r')) {
     if (symbol === undefined) throw new UsageError(`-r option requires a known symbol: ${word}`);
     return { start: symbol.address, end: address + longest, count: MAX_COUNT };
   }
-  if (count !== undefined) return { start: address, end: address + BigInt(count) * longest, count };
-  const whole = named !== undefined || args.has('-f');
-  if (whole && end !== undefined) return { start: address, end: limit(end, address), count: MAX_COUNT };
+  if (countWord !== undefined) {
+    const count = Math.min(MAX_COUNT, Number(countWord));
+    return { start: address, end: address + BigInt(count) * longest, count };
+  }
+  const isNamed = symbol !== undefined && session.program.symbols.find(word) !== undefined;
+  const end = symbol !== undefined && (isNamed || args.has('-f')) ? functionEnd(session, symbol) : undefined;
+  if (end !== undefined) return { start: address, end: limit(end, address), count: MAX_COUNT };
   return { start: address, end: address + longest, count: 1 };
+}
+
+/** The symbol that was named, else the one that the address lies in. */
+function symbolAt(session: Session, address: bigint, word: string): KernelSymbol | undefined {
+  const named = session.program.symbols.findAll(word).find(symbol => symbol.address === address);
+  return named ?? session.program.symbols.lookup(address)?.symbol;
 }
 
 /** By the symbol's size, else where the next symbol begins. */
@@ -143,9 +149,9 @@ const PADDING = /^(?:nop|int3|xchg +%ax,%ax|(?:cs |data16 )*nop)/;
 
 /** Functions are aligned with instructions that never run: not shown at the end of a whole one. */
 function withoutPadding(all: readonly DisassembledInstruction[], isWhole: boolean): readonly DisassembledInstruction[] {
-  let end = all.length;
-  while (isWhole && end > 1 && PADDING.test(all[end - 1]!.text)) end--;
-  return all.slice(0, end);
+  if (!isWhole) return all;
+  const last = all.findLastIndex(({ text }) => !PADDING.test(text));
+  return all.slice(0, Math.max(1, last + 1));
 }
 
 function sourceText(session: Session, address: bigint, word: string): string {

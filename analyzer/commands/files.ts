@@ -6,6 +6,7 @@ import { mounts } from '../linux/mount.ts';
 import { dentryName, dentryPath } from '../linux/path.ts';
 import { vmas } from '../linux/vma.ts';
 import { xaForEach } from '../linux/xarray.ts';
+import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 import { pageHeader, pageLine } from '../text/page-line.ts';
 import { hex16 } from '../text/layout.ts';
@@ -169,34 +170,48 @@ export const fuser: Command<FuserData> = {
   },
 };
 
+/** Tells whether a file is the one that was asked for, by its path or one of its addresses. */
+type IsWanted = (path: string, ...addresses: readonly (bigint | undefined)[]) => boolean;
+
 function userOf(session: Session, task: Task, name: string): User {
-  const { program } = session;
   const address = /^(?:0x)?[\da-f]{8,16}$/i.test(name) ? parseHex(name) : undefined;
-  const is = (path: string, ...addresses: (bigint | undefined)[]): boolean =>
-    address === undefined ? path === name : addresses.includes(address);
-  const usage: string[] = [];
+  const is: IsWanted = (path, ...addresses) => (address === undefined ? path === name : addresses.includes(address));
+  return { pid: task.pid, task: task.address, comm: task.comm, usage: usageOf(session.program, task, is) };
+}
+
+/** How a task uses a file; what cannot be read counts as no use. */
+function usageOf(program: Program, task: Task, is: IsWanted): string[] {
   try {
-    const directories = taskDirectories(program, task);
-    if (directories !== undefined && is(directories.root, directories.rootDentry)) usage.push('root');
-    if (directories !== undefined && is(directories.cwd, directories.cwdDentry)) usage.push('cwd');
-    if (openFiles(program, task).some(file => is(file.path, file.dentry?.address, file.inode?.address)))
-      usage.push('fd');
-    const { mm } = task;
-    const mapped = mm === undefined ? [] : [...vmas(program, mm)].filter(({ file }) => file !== undefined);
-    if (mapped.some(({ path, file }) => is(path, file!.pointer('f_path.dentry'), file!.pointer('f_inode'))))
-      usage.push('mmap');
-    const exe = mm?.follow('exe_file');
-    if (
-      exe !== undefined &&
-      is(
-        dentryPath(program, exe.follow('f_path.dentry'), exe.follow('f_path.mnt')),
-        exe.pointer('f_path.dentry'),
-        exe.pointer('f_inode'),
-      )
-    )
-      usage.push('exe');
+    const checks: readonly (readonly [string, boolean])[] = [
+      ...directoryUse(program, task, is),
+      ['fd', openFiles(program, task).some(file => is(file.path, file.dentry?.address, file.inode?.address))],
+      ...memoryUse(program, task, is),
+    ];
+    return checks.filter(([, used]) => used).map(([usage]) => usage);
   } catch (error) {
-    if (!(error instanceof FaultError)) throw error;
+    if (error instanceof FaultError) return [];
+    throw error;
   }
-  return { pid: task.pid, task: task.address, comm: task.comm, usage };
+}
+
+function directoryUse(program: Program, task: Task, is: IsWanted): (readonly [string, boolean])[] {
+  const directories = taskDirectories(program, task);
+  if (directories === undefined) return [];
+  return [
+    ['root', is(directories.root, directories.rootDentry)],
+    ['cwd', is(directories.cwd, directories.cwdDentry)],
+  ];
+}
+
+function memoryUse(program: Program, task: Task, is: IsWanted): (readonly [string, boolean])[] {
+  const { mm } = task;
+  if (mm === undefined) return [];
+  const isFile = (file: StructObject, path: string): boolean =>
+    is(path, file.pointer('f_path.dentry'), file.pointer('f_inode'));
+  const exe = mm.follow('exe_file');
+  const exePath = exe === undefined ? '' : dentryPath(program, exe.follow('f_path.dentry'), exe.follow('f_path.mnt'));
+  return [
+    ['mmap', [...vmas(program, mm)].some(({ path, file }) => file !== undefined && isFile(file, path))],
+    ['exe', exe !== undefined && isFile(exe, exePath)],
+  ];
 }

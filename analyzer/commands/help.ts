@@ -70,15 +70,10 @@ export function helpPage(command: Command): string {
     ({ flag, takes, help: text }) => `  ${`${flag}${takes === undefined ? '' : ` ${takes}`}`.padStart(14)}  ${text}\n`,
   );
   const examples = command.examples.map(({ line, why }) => `  ${line.padEnd(40)}  ${why}\n`);
-  const indent = (text: string): string =>
-    text
-      .split('\n')
-      .map(line => `  ${line}`)
-      .join('\n');
   return [
     `\nNAME\n  ${command.name} - ${command.summary}\n`,
     `\nSYNOPSIS\n  ${command.name} ${command.synopsis}\n`,
-    `\nDESCRIPTION\n${indent(command.description)}\n`,
+    `\nDESCRIPTION\n${indented(command.description)}\n`,
     options.length === 0 ? '' : `\nOPTIONS\n${options.join('')}`,
     examples.length === 0 ? '' : `\nEXAMPLES\n${examples.join('')}`,
     '\n',
@@ -111,4 +106,11 @@ function dumpHeaders(session: Session): string {
   for (const note of dump.notes)
     rows.push(`        note: ${note.name} type ${note.type}, ${note.descriptor.length} bytes\n`);
   return `${rows.join('')}\n${vmcoreinfo.text}`;
+}
+
+function indented(text: string): string {
+  return text
+    .split('\n')
+    .map(line => `  ${line}`)
+    .join('\n');
 }

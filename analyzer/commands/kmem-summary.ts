@@ -23,8 +23,6 @@ export function memoryUse(session: Session): string {
   const buffers = bufferPages(program);
   const cached = Math.max(0, vmCounter(program, 'NR_FILE_PAGES') - vmCounter(program, 'NR_SWAPCACHE') - buffers);
   const slab = slabPages(program);
-  const share = (pages: number, of: number, name: string): string =>
-    `${of === 0 ? 0 : Math.floor((pages * 100) / of)}%`.padStart(6) + ` of TOTAL ${name}`;
   const memory: Row[] = [
     ['TOTAL MEM', total, '----'.padStart(13)],
     ['FREE', free, share(free, total, 'MEM')],
@@ -58,6 +56,12 @@ export function memoryUse(session: Session): string {
   const line = ([label, pages, text]: Row): string =>
     `${label.padStart(13)} ${String(pages).padStart(8)} ${(pages === 0 ? '0' : bytesText(pages * program.space.pageSize)).padStart(12)}${text}\n`;
   return `                 PAGES        TOTAL      PERCENTAGE\n${blocks.map(rows => rows.map(line).join('')).join('\n')}`;
+}
+
+/** Share of a total, in whole percent. */
+function share(pages: number, of: number, name: string): string {
+  const percent = of === 0 ? 0 : Math.floor((pages * 100) / of);
+  return `${`${percent}%`.padStart(6)} of TOTAL ${name}`;
 }
 
 /** `nr_blockdev_pages`: cached pages of block devices. */
@@ -134,10 +138,11 @@ function hugeTotals(program: Program): { total: number; free: number } {
 /** `kmem -h`. */
 export function hugePages(session: Session): string {
   const { program } = session;
-  const size = (bytes: number): string => bytesText(bytes).replace(' ', '');
   const rows = hstates(program).map(
     state =>
-      `${hex16(state.address)} ${size(state.pages * program.space.pageSize).padStart(6)} ${String(state.free).padStart(7)} ${String(state.total).padStart(7)}  ${state.name}\n`,
+      `${hex16(state.address)} ${bytesText(state.pages * program.space.pageSize)
+        .replace(' ', '')
+        .padStart(6)} ${String(state.free).padStart(7)} ${String(state.total).padStart(7)}  ${state.name}\n`,
   );
   return `     HSTATE        SIZE    FREE   TOTAL  NAME\n${rows.join('')}`;
 }

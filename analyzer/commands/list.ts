@@ -103,29 +103,33 @@ function takeOffset(session: Session, words: string[]): string | undefined {
 }
 
 function follow(session: Session, walk: ListWalk): { addresses: bigint[]; problem: string | undefined } {
-  const { memory } = session.program;
-  const PREV = 8n;
-  const direction = walk.reverse ? PREV : 0n;
   const addresses: bigint[] = [];
-  const seen = new Set<bigint>();
-  const head = walk.external ? walk.start : walk.start + walk.offset;
-  const toEntry = (pointer: bigint): bigint => (walk.headed ? pointer - walk.offset : pointer);
   try {
-    let at = walk.external ? memory.readU64(head + direction) - walk.offset : walk.start;
-    while (addresses.length < MAX_ENTRIES) {
-      const isHead = walk.external && at + walk.offset === head;
-      if (at === 0n || at === walk.end || isHead) break;
-      if (seen.has(at))
-        return { addresses, problem: at === walk.start ? undefined : `duplicate list entry: ${hex(at)}` };
-      seen.add(at);
-      addresses.push(BigInt.asUintN(64, at));
-      const next = memory.readU64(BigInt.asUintN(64, at + walk.offset + direction));
-      if (next === 0n) break;
-      at = toEntry(next);
-    }
-    return { addresses, problem: undefined };
+    return { addresses, problem: collect(session, walk, addresses) };
   } catch (error) {
     if (!(error instanceof FaultError)) throw error;
     return { addresses, problem: error.message };
   }
+}
+
+/** Walks until the end; returns what is wrong with the list, if anything. */
+function collect({ program: { memory } }: Session, walk: ListWalk, addresses: bigint[]): string | undefined {
+  const PREV = 8n;
+  const direction = walk.reverse ? PREV : 0n;
+  const seen = new Set<bigint>();
+  const head = walk.external ? walk.start : walk.start + walk.offset;
+  let at = walk.external ? memory.readU64(head + direction) - walk.offset : walk.start;
+  while (addresses.length < MAX_ENTRIES && !isEnd(walk, at, head)) {
+    if (seen.has(at)) return at === walk.start ? undefined : `duplicate list entry: ${hex(at)}`;
+    seen.add(at);
+    addresses.push(BigInt.asUintN(64, at));
+    const next = memory.readU64(BigInt.asUintN(64, at + walk.offset + direction));
+    if (next === 0n) return undefined;
+    at = walk.headed ? next - walk.offset : next;
+  }
+  return undefined;
+}
+
+function isEnd(walk: ListWalk, at: bigint, head: bigint): boolean {
+  return at === 0n || at === walk.end || (walk.external && at + walk.offset === head);
 }

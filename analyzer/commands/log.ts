@@ -1,4 +1,5 @@
 /** `log`: the kernel's message buffer. */
+import { UsageError } from '../../capture/formats/errors.ts';
 import { auditRecords } from '../linux/audit.ts';
 import { readLog } from '../linux/printk.ts';
 import type { LogRecord } from '../linux/printk.ts';
@@ -41,8 +42,10 @@ export const log: Command<LogData> = {
   ],
   run(session, args) {
     const { program } = session;
+    const records = args.has('-a') ? auditRecords(program) : readLog(program);
+    if (args.has('-a') && records.length === 0) throw new UsageError('kernel audit log is empty');
     return {
-      records: args.has('-a') ? auditRecords(program) : readLog(program),
+      records,
       show: shown(args),
       bootSeconds: bootSeconds(session),
     };

@@ -153,12 +153,7 @@ function runGdb(session: Session, verb: string, rest: string): string {
     case 'p':
     case 'print':
     case 'output': {
-      const value = printed(
-        session,
-        '',
-        evaluateExpression(session, rest),
-        format === 'x' ? 16 : session.settings.radix,
-      );
+      const value = printed(session, '', evaluateExpression(session, rest), format === 'x' ? 16 : 10);
       return `$${value.number} = ${value.text}\n`;
     }
     case 'ptype':

@@ -270,12 +270,15 @@ function childrenView(session: Session, tasks: readonly Task[]): PsData {
 }
 
 function limitsView(_session: Session, tasks: readonly Task[]): PsData {
-  const text = (limit: bigint): string => (limit === 0xffff_ffff_ffff_ffffn ? '(unlimited)' : String(limit));
   const blocks = tasks.map(task => {
     const rows = resourceLimits(task).map(({ name, current, maximum }) =>
-      `${name.padStart(10)}   ${center(text(current), 11)}  ${center(text(maximum), 11)}`.trimEnd(),
+      `${name.padStart(10)}   ${center(limitText(current), 11)}  ${center(limitText(maximum), 11)}`.trimEnd(),
     );
     return [taskHeader(task), '    RLIMIT     CURRENT       MAXIMUM', ...rows];
   });
   return { blocks, separator: '\n' };
+}
+
+function limitText(limit: bigint): string {
+  return limit === 0xffff_ffff_ffff_ffffn ? '(unlimited)' : String(limit);
 }

@@ -88,19 +88,44 @@ function parseRequest(session: Session, args: Arguments): Request {
   if (args.has('-f')) throw new UsageError('offsets in a dump file are not addresses of memory here');
   const [word, countWord] = args.positionals;
   if (word === undefined) throw new UsageError('no address given');
-  const size = args.has('-8') ? 1 : args.has('-16') ? 2 : args.has('-32') ? 4 : 8;
-  const physical = args.has('-p') || args.has('-m');
-  const reader = physical ? session.program.physical : args.has('-u') ? currentUser(session) : session.program.memory;
+  const size = sizeOfUnit(args);
+  const reader = readerOf(session, args);
   const base = parseAddress(session, word) + (args.has('-o') ? parseNumber(args.value('-o')!) : 0n);
   const reverse = args.has('-R');
-  const text = args.has('-a');
-  const count = countOf(args, countWord, base, size);
-  const length =
-    text && countWord === undefined && !args.has('-e') ? textLength(reader, base) : count * (text ? 1 : size);
+  const length = lengthOf(args, reader, base, size, countWord);
   if (length > MAX_COUNT) throw new UsageError(`more than ${MAX_COUNT} bytes`);
   const address = reverse ? base - BigInt(length - size) : base;
-  const ascii = !args.has('-x') && !args.has('-d') && !args.has('-D') && !args.has('-s') && !args.has('-S');
+  const ascii = !['-x', '-d', '-D', '-s', '-S'].some(flag => args.has(flag));
+  const physical = isPhysical(args);
   return { reader, address, length, size, physical, reverse, bigEndian: args.has('-N'), format: formatOf(args), ascii };
+}
+
+function sizeOfUnit(args: Arguments): RdData['size'] {
+  if (args.has('-8')) return 1;
+  if (args.has('-16')) return 2;
+  return args.has('-32') ? 4 : 8;
+}
+
+function isPhysical(args: Arguments): boolean {
+  return args.has('-p') || args.has('-m');
+}
+
+function readerOf(session: Session, args: Arguments): MemoryReader {
+  if (isPhysical(args)) return session.program.physical;
+  return args.has('-u') ? currentUser(session) : session.program.memory;
+}
+
+/** Bytes to read; text without a count ends at its NUL. */
+function lengthOf(
+  args: Arguments,
+  reader: MemoryReader,
+  base: bigint,
+  size: number,
+  countWord: string | undefined,
+): number {
+  const isText = args.has('-a');
+  if (isText && countWord === undefined && !args.has('-e')) return textLength(reader, base);
+  return countOf(args, countWord, base, size) * (isText ? 1 : size);
 }
 
 function countOf(args: Arguments, word: string | undefined, start: bigint, size: number): number {

@@ -66,10 +66,9 @@ export const search: Command<SearchData> = {
     return { hits };
   },
   text(data) {
-    const line = ({ address, text }: Hit): string => `${hex(address)}: ${text}\n`;
     if (data.groups !== undefined)
-      return data.groups.map(({ header, hits }) => `${header}\n${hits.map(line).join('')}`).join('\n');
-    return data.hits.map(line).join('');
+      return data.groups.map(({ header, hits }) => `${header}\n${hits.map(hitText).join('')}`).join('\n');
+    return data.hits.map(hitText).join('');
   },
 };
 
@@ -112,20 +111,19 @@ function valueOf(session: Session, word: string): bigint {
 }
 
 function* ranges(session: Session, args: Arguments): Generator<Range> {
-  const { program } = session;
-  const from = args.has('-s') ? parseAddress(session, args.value('-s')!) : undefined;
-  const to = args.has('-e')
-    ? parseHex(args.value('-e')!)
-    : args.has('-l') && from !== undefined
-      ? from + parseHex(args.value('-l')!)
-      : undefined;
+  const { from, to } = bounds(session, args);
   for (const range of allRanges(session, args)) {
     const start = from !== undefined && from > range.start ? from : range.start;
     const end = to !== undefined && to < range.end ? to : range.end;
     if (start < end) yield { reader: range.reader, start, end };
   }
-  if (from !== undefined && !args.has('-p') && !args.has('-u') && to !== undefined && from < program.space.pageOffset)
-    yield { reader: program.memory, start: from, end: to };
+}
+
+function bounds(session: Session, args: Arguments): { from: bigint | undefined; to: bigint | undefined } {
+  const from = args.has('-s') ? parseAddress(session, args.value('-s')!) : undefined;
+  if (args.has('-e')) return { from, to: parseHex(args.value('-e')!) };
+  const length = args.value('-l');
+  return { from, to: length === undefined || from === undefined ? undefined : from + parseHex(length) };
 }
 
 function* allRanges(session: Session, args: Arguments): Generator<Range> {
@@ -246,4 +244,8 @@ function stackGroups(session: Session, args: Arguments, matcher: Matcher): NonNu
       return { header: taskHeader(task), hits };
     })
     .filter(({ hits }) => hits.length > 0);
+}
+
+function hitText({ address, text }: Hit): string {
+  return `${hex(address)}: ${text}\n`;
 }

@@ -44,10 +44,8 @@ export const sig: Command<SigData> = {
     if (data.list === true)
       return (data.names ?? []).map((name, index) => `${`[${index + 1}]`.padStart(4)} ${name}\n`).join('');
     if (data.names !== undefined) return `${data.names.map(name => `${name} `).join('')}\n`;
-    const one = ({ header, signals }: { header: string; signals: TaskSignals | undefined }): string =>
-      `${header}\n${signals === undefined ? '(no signal_struct)\n' : signalsText(signals)}`;
-    if (data.groups !== undefined) return data.groups.map(group => group.map(one).join('\n')).join('\n');
-    return (data.tasks ?? []).map(one).join('\n');
+    if (data.groups !== undefined) return data.groups.map(group => group.map(blockText).join('\n')).join('\n');
+    return (data.tasks ?? []).map(blockText).join('\n');
   },
 };
 
@@ -97,4 +95,14 @@ function pendingText(title: string, { set, queue }: PendingSignals): string {
   if (queue.length === 0) return `${head}  SIGQUEUE: (empty)\n`;
   const rows = queue.map(({ number, info }) => `            ${String(number).padStart(4)}  ${hex16(info)}\n`).join('');
   return `${head}  SIGQUEUE:  SIG      SIGINFO\n${rows}`;
+}
+
+function blockText({
+  header,
+  signals,
+}: {
+  readonly header: string;
+  readonly signals: TaskSignals | undefined;
+}): string {
+  return `${header}\n${signals === undefined ? '(no signal_struct)\n' : signalsText(signals)}`;
 }

@@ -62,12 +62,6 @@ export const sym: Command<SymData> = {
 
 function listing(session: Session, args: Arguments): SymData | undefined {
   const { symbols } = session.program;
-  const plain = (symbol: KernelSymbol): SymbolLine => ({
-    symbol,
-    offset: 0,
-    address: symbol.address,
-    source: undefined,
-  });
   if (args.has('-M') || args.has('-m')) return { lines: [], modules: moduleListings(session, args.value('-m')) };
   if (args.has('-l'))
     return { lines: [...symbolsOf(symbols.kernel)].map(plain), modules: moduleListings(session, undefined) };
@@ -127,4 +121,9 @@ function lineText({ symbol, offset, address, source }: SymbolLine): string {
 function moduleText({ name, start, end, symbols }: ModuleListing): string {
   const body = symbols.map(symbol => `${hex16(symbol.address)} (${symbol.type}) ${stripClone(symbol.name)}\n`).join('');
   return `${hex16(start)} MODULE START: ${name}\n${body}${hex16(end)} MODULE END: ${name}\n`;
+}
+
+/** A symbol as a line of a listing, without its source. */
+function plain(symbol: KernelSymbol): SymbolLine {
+  return { symbol, offset: 0, address: symbol.address, source: undefined };
 }

@@ -75,8 +75,7 @@ function clockText(session: Session, base: HrtimerBase): string {
   const soft = base.timers.map(({ softExpires }) => String(softExpires));
   const hard = base.timers.map(({ expires }) => String(expires));
   const left = base.timers.map(({ expires }) => String(expires - base.now));
-  const width = (values: readonly string[]): number => Math.max(11, ...values.map(({ length }) => length));
-  const [a, b, c] = [width(soft), width(hard), width(left)];
+  const [a, b, c] = [columnWidth(soft), columnWidth(hard), columnWidth(left)];
   const current = `  ${centerRight('CURRENT', a)}\n  ${centerRight(String(base.now), a)}\n`;
   const columns = `  ${centerRight('SOFTEXPIRES', a)}  ${centerRight('EXPIRES', b)}  ${centerRight('TTE', c)}  ${center('HRTIMER', 16)}  ${center('FUNCTION', 16)}\n`;
   const rows = base.timers.map(
@@ -84,4 +83,10 @@ function clockText(session: Session, base: HrtimerBase): string {
       `  ${centerRight(soft[index]!, a)}  ${centerRight(hard[index]!, b)}  ${left[index]!.padStart(c)}  ${hex16(entry.address)}  ${functionText(session, entry.function)}\n`,
   );
   return head + current + columns + rows.join('');
+}
+
+const LEAST_COLUMN = 11;
+
+function columnWidth(values: readonly string[]): number {
+  return values.reduce((width, { length }) => Math.max(width, length), LEAST_COLUMN);
 }

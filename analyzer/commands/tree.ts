@@ -104,14 +104,7 @@ function* entriesOf(session: Session, kind: string, start: bigint, args: Argumen
   const { program } = session;
   const position = args.has('-p') || args.has('-v');
   if (kind === 'rbtree') {
-    const offset = args.has('-o') ? parseOffset(session, args.value('-o')!) : 0n;
-    const root = args.has('-N') ? start : program.memory.readU64(start);
-    const nodes = args.has('-l') ? rbInorder(program, root) : rbPreorder(program, root);
-    for (const node of nodes)
-      yield {
-        address: node.address - offset,
-        position: position ? `root${[...node.path].map(step => `/${step}`).join('')}` : undefined,
-      };
+    yield* rbEntries(session, start, args, position);
     return;
   }
   if (kind === 'maple') {
@@ -123,5 +116,16 @@ function* entriesOf(session: Session, kind: string, start: bigint, args: Argumen
   const struct = program.types.findStruct('xarray') === undefined ? 'radix_tree_root' : 'xarray';
   for (const entry of xaForEach(program, program.object(struct, start))) {
     yield { address: entry.pointer, position: position ? `index ${entry.index}` : undefined };
+  }
+}
+
+function* rbEntries(session: Session, start: bigint, args: Arguments, position: boolean): Generator<TreeEntry> {
+  const { program } = session;
+  const offset = args.has('-o') ? parseOffset(session, args.value('-o')!) : 0n;
+  const root = args.has('-N') ? start : program.memory.readU64(start);
+  const nodes = args.has('-l') ? rbInorder(program, root) : rbPreorder(program, root);
+  for (const node of nodes) {
+    const steps = Array.from(node.path, step => `/${step}`).join('');
+    yield { address: node.address - offset, position: position ? `root${steps}` : undefined };
   }
 }

@@ -50,12 +50,16 @@ function* walkNode(
   let first = min;
   for (const { slot, pivot, isLast } of slotsOf(program, address, type)) {
     const last = isLast || (pivot === 0n && first !== 0n) || pivot > max ? max : pivot;
-    if (isLeaf) {
-      if (slot !== 0n && (slot & 3n) !== XA_NODE) yield { first, last, pointer: slot };
-    } else if (slot !== 0n) yield* walkNode(program, slot, first, last, depth + 1, seen);
+    if (isLeaf) yield* leafEntry(first, last, slot);
+    else if (slot !== 0n) yield* walkNode(program, slot, first, last, depth + 1, seen);
     if (last >= max) return;
     first = last + 1n;
   }
+}
+
+/** An entry of a leaf; empty and internal ones are none. */
+function* leafEntry(first: bigint, last: bigint, slot: bigint): Generator<MapleEntry> {
+  if (slot !== 0n && (slot & 3n) !== XA_NODE) yield { first, last, pointer: slot };
 }
 
 interface Slot {

@@ -11,7 +11,7 @@ export function pageFlags(program: Program): readonly (readonly [bit: number, na
   const end = program.types.enumerator('pageflags', '__NR_PAGEFLAGS') ?? 64;
   for (const { name, value } of program.types.findEnum('pageflags')?.enumerators ?? []) {
     const bit = Number(value);
-    if (bit < end && !names.has(bit) && /^PG_/.test(name)) names.set(bit, name.slice(3));
+    if (bit < end && !names.has(bit) && name.startsWith('PG_')) names.set(bit, name.slice(3));
   }
   const list = [...names].sort(([a], [b]) => a - b);
   cache.set(program, list);

@@ -24,21 +24,29 @@ export function dentryPath(
   dentry: StructObject | undefined,
   vfsmount: StructObject | undefined,
 ): string {
+  if (dentry === undefined) return '';
   const parts: string[] = [];
-  let at = dentry;
+  let at: StructObject | undefined = dentry;
   let mount = vfsmount === undefined ? undefined : mountOf(program, vfsmount);
   for (let step = 0; at !== undefined && step < MAX_COMPONENTS; step++) {
-    const isMountRoot = mount !== undefined && mount.pointer('mnt.mnt_root') === at.address;
-    const parent = at.pointer('d_parent');
-    if (!isMountRoot && parent !== at.address) {
+    if (!isRoot(at, mount)) {
       parts.unshift(dentryName(at));
       at = at.follow('d_parent');
-      continue;
-    }
-    const outer = mount?.pointer('mnt_parent');
-    if (mount === undefined || outer === undefined || outer === 0n || outer === mount.address) break;
-    at = mount.follow('mnt_mountpoint');
-    mount = mount.follow('mnt_parent');
+    } else if (mount !== undefined && hasOuter(mount)) {
+      at = mount.follow('mnt_mountpoint');
+      mount = mount.follow('mnt_parent');
+    } else break;
   }
-  return dentry === undefined ? '' : `/${parts.join('/')}`;
+  return `/${parts.join('/')}`;
+}
+
+/** The root of a mount, or of a file system of which no mount is known. */
+function isRoot(dentry: StructObject, mount: StructObject | undefined): boolean {
+  return mount?.pointer('mnt.mnt_root') === dentry.address || dentry.pointer('d_parent') === dentry.address;
+}
+
+/** The topmost mount is its own parent. */
+function hasOuter(mount: StructObject): boolean {
+  const parent = mount.pointer('mnt_parent');
+  return parent !== 0n && parent !== mount.address;
 }

@@ -59,37 +59,53 @@ export function splitCommands(text: string): string[] {
   return parts.map(part => part.trim()).filter(part => part !== '');
 }
 
+/** Options that stand alone. */
+const FLAGS = new Set(['-s', '--json']);
+/** Options with an argument. */
+const WITH_ARGUMENT = new Set(['-c', '-i', '-S']);
+
 function parseOptions(args: readonly string[]): CliOptions {
   const files: string[] = [];
-  const commands: string[] = [];
-  let batch = false;
-  let systemMap: string | undefined;
+  const given = new Map<string, string[]>();
   for (let index = 0; index < args.length; index++) {
     const word = args[index]!;
-    const needed = (): string => {
-      const value = args[++index];
-      if (value === undefined) throw new UsageError(`option ${word} wants an argument`);
-      return value;
-    };
-    if (word === '-c') commands.push(...splitCommands(needed()));
-    else if (word === '-i') commands.push(...splitCommands(readFileSync(needed(), 'utf8')));
-    else if (word === '-S') systemMap = needed();
-    else if (word !== '-s' && word !== '--json' && word.startsWith('-')) throw new UsageError(`unknown option ${word}`);
-    else if (!word.startsWith('-')) files.push(word);
-    batch ||= word === '-c' || word === '-i';
+    if (WITH_ARGUMENT.has(word)) given.set(word, [...(given.get(word) ?? []), optionArgument(word, args[++index])]);
+    else if (word.startsWith('-') && !FLAGS.has(word)) throw new UsageError(`unknown option ${word}`);
+    else if (!FLAGS.has(word)) files.push(word);
   }
+  const commands = [
+    ...(given.get('-i') ?? []).flatMap(readCommands),
+    ...(given.get('-c') ?? []).flatMap(splitCommands),
+  ];
+  return {
+    ...sortFiles(files),
+    systemMap: given.get('-S')?.at(-1),
+    commands: given.has('-c') || given.has('-i') ? commands : undefined,
+    silent: args.includes('-s'),
+    json: args.includes('--json'),
+  };
+}
+
+function optionArgument(option: string, value: string | undefined): string {
+  if (value === undefined) throw new UsageError(`option ${option} wants an argument`);
+  return value;
+}
+
+function readCommands(path: string): string[] {
+  try {
+    return splitCommands(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`${path}: cannot be read`, { cause: error });
+  }
+}
+
+/** Tells dumps from the vmlinux, in whatever order they were given. */
+function sortFiles(files: readonly string[]): Pick<CliOptions, 'dump' | 'vmlinux'> {
   const dump = files.filter(looksLikeDump);
   const others = files.filter(file => !dump.includes(file));
   if (dump.length === 0) throw new UsageError(files.length === 0 ? 'no dump given' : `${files.at(-1)}: not a dump`);
   if (others.length > 1) throw new UsageError(`${others[1]}: only one vmlinux can be given`);
-  return {
-    dump,
-    vmlinux: others[0],
-    systemMap,
-    commands: batch ? commands : undefined,
-    silent: args.includes('-s'),
-    json: args.includes('--json'),
-  };
+  return { dump, vmlinux: others[0] };
 }
 
 async function runCommands(session: Session, commands: readonly string[], json: boolean): Promise<number> {

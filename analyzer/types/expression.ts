@@ -42,15 +42,15 @@ export function evaluate(text: string, scope: Scope): Value {
 
 /** Parses a type name such as `struct task_struct *`. Undefined when it is none. */
 export function parseType(text: string, types: TypeCatalog): CType | undefined {
-  const none = (): undefined => undefined;
-  const parser = new Parser(tokenize(text), {
-    memory: undefined as unknown as MemoryReader,
-    types,
-    find: none,
-    history: none,
-  });
+  const memory = undefined as unknown as MemoryReader;
+  const parser = new Parser(tokenize(text), { memory, types, find: nothing, history: nothing });
   const type = parser.typeName();
   return type !== undefined && parser.atEnd ? type : undefined;
+}
+
+/** Types need no variables. */
+function nothing(): undefined {
+  return undefined;
 }
 
 function tokenize(text: string): Token[] {
@@ -151,21 +151,28 @@ class Parser {
   }
 
   #baseType(): CType | undefined {
-    while (QUALIFIERS.has(this.#tokens[this.#at]?.text ?? '')) this.#at++;
+    while (QUALIFIERS.has(this.#word)) this.#at++;
     const word = this.#tokens[this.#at];
     if (word?.kind !== 'name') return undefined;
-    if (word.text === 'struct' || word.text === 'union' || word.text === 'enum') {
-      this.#at++;
-      const name = this.#name();
-      const found = this.#scope.types.find(name, word.text);
-      if (found === undefined) throw new UsageError(`No ${word.text} type named ${name}.`);
-      return found;
-    }
+    if (word.text === 'struct' || word.text === 'union' || word.text === 'enum') return this.#tagged(word.text);
     if (BASE_WORDS.has(word.text)) return this.#builtInType();
     if (this.#scope.find(word.text) !== undefined) return undefined;
     const typedef = this.#scope.types.find(word.text, 'typedef');
     if (typedef !== undefined) this.#at++;
     return typedef;
+  }
+
+  #tagged(tag: 'struct' | 'union' | 'enum'): CType {
+    this.#at++;
+    const name = this.#name();
+    const found = this.#scope.types.find(name, tag);
+    if (found === undefined) throw new UsageError(`No ${tag} type named ${name}.`);
+    return found;
+  }
+
+  /** Text of the token that comes; empty at the end. */
+  get #word(): string {
+    return this.#tokens[this.#at]?.text ?? '';
   }
 
   #builtInType(): CType {
@@ -291,17 +298,22 @@ class Parser {
   }
 }
 
+/** Base types by their keyword, signed and unsigned. */
+const BASE_TYPES: Readonly<{ [word: string]: readonly [signed: CType, unsigned: CType] }> = {
+  char: [CHAR, new IntType('unsigned char', 1, false, 'char')],
+  short: [new IntType('short', 2, true), new IntType('unsigned short', 2, false)],
+  long: [LONG, UNSIGNED_LONG],
+  'long long': [new IntType('long long', 8, true), new IntType('unsigned long long', 8, false)],
+  int: [INT, UNSIGNED_INT],
+};
+
 function builtInType(words: readonly string[]): CType {
-  const has = (word: string): boolean => words.includes(word);
-  if (has('void')) return VOID;
-  if (has('_Bool') || has('bool')) return new IntType('_Bool', 1, false, 'bool');
-  const signed = !has('unsigned');
-  if (has('char')) return new IntType(signed ? 'char' : 'unsigned char', 1, signed, 'char');
-  if (has('short')) return new IntType(signed ? 'short' : 'unsigned short', 2, signed);
-  if (words.filter(word => word === 'long').length > 1)
-    return new IntType(signed ? 'long long' : 'unsigned long long', 8, signed);
-  if (has('long')) return signed ? LONG : UNSIGNED_LONG;
-  return signed ? INT : UNSIGNED_INT;
+  if (words.includes('void')) return VOID;
+  if (words.includes('_Bool') || words.includes('bool')) return new IntType('_Bool', 1, false, 'bool');
+  const long = words.filter(word => word === 'long').length > 1 ? 'long long' : 'long';
+  const name = ['char', 'short', 'long'].find(word => words.includes(word)) ?? 'int';
+  const [signed, unsigned] = BASE_TYPES[name === 'long' ? long : name]!;
+  return words.includes('unsigned') ? unsigned : signed;
 }
 
 /** The first of int, (unsigned int when hexadecimal), long, unsigned long that holds it; ISO C11 6.4.4.1. */
@@ -309,7 +321,7 @@ function literal(token: Token): Value {
   const number = BigInt(/^0\d+$/.test(token.text) ? `0o${token.text.slice(1)}` : token.text);
   const isUnsigned = /u/i.test(token.suffix);
   const isLong = /l/i.test(token.suffix);
-  const mayBeUnsigned = isUnsigned || /^0/.test(token.text);
+  const mayBeUnsigned = isUnsigned || token.text.startsWith('0');
   if (!isLong && !isUnsigned && number < 1n << 31n) return scalar(INT, number);
   if (!isLong && mayBeUnsigned && number < 1n << 32n) return scalar(UNSIGNED_INT, number);
   return scalar(!isUnsigned && number < 1n << 63n ? LONG : UNSIGNED_LONG, number);

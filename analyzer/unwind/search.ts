@@ -74,17 +74,27 @@ const USER_SS = 0x2bn;
 
 function x86Frames(program: Program, stack: StackRange): SavedRegisters[] {
   const all = words(program, stack.start, stack.end);
-  const [ip, cs, sp, ss] = ['ip', 'cs', 'sp', 'ss'].map(name => PT_REGS.indexOf(name));
   const found: SavedRegisters[] = [];
   for (let index = 0; index + PT_REGS.length <= all.length; index++) {
-    const [segment, stackSegment] = [all[index + cs!], all[index + ss!]];
-    const kernel = segment === KERNEL_CS && (stackSegment === KERNEL_SS || stackSegment === 0n);
-    const user = segment === USER_CS && stackSegment === USER_SS;
-    if (!kernel && !user) continue;
-    const [pointer, address] = [all[index + sp!]!, all[index + ip!]!];
-    if (kernel && (!isText(program, address) || pointer < stack.start || pointer > stack.end)) continue;
-    if (user && address >= 0x8000_0000_0000n) continue;
-    found.push(readX86Registers(program, stack.start + BigInt(8 * index)));
+    if (looksLikeX86Registers(program, stack, all.subarray(index, index + PT_REGS.length))) {
+      found.push(readX86Registers(program, stack.start + BigInt(8 * index)));
+    }
   }
   return found;
+}
+
+const [IP, CS, SP, SS] = ['ip', 'cs', 'sp', 'ss'].map(name => PT_REGS.indexOf(name)) as [
+  number,
+  number,
+  number,
+  number,
+];
+/** First address that no user program has with four levels of tables. */
+const USER_END = 0x8000_0000_0000n;
+
+function looksLikeX86Registers(program: Program, stack: StackRange, regs: BigUint64Array): boolean {
+  const [ip, cs, sp, ss] = [regs[IP]!, regs[CS]!, regs[SP]!, regs[SS]!];
+  if (cs === USER_CS) return ss === USER_SS && ip < USER_END;
+  if (cs !== KERNEL_CS || (ss !== KERNEL_SS && ss !== 0n)) return false;
+  return isText(program, ip) && sp >= stack.start && sp <= stack.end;
 }

@@ -148,6 +148,11 @@ function caller(
   if (base === undefined || !stacks.some(stack => inRange(stack, base - 8n))) return undefined;
   if (entry.type === 'call') return calledFrom(program, entry, base, at);
   const registers = readRegisters(program, base, entry.type === 'regs-partial');
+  return interrupted(registers, items);
+}
+
+/** What an exception or a system call interrupted; nothing before a thread's first return to user space. */
+function interrupted(registers: SavedRegisters, items: StackItem[]): Position | undefined {
   if (registers.values.get('cs') === 0n) return undefined;
   items.push(registers);
   return registers.user ? undefined : fromRegisters(registers.values);

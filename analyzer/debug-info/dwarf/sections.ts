@@ -15,7 +15,7 @@ export class DwarfSection {
     const compressed =
       this.#section !== undefined &&
       ((this.#section.sh_flags & SHF.COMPRESSED) !== 0 || this.#section.name.startsWith('.z'));
-    if (compressed) this.#whole = sectionBytes(elf, this.#section!);
+    if (compressed) this.#whole = sectionBytes(elf, this.#section);
     this.size = this.#whole?.length ?? this.#section?.sh_size ?? 0;
   }
 

@@ -50,21 +50,5 @@ describe.skipIf(missing !== undefined)(
       expect(rewritten.vmcoreinfo?.osRelease).toBe(original.vmcoreinfo?.osRelease);
       expect(rewritten.notes.filter(({ name }) => name === 'CORE')).toHaveLength(2);
     }
-
-    function comparePages(original: Dump, rewritten: Dump): number {
-      let compared = 0;
-      for (let pfn = 0; pfn < original.memory.maxPfn; pfn += 3) {
-        if (!rewritten.memory.hasPage(pfn) || !original.memory.hasPage(pfn)) continue;
-        let page: Uint8Array;
-        try {
-          page = rewritten.memory.readPage(pfn);
-        } catch {
-          continue; // Filtered out: ELF says so page by page.
-        }
-        if (Buffer.compare(page, original.memory.readPage(pfn)) !== 0) throw new Error(`page ${pfn} differs`);
-        compared++;
-      }
-      return compared;
-    }
   },
 );

@@ -119,9 +119,9 @@ function elfCore(segments: readonly { paddr: bigint; filesz: number; memsz: numb
   return file;
 }
 
-describe('ELF core', () => {
-  const openCore = (bytes: Uint8Array): ElfCore => new ElfCore(new MemorySourceBytes('core', bytes));
+const openCore = (bytes: Uint8Array): ElfCore => new ElfCore(new MemorySourceBytes('core', bytes));
 
+describe('ELF core', () => {
   test('places segments by their physical addresses', () => {
     const core = openCore(
       elfCore([
@@ -155,18 +155,20 @@ describe('ELF core', () => {
   });
 });
 
+function record(offset: bigint, size: bigint, bytes: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const head = Buffer.alloc(16);
+  head.writeBigInt64BE(offset, 0);
+  head.writeBigInt64BE(size, 8);
+  return Buffer.concat([head, bytes]);
+}
+
+const openFlat = (bytes: Uint8Array): FlattenedSource => new FlattenedSource(new MemorySourceBytes('flat', bytes));
+
 describe('flattened', () => {
-  function record(offset: bigint, size: bigint, bytes: Uint8Array = new Uint8Array(0)): Uint8Array {
-    const head = Buffer.alloc(16);
-    head.writeBigInt64BE(offset, 0);
-    head.writeBigInt64BE(size, 8);
-    return Buffer.concat([head, bytes]);
-  }
   const header = Buffer.concat([
     MAKEDUMPFILE_HEADER.build({ signature: 'makedumpfile', type: 1n, version: 1n }),
     new Uint8Array(4096 - MAKEDUMPFILE_HEADER.size),
   ]);
-  const openFlat = (bytes: Uint8Array): FlattenedSource => new FlattenedSource(new MemorySourceBytes('flat', bytes));
 
   test('puts records where they belong, later ones over earlier ones', () => {
     const source = openFlat(

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, bigInt, integer, maxSafeNat, property, stringMatching } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { DISK_DUMP_HEADER, KDUMP_SUB_HEADER, PAGE_DESC } from '../../../../capture/formats/diskdump.ts';
@@ -33,12 +33,12 @@ describe('struct', () => {
 
   test('reads back what it builds', () => {
     const layout = struct('s', { name: ascii(8), count: i32, big: u64, size: size64 });
-    fc.assert(
-      fc.property(
-        fc.stringMatching(/^[a-z]{0,8}$/),
-        fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
-        fc.bigInt(0n, 2n ** 64n - 1n),
-        fc.maxSafeNat(),
+    assert(
+      property(
+        stringMatching(/^[a-z]{0,8}$/),
+        integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+        bigInt(0n, 2n ** 64n - 1n),
+        maxSafeNat(),
         (name, count, big, size) => {
           const value = { name, count, big, size };
           expect(layout.parse(layout.build(value))).toEqual(value);
@@ -48,8 +48,11 @@ describe('struct', () => {
   });
 
   test('says where and what is missing when the bytes end too early', () => {
-    const read = (): unknown => PAGE_DESC.parse(new Uint8Array(20), 0, { file: 'dump', base: 0x1000 });
-    expect(read).toThrow(FormatError);
-    expect(read).toThrow('dump, offset 0x1000: page_desc is cut short (expected 24 bytes, found 20)');
+    expect(readShort).toThrow(FormatError);
+    expect(readShort).toThrow('dump, offset 0x1000: page_desc is cut short (expected 24 bytes, found 20)');
   });
 });
+
+function readShort(): unknown {
+  return PAGE_DESC.parse(new Uint8Array(20), 0, { file: 'dump', base: 0x1000 });
+}
