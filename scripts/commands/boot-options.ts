@@ -51,6 +51,8 @@ export interface BootOptions {
   /** Devices other than disks: `virtio-rng-pci`. */
   readonly devices: readonly TypeWithProperties[];
   readonly serial: CharacterBackend;
+  /** `-chardev` by id, for consoles. */
+  readonly characterDevices: Readonly<Record<string, CharacterBackend>>;
   readonly reboot: boolean;
   /** Items of `-d`. */
   readonly trace: readonly string[];
@@ -79,6 +81,7 @@ export const DEVICE_TYPES = [
   'virtio-serial-pci',
   'virtconsole',
   'pvpanic-pci',
+  'vmcoreinfo',
 ] as const;
 
 interface Drive {
@@ -102,6 +105,7 @@ interface Draft {
   drives: Drive[];
   devices: TypeWithProperties[];
   serial: CharacterBackend | undefined;
+  characterDevices: Record<string, CharacterBackend>;
   monitor: string | undefined;
   nographic: boolean;
   reboot: boolean;
@@ -149,6 +153,7 @@ const WITH_VALUE: Readonly<Record<string, Handler>> = {
   hda: hardDisk(0),
   hdb: hardDisk(1),
   device: (draft, value) => draft.devices.push(parseDevice(value)),
+  chardev: (draft, value) => addCharacterDevice(draft, value),
   serial: (draft, value) => (draft.serial = parseCharacterBackend(value, '-serial')),
   monitor: (draft, value) => (draft.monitor = value),
   d: (draft, value) => draft.trace.push(...value.split(',')),
@@ -210,6 +215,7 @@ function newDraft(): Draft {
     drives: [],
     devices: [],
     serial: undefined,
+    characterDevices: {},
     monitor: undefined,
     nographic: false,
     reboot: true,
@@ -238,6 +244,7 @@ function finish(draft: Draft): BootOptions {
     devices,
     // There are no graphics, so the first serial port is on the terminal unless something else is said.
     serial: draft.serial ?? { kind: 'terminal', withMonitor: draft.monitor !== 'none' },
+    characterDevices: draft.characterDevices,
     reboot: draft.reboot,
     trace: draft.trace,
     traceFile: draft.traceFile,
@@ -371,6 +378,14 @@ function parseCharacterBackend(value: string, option: string): CharacterBackend 
   if (value === 'none' || value === 'null') return { kind: 'none' };
   if (value.startsWith('file:')) return { kind: 'file', path: value.slice('file:'.length) };
   throw new UsageError(`${option} ${value}: stdio, mon:stdio, file:PATH, null and none are possible`);
+}
+
+function addCharacterDevice(draft: Draft, value: string): void {
+  const { type, properties } = splitProperties(value, 'backend');
+  const { id, path } = properties;
+  if (id === undefined) throw new UsageError(`-chardev ${value}: id= is missing`);
+  if (type === 'file' && path === undefined) throw new UsageError(`-chardev ${value}: path= is missing`);
+  draft.characterDevices[id] = parseCharacterBackend(type === 'file' ? `file:${path}` : type, '-chardev');
 }
 
 function parseGdbPort(value: string): number {

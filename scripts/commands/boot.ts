@@ -36,6 +36,7 @@ Options are QEMU's (one dash or two):
   -device TYPE[,NAME=VALUE]        ${DEVICE_TYPES.join(', ')}
   -nographic, -display none        always so
   -serial stdio|mon:stdio|file:PATH|none, -monitor none|stdio
+  -chardev stdio|null|file,id=ID[,path=PATH]   for -device virtconsole,chardev=ID (behind a virtio-serial-*)
   -no-reboot                       end instead of resetting
   -snapshot                        keep disks as they are
   -d ITEMS, -D FILE                trace channels, and where they go

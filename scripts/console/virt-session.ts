@@ -4,17 +4,19 @@
 import { readFileSync } from 'node:fs';
 
 import { UnimplementedError } from '../../capture/formats/errors.ts';
+import { parseFdt } from '../../capture/formats/fdt.ts';
 import type { BlockBackend } from '../../emulator/devices/block/backend.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import { OverlayBackend } from '../../emulator/devices/block/overlay-backend.ts';
+import type { PvpanicEvent } from '../../emulator/devices/pvpanic.ts';
 import type { StopReason } from '../../emulator/machine/machine.ts';
 import { VirtBoard, type VirtConfig } from '../../emulator/machine/virt-aarch64/board.ts';
-import { LAYOUT, VIRTIO_MMIO_COUNT } from '../../emulator/machine/virt-aarch64/layout.ts';
-import type { WalkResult } from '../../emulator/cpu/execute/guest.ts';
+import { LAYOUT } from '../../emulator/machine/virt-aarch64/layout.ts';
 import type { BootPlan } from '../commands/boot.ts';
 import type { DiskOption } from '../commands/boot-options.ts';
 import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
 import { parseMachineOption } from '../lab/machine-option.ts';
+import { VirtDevices } from './virt-devices.ts';
 import type { InteractiveTarget } from './interactive.ts';
 import type { MonitorRegion } from './monitor.ts';
 
@@ -26,7 +28,7 @@ const GREATEST_LAG_MS = 100;
 const DEFAULT_CPU = 'cortex-a57';
 
 /** How a session ended. */
-export type SessionEnd = { readonly kind: 'quit' } | StopReason;
+export type SessionEnd = { readonly kind: 'quit' } | { readonly kind: 'panicked' } | StopReason;
 
 /** One machine on the terminal. */
 export class VirtSession implements InteractiveTarget, Disposable {
@@ -37,9 +39,10 @@ export class VirtSession implements InteractiveTarget, Disposable {
     readonly backend: BlockBackend;
     readonly option: DiskOption;
   }[];
-  #board: VirtBoard;
+  readonly #devices: VirtDevices;
+  readonly #board: VirtBoard;
   #paused = false;
-  #quit = false;
+  #end: SessionEnd | undefined;
   #wake: () => void = () => undefined;
 
   /** @throws UnimplementedError, UsageError, ImageError */
@@ -51,10 +54,12 @@ export class VirtSession implements InteractiveTarget, Disposable {
       const file = new FileBackend(option.file, option.readOnly || option.snapshot);
       return { file, option, backend: option.snapshot && !option.readOnly ? new OverlayBackend(file) : file };
     });
+    this.#devices = new VirtDevices(plan, event => this.#heardPanic(event));
     this.#board = this.#powerOn();
   }
 
   [Symbol.dispose](): void {
+    this.#devices[Symbol.dispose]();
     for (const { file } of this.#disks) file[Symbol.dispose]();
   }
 
@@ -67,7 +72,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
   async run(): Promise<SessionEnd> {
     const pace = new Pace();
     for (;;) {
-      if (this.#quit) return { kind: 'quit' };
+      if (this.#end !== undefined) return this.#end;
       if (this.#paused) await this.#sleep();
       else {
         const stop = await this.#board.machine.run(this.#board.machine.guestNs + SLICE_NS);
@@ -91,7 +96,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
         return undefined;
       case 'reset':
         if (!this.#plan.reboot) return stop;
-        this.#board = this.#powerOn();
+        this.#board.reset();
         return undefined;
       default:
         return stop;
@@ -125,6 +130,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
         ...(option.serial !== undefined && { serial: option.serial }),
       })),
       consoleOutput: this.#output,
+      devices: this.#devices.devices,
       epochSeconds: EPOCH_SECONDS,
       seeds: true,
     };
@@ -133,6 +139,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
       kernel: plan.image.bytes,
       kernelMemorySize: plan.image.memorySize,
       commandLine: plan.append,
+      ...(plan.dtb !== undefined && { deviceTree: parseFdt(readFileSync(plan.dtb), plan.dtb) }),
       ...(plan.initrd !== undefined && { initrd: readFileSync(plan.initrd) }),
     });
     return board;
@@ -141,7 +148,10 @@ export class VirtSession implements InteractiveTarget, Disposable {
   // For the keyboard and the monitor
 
   type(bytes: Uint8Array): void {
-    this.#board.uart.receive(bytes);
+    const { consoles, uart } = this.#board;
+    const toConsole = this.#plan.serial.kind !== 'terminal' && this.#devices.consoleOnTerminal;
+    if (toConsole) consoles[0]!.receive(bytes);
+    else uart.receive(bytes);
     this.#wake();
   }
 
@@ -178,9 +188,18 @@ export class VirtSession implements InteractiveTarget, Disposable {
   }
 
   quit(): void {
-    this.#quit = true;
-    this.#board.machine.stop({ kind: 'interrupted', reason: 'quit' });
+    this.#finish({ kind: 'quit' });
+  }
+
+  #finish(end: SessionEnd): void {
+    this.#end = end;
+    this.#board.machine.stop({ kind: 'interrupted', reason: end.kind });
     this.#wake();
+  }
+
+  /** As QEMU does unless told otherwise: a panic ends the machine, a loaded crash kernel is left to do its work. */
+  #heardPanic(event: PvpanicEvent): void {
+    if (event === 'panicked') this.#finish({ kind: 'panicked' });
   }
 
   powerDown(): void {
@@ -209,14 +228,13 @@ export class VirtSession implements InteractiveTarget, Disposable {
   }
 
   regions(): readonly MonitorRegion[] {
-    const sizes: Readonly<Record<string, number>> = {
-      RAM: this.#plan.memorySize,
-      VIRTIO_MMIO: VIRTIO_MMIO_COUNT * LAYOUT.VIRTIO_MMIO.size,
-    };
-    const devices = Object.entries(LAYOUT).map(([name, { base, size }]) => ({ name, base, size }));
-    return devices
-      .map(region => ({ ...region, size: sizes[region.name] ?? region.size }))
-      .sort((a, b) => a.base - b.base);
+    const ram = { name: 'ram', base: LAYOUT.RAM.base, size: this.#plan.memorySize };
+    const devices = this.#board.bus.regions.map(({ base, end, device }) => ({
+      name: device.name,
+      base,
+      size: end - base,
+    }));
+    return [...devices, ram].sort((a, b) => a.base - b.base);
   }
 
   readPhysical(paddr: number, length: number): Uint8Array {
@@ -224,19 +242,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
   }
 
   translate(cpu: number, vaddr: bigint): number | undefined {
-    const { mmu, process: state } = this.#board.cpus[cpu]!;
-    const result: WalkResult = {
-      paddr: 0,
-      readable: false,
-      writable: false,
-      executable: false,
-      leafSize: 0,
-      guarded: false,
-    };
-    const low = Number(BigInt.asIntN(32, vaddr));
-    const high = Number(BigInt.asIntN(32, vaddr >> 32n));
-    const level = Math.max(1, state.exceptionLevel);
-    return mmu.walk(low, high, 'read', level, false, result) ? result.paddr + (low & 0xfff) : undefined;
+    return this.#board.cpus[cpu]!.translateForDebugger(vaddr);
   }
 }
 
@@ -251,9 +257,6 @@ function hex64(value: bigint): string {
 
 /** What QEMU's options can say and this board does not have. */
 function refuseUnknown(plan: BootPlan): void {
-  if (plan.dtb !== undefined) throw new UnimplementedError('-dtb: the machine makes its own device tree');
-  const [device] = plan.devices;
-  if (device !== undefined) throw new UnimplementedError(`-device ${device.type} on virt`);
   if (plan.trace.length > 0) throw new UnimplementedError(`-d ${plan.trace.join(',')}`);
   if (plan.gdbPort !== undefined || plan.startPaused) throw new UnimplementedError('the gdb server (-s, -S, -gdb)');
   if (plan.image.format === 'vmlinux') throw new UnimplementedError('booting an arm64 vmlinux: give its Image');

@@ -3,16 +3,20 @@
  *
  * Source: QEMU 7.2 hw/arm/virt.c for what is connected to what; addresses and interrupt numbers are in layout.ts.
  */
+import { assert } from '../../../capture/formats/errors.ts';
 import { type A64Cpu, type A64Guest, cpuModel, type CpuModel, createA64Guest } from '../../cpu/a64/index.ts';
 import type { EngineCpu } from '../../cpu/execute/guest.ts';
-import { Engine, type EngineOptions, engineReservedBytes } from '../../cpu/execute/engine.ts';
-import type { BlockBackend } from '../../devices/block/backend.ts';
+import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
+import { EmptyFlash } from '../../devices/empty-flash.ts';
+import { FwCfg, vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
 import { GenericTimer } from '../../devices/generic-timer.ts';
 import { Pl011 } from '../../devices/pl011.ts';
 import { Pl031 } from '../../devices/pl031.ts';
 import { GpioKey, Pl061 } from '../../devices/pl061.ts';
-import { VirtioBlock } from '../../devices/virtio/block.ts';
-import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
+import type { PciFunction } from '../../devices/pci/function.ts';
+import { PvpanicPci } from '../../devices/pvpanic.ts';
+import { VirtioConsole } from '../../devices/virtio/console.ts';
+import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
 import { VirtioPciFunction } from '../../devices/virtio/pci-transport.ts';
 import { Bus } from '../../memory/bus.ts';
 import type { Device } from '../../memory/device.ts';
@@ -21,43 +25,16 @@ import { PhysicalDma } from '../../memory/physical-dma.ts';
 import type { BootState } from '../boot-state.ts';
 import { VirtualClock } from '../clock.ts';
 import { Machine } from '../machine.ts';
+import type { VirtConfig, VirtioBus } from './board-config.ts';
 import type { Seeds, VirtDeviceTreeConfig } from './device-tree.ts';
 import { directBoot, type LinuxBoot } from './direct-boot.ts';
 import { createInterruptController, type InterruptController } from './interrupt-controller.ts';
-import { affinityOf, LAYOUT, POWER_KEY_PIN, PPI, SPI, VIRTIO_MMIO_COUNT } from './layout.ts';
+import { affinityOf, LAYOUT, POWER_KEY_PIN, PPI, type Region, SPI } from './layout.ts';
 import { createPcieHost } from './pcie.ts';
 import { createPsciHost } from './power-control.ts';
+import { createVirtioDevices, createVirtioMmio, type UnpluggedVirtio } from './virtio-devices.ts';
 
-/** A disk on the board. */
-export interface VirtDrive {
-  readonly backend: BlockBackend;
-  /** `mmio`: virtio-blk-device. `pci`: virtio-blk-pci. */
-  readonly bus: 'mmio' | 'pci';
-  /** Serial number that the guest reads, at most 20 characters. */
-  readonly serial?: string;
-}
-
-/** What a board is made of. */
-export interface VirtConfig {
-  /** `-cpu`: cortex-a53, cortex-a57, cortex-a72, cortex-a76, max. */
-  readonly cpu: string;
-  readonly cpuCount: number;
-  /** RAM in bytes, a multiple of 64 KiB. */
-  readonly memoryBytes: number;
-  readonly gicVersion: 2 | 3;
-  /** ITS beside a GICv3. */
-  readonly its: boolean;
-  /** EL2 is there, and kernels start in it. */
-  readonly virtualization: boolean;
-  /** The device tree has seeds (always the same ones). */
-  readonly seeds: boolean;
-  readonly drives: readonly VirtDrive[];
-  /** Takes each character that the guest sends to its UART. */
-  readonly consoleOutput: (byte: number) => void;
-  /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
-  readonly epochSeconds: number;
-  readonly engine?: Partial<EngineOptions>;
-}
+export type { VirtConfig, VirtDrive, VirtExtraDevice, VirtioBus } from './board-config.ts';
 
 /** The seeds of every run: fixed, because the same input gives the same run. */
 const SEEDS: Seeds = {
@@ -72,55 +49,48 @@ export class VirtBoard {
   readonly uart: Pl011;
   readonly powerKey: GpioKey;
   readonly cpus: readonly A64Cpu[];
+  /** The virtio consoles, in the order of the configuration. */
+  readonly consoles: readonly VirtioConsole[];
+  readonly bus = new Bus('memory');
   readonly #config: VirtConfig;
   readonly #model: CpuModel;
-  readonly #bus = new Bus('memory');
   readonly #clock: VirtualClock;
   readonly #dma: PhysicalDma;
   readonly #gic: InterruptController;
   readonly #timers: readonly GenericTimer[];
   readonly #devices: Device[] = [];
+  #boot: BootState | undefined;
+  #vmcoreinfo: VmcoreinfoLocation | undefined;
 
   constructor(config: VirtConfig) {
     this.#config = config;
     this.#model = cpuModel(config.cpu);
     const cpus: A64Cpu[] = [];
     this.cpus = cpus;
-    const indexes = Array.from({ length: config.cpuCount }, (_, index) => index);
     const ram = { start: LAYOUT.RAM.base, size: config.memoryBytes };
     this.memory = new GuestMemory(engineReservedBytes(config.cpuCount), [ram]);
     this.#clock = new VirtualClock(() => this.machine.engine);
     this.#dma = new PhysicalDma(this.memory, (address, size) => this.machine.engine.code.written(address, size));
-    this.#gic = createInterruptController({
-      version: config.gicVersion,
-      its: config.its,
-      affinities: indexes.map(index => affinityOf(index, config.gicVersion)),
-      irq: indexes.map(index => ({ set: level => cpus[index]?.setIrq(level) })),
-      fiq: indexes.map(index => ({ set: level => cpus[index]?.setFiq(level) })),
-      memory: this.#dma,
-      currentCpu: () => this.machine.engine.current.index,
-    });
-    this.#timers = indexes.map(index => this.#createTimer(index));
+    this.#gic = this.#createGic(cpus);
+    this.#timers = this.#indexes.map(index => this.#createTimer(index));
     const guest = createA64Guest(this.#model, () => cpus[this.machine.engine.current.index]!);
-    const engine = new Engine(
-      guest,
-      this.memory,
-      this.#bus,
-      config.cpuCount,
-      cpu => {
-        const a64 = this.#createCpu(guest, cpu);
-        cpus.push(a64);
-        return a64;
-      },
-      config.engine,
-    );
+    const createCpu = (engineCpu: EngineCpu): A64Cpu => {
+      const cpu = this.#createCpu(guest, engineCpu);
+      cpus.push(cpu);
+      return cpu;
+    };
+    const engine = new Engine(guest, this.memory, this.bus, config.cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
-    for (const { base, size, device } of this.#gic.regions) this.#place(base, size, device);
+    for (const { base, size, device } of this.#gic.regions) this.bus.map(base, size, device);
+    this.#place(LAYOUT.FLASH, new EmptyFlash());
+    this.#place(LAYOUT.FW_CFG, this.#createFwCfg());
     this.uart = this.#createUart();
     this.powerKey = this.#createGpio();
     this.#createRtc();
-    this.#createVirtioMmio();
-    this.#createPcie();
+    const virtio = createVirtioDevices(config);
+    this.consoles = virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
+    this.#createVirtioMmio(virtio);
+    this.#createPcie(virtio);
   }
 
   /** Puts a kernel into memory, and the boot CPU at its entry. Call it once, before the machine runs. */
@@ -129,13 +99,43 @@ export class VirtBoard {
   }
 
   /** Puts segments into memory, and the boot CPU at the entry. */
-  load({ segments, entry }: BootState): void {
+  load(boot: BootState): void {
+    const { segments, entry } = boot;
+    this.#boot = boot;
     for (const { paddr, bytes } of segments) this.#dma.write(paddr, bytes);
-    if (entry.architecture === 'aarch64') this.cpus[0]!.start(BigInt(entry.pc), entry.x, entry.exceptionLevel);
+    assert(entry.architecture === 'aarch64', 'virt boots aarch64 kernels');
+    this.cpus[0]!.start(BigInt(entry.pc), entry.x, entry.exceptionLevel);
+  }
+
+  /** Resets the hardware and boots again what was loaded. Memory keeps what nothing is loaded over, and time goes on. */
+  reset(): void {
+    for (const cpu of this.cpus) cpu.reset(false);
+    for (const part of this.#parts) part.reset();
+    this.#vmcoreinfo = undefined;
+    if (this.#boot !== undefined) this.load(this.#boot);
+  }
+
+  /** Where the guest says its vmcoreinfo note is, once its fw_cfg driver has. */
+  get vmcoreinfo(): VmcoreinfoLocation | undefined {
+    return this.#vmcoreinfo;
+  }
+
+  /** The first host error behind a drive. */
+  get driveError(): Error | undefined {
+    return this.#config.drives.map(({ backend }) => backend.error).find(error => error !== undefined);
   }
 
   get #exceptionLevel(): 1 | 2 {
     return this.#config.virtualization ? 2 : 1;
+  }
+
+  get #indexes(): readonly number[] {
+    return Array.from({ length: this.#config.cpuCount }, (_, index) => index);
+  }
+
+  /** All hardware besides CPUs, the interrupt controller last: it has the last word on interrupt lines. */
+  get #parts(): readonly Pick<Device, 'reset' | 'save' | 'restore'>[] {
+    return [...this.#timers, ...this.#devices, ...this.#gic.regions.map(({ device }) => device)];
   }
 
   #hardware(): Omit<VirtDeviceTreeConfig, 'bootargs' | 'initrd'> {
@@ -150,6 +150,19 @@ export class VirtBoard {
       psciMethod: virtualization ? 'smc' : 'hvc',
       ...(seeds && { seeds: SEEDS }),
     };
+  }
+
+  #createGic(cpus: readonly A64Cpu[]): InterruptController {
+    const { gicVersion, its } = this.#config;
+    return createInterruptController({
+      version: gicVersion,
+      its,
+      affinities: this.#indexes.map(index => affinityOf(index, gicVersion)),
+      irq: this.#indexes.map(index => ({ set: level => cpus[index]?.setIrq(level) })),
+      fiq: this.#indexes.map(index => ({ set: level => cpus[index]?.setFiq(level) })),
+      memory: this.#dma,
+      currentCpu: () => this.machine.engine.current.index,
+    });
   }
 
   #createTimer(index: number): GenericTimer {
@@ -176,56 +189,56 @@ export class VirtBoard {
     });
   }
 
+  #createFwCfg(): FwCfg {
+    const { cpuCount } = this.#config;
+    const vmcoreinfo = vmcoreinfoFile(location => (this.#vmcoreinfo = location));
+    return new FwCfg({ layout: 'mmio', memory: this.#dma, cpuCount, files: [vmcoreinfo] });
+  }
+
   #createUart(): Pl011 {
     const interrupt = this.#gic.spiLine(SPI.UART);
     const uart = new Pl011({ interrupt, clock: this.#clock, output: this.#config.consoleOutput });
-    this.#place(LAYOUT.UART.base, LAYOUT.UART.size, uart);
+    this.#place(LAYOUT.UART, uart);
     return uart;
   }
 
   #createRtc(): void {
     const { epochSeconds } = this.#config;
-    const rtc = new Pl031({ interrupt: this.#gic.spiLine(SPI.RTC), clock: this.#clock, epochSeconds });
-    this.#place(LAYOUT.RTC.base, LAYOUT.RTC.size, rtc);
+    const interrupt = this.#gic.spiLine(SPI.RTC);
+    this.#place(LAYOUT.RTC, new Pl031({ interrupt, clock: this.#clock, epochSeconds }));
   }
 
   #createGpio(): GpioKey {
     const gpio = new Pl061(this.#gic.spiLine(SPI.GPIO));
-    this.#place(LAYOUT.GPIO.base, LAYOUT.GPIO.size, gpio);
+    this.#place(LAYOUT.GPIO, gpio);
     return new GpioKey(this.#clock, level => gpio.setInput(POWER_KEY_PIN, level));
   }
 
-  /** Disks take the transports from the last one down, as QEMU fills them. */
-  #createVirtioMmio(): void {
-    const disks = this.#drives('mmio');
-    const { base, size } = LAYOUT.VIRTIO_MMIO;
-    for (let slot = 0; slot < VIRTIO_MMIO_COUNT; slot++) {
-      const drive = disks[VIRTIO_MMIO_COUNT - 1 - slot];
-      const transport = new VirtioMmioTransport({
-        interrupt: this.#gic.spiLine(SPI.VIRTIO_MMIO + slot),
-        memory: this.#dma,
-        version: 1,
-        ...(drive && { device: new VirtioBlock(drive.backend, drive.serial) }),
-      });
-      this.#place(base + slot * size, size, transport);
-    }
+  #createVirtioMmio(virtio: readonly UnpluggedVirtio[]): void {
+    const devices = devicesOn('mmio', virtio);
+    const transports = createVirtioMmio(devices, this.#dma, spi => this.#gic.spiLine(spi));
+    for (const { region, transport } of transports) this.#place(region, transport);
   }
 
-  /** Disks take the slots from 1 on: 0 is the host bridge. */
-  #createPcie(): void {
-    const { spiLine, msi } = this.#gic;
-    const host = createPcieHost(spiLine, msi, (base, size, device) => this.#place(base, size, device));
-    for (const [i, { backend, serial }] of this.#drives('pci').entries()) {
-      host.plug(i + 1, new VirtioPciFunction(new VirtioBlock(backend, serial), this.#dma));
-    }
+  /** Devices take the slots from 1 on: 0 is the host bridge. */
+  #createPcie(virtio: readonly UnpluggedVirtio[]): void {
+    const { msi } = this.#gic;
+    const host = createPcieHost(spi => this.#gic.spiLine(spi), msi, (base, size, device) => this.#place({ base, size }, device));
+    const functions: PciFunction[] = [
+      ...devicesOn('pci', virtio).map(device => new VirtioPciFunction(device, this.#dma)),
+      ...(this.#config.devices ?? []).flatMap(extra =>
+        extra.type === 'pvpanic' ? [new PvpanicPci(extra.report)] : [],
+      ),
+    ];
+    for (const [i, pciFunction] of functions.entries()) host.plug(i + 1, pciFunction);
   }
 
-  #drives(bus: VirtDrive['bus']): readonly VirtDrive[] {
-    return this.#config.drives.filter(drive => drive.bus === bus);
-  }
-
-  #place(base: number, size: number, device: Device): void {
-    this.#bus.map(base, size, device);
+  #place({ base, size }: Region, device: Device): void {
+    this.bus.map(base, size, device);
     this.#devices.push(device);
   }
+}
+
+function devicesOn(bus: VirtioBus, virtio: readonly UnpluggedVirtio[]): readonly VirtioDevice[] {
+  return virtio.filter(unplugged => unplugged.bus === bus).map(({ device }) => device);
 }

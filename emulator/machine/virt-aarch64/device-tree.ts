@@ -128,7 +128,8 @@ function psciNode({ psciMethod }: VirtDeviceTreeConfig): FdtNode {
   ]);
 }
 
-function memoryNode({ memoryBytes }: VirtDeviceTreeConfig): FdtNode {
+/** The node that tells where RAM is. */
+export function memoryNode({ memoryBytes }: Pick<VirtDeviceTreeConfig, 'memoryBytes'>): FdtNode {
   return fdtNode(at('memory', LAYOUT.RAM), [
     ['reg', cells64(LAYOUT.RAM.base, memoryBytes)],
     ['device_type', strings('memory')],

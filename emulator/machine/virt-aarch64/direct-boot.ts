@@ -5,9 +5,11 @@
  * Source: Linux `Documentation/arch/arm64/booting.rst` "Call the kernel image"; QEMU 7.2 hw/arm/boot.c for the addresses.
  */
 import { ImageError } from '../../../capture/formats/errors.ts';
+import type { Fdt } from '../../../capture/formats/fdt.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
 import { buildDeviceTree, type VirtDeviceTreeConfig } from './device-tree.ts';
 import { chooseLoadAddresses, LAYOUT } from './layout.ts';
+import { completeDeviceTree } from './supplied-device-tree.ts';
 
 /** A Linux kernel and what goes with it. */
 export interface LinuxBoot {
@@ -17,6 +19,8 @@ export interface LinuxBoot {
   readonly kernelMemorySize: number;
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
+  /** Used instead of the board's own tree; it is changed. */
+  readonly deviceTree?: Fdt;
 }
 
 /** Offset of `text_offset` in the Image header. */
@@ -35,11 +39,12 @@ export function directBoot(
   const { kernel, initrd } = boot;
   const textOffset = new DataView(kernel.buffer, kernel.byteOffset, kernel.length).getUint32(TEXT_OFFSET, true);
   const at = chooseLoadAddresses(hardware.memoryBytes, textOffset, initrd?.length ?? 0);
-  const dtb = buildDeviceTree({
+  const settings = {
     ...hardware,
     bootargs: boot.commandLine,
     ...(initrd && { initrd: { start: at.initrd, end: at.initrd + initrd.length } }),
-  });
+  };
+  const dtb = boot.deviceTree ? completeDeviceTree(boot.deviceTree, settings) : buildDeviceTree(settings);
   const segments: LoadSegment[] = [
     { name: 'kernel', paddr: at.kernel, bytes: kernel, memorySize: Math.max(kernel.length, boot.kernelMemorySize) },
     ...(initrd ? [{ name: 'initrd', paddr: at.initrd, bytes: initrd, memorySize: initrd.length }] : []),

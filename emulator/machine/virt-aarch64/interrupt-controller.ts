@@ -7,7 +7,7 @@ import { GITS_TRANSLATER, Gicv3Its } from '../../devices/gicv3/its.ts';
 import { REDISTRIBUTOR_STRIDE } from '../../devices/gicv3/redistributor.ts';
 import type { MsiSink } from '../../devices/pci/function.ts';
 import type { Device, DmaMemory, InterruptLine } from '../../memory/device.ts';
-import { GIC_V2M_SPI_COUNT, LAYOUT, SPI, SPI_COUNT } from './layout.ts';
+import { GIC_V2M_SPI_COUNT, GICV2_SPI_COUNT, LAYOUT, SPI, SPI_COUNT } from './layout.ts';
 
 /** What the board decides. */
 export interface InterruptControllerConfig {
@@ -38,7 +38,7 @@ export function createInterruptController(config: InterruptControllerConfig): In
 }
 
 function createGicv3({ affinities, irq, fiq, memory, its }: InterruptControllerConfig): InterruptController {
-  const gic = new Gicv3({ affinities, spiCount: SPI_COUNT, irq, fiq, memory });
+  const gic = new Gicv3({ affinities, spiCount: SPI_COUNT, irq, fiq, ...(its && { memory }) });
   const { GIC_DIST, GIC_ITS, GIC_REDIST } = LAYOUT;
   const translator = its ? new Gicv3Its(gic.core, memory) : undefined;
   return {
@@ -59,7 +59,7 @@ function createGicv3({ affinities, irq, fiq, memory, its }: InterruptControllerC
 }
 
 function createGicv2({ affinities, irq, fiq, currentCpu }: InterruptControllerConfig): InterruptController {
-  const gic = new Gicv2({ cpuCount: affinities.length, spiCount: SPI_COUNT, irq, fiq, currentCpu });
+  const gic = new Gicv2({ cpuCount: affinities.length, spiCount: GICV2_SPI_COUNT, irq, fiq, currentCpu });
   const { GIC_DIST, GIC_CPU, GIC_V2M } = LAYOUT;
   const lines = Array.from({ length: GIC_V2M_SPI_COUNT }, (_, i) => gic.spiLine(SPI.GIC_V2M + i));
   const frame = new Gicv2m(SPI.GIC_V2M, lines);

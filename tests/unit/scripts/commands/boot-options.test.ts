@@ -71,6 +71,7 @@ describe('numbers and switches', () => {
     [['-serial', 'none'], { serial: { kind: 'none' } }],
     [['-monitor', 'none'], { serial: { kind: 'terminal', withMonitor: false } }],
     [['-device', 'virtio-rng-pci'], { devices: [{ type: 'virtio-rng-pci', properties: {} }] }],
+    [['-chardev', 'file,id=c,path=x'], { characterDevices: { c: { kind: 'file', path: 'x' } } }],
     [['-M', 'q35'], { architecture: 'x86_64' }],
     [[], { architecture: undefined, cpus: 1, memorySize: 128 * MIB }],
   ] as const)('%j', (args, expected) => {
@@ -95,6 +96,7 @@ describe('what cannot be', () => {
     [['-drive', 'file=x,format=qcow2'], /only raw images/],
     [['-drive', 'file=x,if=scsi'], /if=scsi/],
     [['-drive', 'file=x,colour=red'], /unknown property colour/],
+    [['-chardev', 'stdio'], /id= is missing/],
     [['-serial', 'pty'], /-serial pty/],
     [['-display', 'gtk'], /no graphics/],
     [['-nic', 'user'], /-nic user: not supported/],

@@ -1,0 +1,47 @@
+/** What a `virt` board is made of, as the one who makes it says. */
+import type { EngineOptions } from '../../cpu/execute/engine.ts';
+import type { BlockBackend } from '../../devices/block/backend.ts';
+import type { PvpanicEvent } from '../../devices/pvpanic.ts';
+
+/** Where a virtio device is: `mmio` is QEMU's `virtio-…-device`, `pci` its `virtio-…-pci`. */
+export type VirtioBus = 'mmio' | 'pci';
+
+/** A disk on the board. */
+export interface VirtDrive {
+  readonly backend: BlockBackend;
+  readonly bus: VirtioBus;
+  /** Serial number that the guest reads, at most 20 characters. */
+  readonly serial?: string;
+}
+
+/** A device that is there only when asked for. */
+export type VirtExtraDevice =
+  | { readonly type: 'rng'; readonly bus: VirtioBus }
+  /** A virtio console; `output` takes what the guest writes to it. */
+  | { readonly type: 'console'; readonly bus: VirtioBus; readonly output: (bytes: Uint8Array) => void }
+  /** pvpanic-pci; `report` is told what the guest says. */
+  | { readonly type: 'pvpanic'; readonly report: (event: PvpanicEvent) => void };
+
+/** What a board is made of. */
+export interface VirtConfig {
+  /** `-cpu`: cortex-a53, cortex-a57, cortex-a72, cortex-a76, max. */
+  readonly cpu: string;
+  readonly cpuCount: number;
+  /** RAM in bytes, a multiple of 64 KiB. */
+  readonly memoryBytes: number;
+  readonly gicVersion: 2 | 3;
+  /** ITS beside a GICv3. */
+  readonly its: boolean;
+  /** EL2 is there, and kernels start in it. */
+  readonly virtualization: boolean;
+  /** The device tree has seeds (always the same ones). */
+  readonly seeds: boolean;
+  readonly drives: readonly VirtDrive[];
+  /** Plugged behind the drives, in this order. */
+  readonly devices?: readonly VirtExtraDevice[];
+  /** Takes each character that the guest sends to its UART. */
+  readonly consoleOutput: (byte: number) => void;
+  /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
+  readonly epochSeconds: number;
+  readonly engine?: Partial<EngineOptions>;
+}
