@@ -8,7 +8,7 @@ import type { Block, Terminal } from '../../emulator/cpu/ir/block.ts';
 import { faultingHelper, stateHelper } from '../../emulator/cpu/ir/helper-declaration.ts';
 import { StateLayout } from '../../emulator/cpu/ir/state-field.ts';
 import { CPU_STATE } from '../../emulator/cpu/execute/cpu-state.ts';
-import { Engine, engineReservedBytes } from '../../emulator/cpu/execute/engine.ts';
+import { Engine, type EngineOptions, engineReservedBytes } from '../../emulator/cpu/execute/engine.ts';
 import type { AccessKind, EngineCpu, Guest, GuestCpu, WalkResult } from '../../emulator/cpu/execute/guest.ts';
 import { Bus } from '../../emulator/memory/bus.ts';
 import { GuestMemory } from '../../emulator/memory/guest-memory.ts';
@@ -135,7 +135,7 @@ export class ToyCpu implements GuestCpu {
 }
 
 /** An engine with one toy CPU and 1 MiB of RAM at 0. */
-export function toyMachine(compileThreshold: number) {
+export function toyMachine(compileThreshold: number, options: Partial<EngineOptions> = {}) {
   let engine: Engine | undefined;
   const guest: Guest = {
     name: 'aarch64',
@@ -151,7 +151,7 @@ export function toyMachine(compileThreshold: number) {
     },
   };
   const memory = new GuestMemory(engineReservedBytes(1), [{ start: 0, size: 2 ** 20 }]);
-  engine = new Engine(guest, memory, new Bus('memory'), 1, cpu => new ToyCpu(cpu), { compileThreshold });
+  engine = new Engine(guest, memory, new Bus('memory'), 1, cpu => new ToyCpu(cpu), { ...options, compileThreshold });
   const cpu = engine.cpus[0]!;
   cpu.setContext(0, 0);
   return {

@@ -28,7 +28,12 @@ export function engineReservedBytes(cpuCount: number): number {
 export interface EngineOptions {
   /** Times that a block is interpreted before it is compiled; `Infinity` interprets everything. */
   readonly compileThreshold: number;
+  /** Compiled regions that may be alive at a time; when there are more, all are dropped. */
+  readonly regionLimit?: number;
 }
+
+/** Dropped regions whose slots are taken back together. */
+const MOST_DISCARDED = 4096;
 
 const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 64 };
 
@@ -88,10 +93,12 @@ export class Engine {
         ),
     );
     this.#current = this.cpus[0]!;
-    this.compiler = new RegionCompiler(memory, guest.helpers, {
-      load: (low, high, key) => Number(this.#current.unit.load(low, high, ACCESS_BY_KEY[key]!)),
-      store: (low, high, key) => Number(this.#current.unit.store(low, high, ACCESS_BY_KEY[key]!)),
-    });
+    const slow = {
+      load: (low: number, high: number, key: number) => Number(this.#current.unit.load(low, high, ACCESS_BY_KEY[key]!)),
+      store: (low: number, high: number, key: number) =>
+        Number(this.#current.unit.store(low, high, ACCESS_BY_KEY[key]!)),
+    };
+    this.compiler = new RegionCompiler(memory, guest.helpers, slow, this.#options.regionLimit);
     this.#interpreter = new Interpreter(memory, interpreterBase, this.compiler.runtime, guest.helpers, arena);
   }
 
@@ -223,7 +230,7 @@ export class Engine {
   #compile(page: CodePage, seed: TranslatedBlock): void {
     const blocks = planRegion(page, seed);
     const entries = blocks.flatMap((candidate, number) => (candidate.isEntry ? [number] : []));
-    if (this.compiler.full || this.compiler.discardedCount > 4096) this.#recycle();
+    this.#makeRoom();
     const index = this.compiler.compile({ blocks: blocks.map(block => this.code.translate(page, block)), entries });
     for (const number of entries) {
       const entry = blocks[number]!;
@@ -235,7 +242,15 @@ export class Engine {
     else this.#regionsOf.set(page, new Set([index]));
   }
 
-  #recycle(): void {
+  /** Sees to it that the function table has a free slot: takes back those of dropped regions, or drops all regions. */
+  #makeRoom(): void {
+    if (!this.compiler.full && this.compiler.discardedCount < MOST_DISCARDED) return;
+    if (this.compiler.discardedCount === 0) {
+      for (const page of this.#regionsOf.keys()) {
+        this.#dropRegions(page);
+        for (const block of page.blocks.values()) Object.assign(block, { functionIndex: 0, executions: 0 });
+      }
+    }
     for (const cpu of this.cpus) cpu.banks.clearJumpCaches();
     this.compiler.recycle();
   }

@@ -15,14 +15,14 @@ import {
   type SlowAccessName,
 } from './runtime-module.ts';
 
-/** Regions that may be alive at a time; slot 0 stays empty. */
-const TABLE_SIZE = 65_536;
+/** Regions that may be alive at a time (each is a module of some 10 KiB to the host); slot 0 stays empty. */
+const DEFAULT_TABLE_SIZE = 32_768;
 
 /** Compiles regions and owns the function table. */
 export class RegionCompiler {
   readonly #memory: GuestMemory;
   readonly #helpers: Readonly<Record<string, HelperImplementation>>;
-  readonly #table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_SIZE, maximum: TABLE_SIZE });
+  readonly #table: WebAssembly.Table;
   readonly #wrapped: Record<string, unknown> = {};
   readonly runtime: Runtime;
   #nextSlot = 1;
@@ -32,7 +32,13 @@ export class RegionCompiler {
   /** Bytes of modules and number of regions compiled so far. */
   readonly statistics = { regions: 0, blocks: 0, bytes: 0 };
 
-  constructor(memory: GuestMemory, helpers: Readonly<Record<string, HelperImplementation>>, slow: SlowAccess) {
+  constructor(
+    memory: GuestMemory,
+    helpers: Readonly<Record<string, HelperImplementation>>,
+    slow: SlowAccess,
+    tableSize = DEFAULT_TABLE_SIZE,
+  ) {
+    this.#table = new WebAssembly.Table({ element: 'anyfunc', initial: tableSize, maximum: tableSize });
     this.#memory = memory;
     this.#helpers = helpers;
     this.runtime = createRuntime(memory, this.#table, slow);
@@ -40,7 +46,7 @@ export class RegionCompiler {
 
   /** True when no slot is free: jump caches have to be cleared, and `recycle` called, before the next region. */
   get full(): boolean {
-    return this.#freeSlots.length === 0 && this.#nextSlot === TABLE_SIZE;
+    return this.#freeSlots.length === 0 && this.#nextSlot === this.#table.length;
   }
 
   /** Compiles a region. @returns its index in the function table */
@@ -53,7 +59,7 @@ export class RegionCompiler {
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
     const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
-    assert(slot < TABLE_SIZE, 'function table is full');
+    assert(slot < this.#table.length, 'function table is full');
     this.#table.set(slot, instance.exports['region']);
     this.statistics.regions++;
     this.statistics.blocks += plan.blocks.length;
@@ -90,7 +96,7 @@ export class RegionCompiler {
   #moduleOf(plan: RegionPlan): Uint8Array<ArrayBuffer> {
     const module = new ModuleWriter();
     module.importMemory('engine', 'memory', this.#memory.wasmPages, this.#memory.wasmPages);
-    module.importFunctionTable('engine', 'table', TABLE_SIZE);
+    module.importFunctionTable('engine', 'table', this.#table.length);
     const regionType = module.type(REGION_PARAMETERS, []);
     const slow = new Map<SlowAccessName, number>();
     for (const name of ['loadSlow', 'storeSlow', 'storeSlow128'] as const) {

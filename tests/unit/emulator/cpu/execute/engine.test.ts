@@ -107,3 +107,24 @@ describe.each([
     expect(boundaries(threshold)).toEqual(boundaries(EVALUATED));
   });
 });
+
+test('goes on when there are more regions than the limit', () => {
+  const machine = toyMachine(COMPILED, { regionLimit: 8 });
+  // Pages 0x10000, 0x11000 … each add 1 to r0 and go on to the next; the last one goes back r1 times.
+  const pages = 40;
+  for (let page = 0; page < pages; page++) {
+    const last = page === pages - 1;
+    machine.program(
+      0x10000 + page * 0x1000,
+      toy.addi(0, 0, 1),
+      ...(last ? [toy.addi(1, 1, -1), toy.bnz(1, 2), toy.trap(), toy.jr(2)] : [toy.add(3, 4), toy.jr(3)]),
+    );
+  }
+  machine.program(0x1000, toy.add(3, 2), toy.jr(2));
+  machine.setRegister(1, 1n);
+  machine.setRegister(2, 0x10000n);
+  machine.setRegister(4, 0x1000n);
+  machine.run(0x1000);
+  expect(machine.register(0)).toBe(BigInt(pages));
+  expect(machine.engine.compiler.statistics.regions).toBeGreaterThan(pages);
+});
