@@ -16,6 +16,7 @@ import { instructionHelpers } from '../../emulator/cpu/x64/system/instruction-he
 import { EFLAGS, STATUS_FLAGS, X64_LAYOUT, X64_STATE } from '../../emulator/cpu/x64/state.ts';
 import { leastWord } from '../../emulator/cpu/x64/system/fp-state.ts';
 import { sseHelpers, SseUnit } from '../../emulator/cpu/x64/system/sse-float.ts';
+import { vectorOperationHelpers } from '../../emulator/cpu/x64/system/vector-operations.ts';
 import { runString } from '../../emulator/cpu/x64/system/strings.ts';
 import { translateBlock } from '../../emulator/cpu/x64/translate-block.ts';
 import { VECTOR } from '../../emulator/cpu/x64/translation.ts';
@@ -105,6 +106,7 @@ class TestMachine {
       'x64.requireVm86Privilege': () => undefined,
       'x64.pause': () => undefined,
       'x64.requireFsGsBase': () => undefined,
+      ...vectorOperationHelpers(() => this.#cpu),
       ...sseHelpers(() => this.#sse),
       'x64.minimumPosition': leastWord,
       'x64.loadMxcsr': (value: number) => this.#cpu.view.setInt32(this.#cpu.base + X64_STATE.MXCSR.offset, value, true),

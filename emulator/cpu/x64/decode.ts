@@ -277,29 +277,44 @@ const VEX_PREFIXES: readonly MandatoryPrefix[] = ['NP', '66', 'F3', 'F2'];
 
 function readVex(reader: CodeReader, prefixes: MutablePrefixes, first: number, mode: X64Mode): Head | undefined {
   if (prefixes.operandSize || prefixes.lock || prefixes.repeat !== 0 || prefixes.rex !== 0) return undefined;
-  const second = reader.byte();
-  const long = first === 0xc4;
-  const third = long ? reader.byte() : second;
-  const map = long ? second & 31 : 1;
-  const w = long ? ((third >> 7) as 0 | 1) : 0;
-  // R, X, B are inverted and stand where REX has them, in the upper three bits
-  const rxb = long ? (~second >> 5) & 7 : (~second >> 5) & 4;
-  const vvvv = (~third >> 3) & 15;
+  const { map, rxb, w, last } = vexFields(reader, first === 0xc4);
+  const vvvv = (~last >> 3) & 15;
   if (map === 0 || map > 3) return undefined;
   prefixes.rex = mode.codeSize === 64 ? REX.PRESENT | (w ? REX.W : 0) | rxb : 0;
-  prefixes.vex = { length: third & 4 ? 256 : 128, vvvv: mode.codeSize === 64 ? vvvv : vvvv & 7 };
-  return { prefixes, map, opcode: reader.byte(), mandatory: VEX_PREFIXES[third & 3]!, vexW: w };
+  prefixes.vex = { length: last & 4 ? 256 : 128, vvvv: mode.codeSize === 64 ? vvvv : vvvv & 7 };
+  return { prefixes, map, opcode: reader.byte(), mandatory: VEX_PREFIXES[last & 3]!, vexW: w };
+}
+
+interface VexFields {
+  readonly map: number;
+  /** R, X and B where REX has them. */
+  readonly rxb: number;
+  readonly w: 0 | 1;
+  /** The byte with vvvv, L and pp. */
+  readonly last: number;
+}
+
+/** Both forms have R, X and B inverted in the upper three bits of their second byte; the short one has R only. */
+function vexFields(reader: CodeReader, long: boolean): VexFields {
+  const second = reader.byte();
+  if (!long) return { map: 1, rxb: (~second >> 5) & 4, w: 0, last: second };
+  const last = reader.byte();
+  return { map: second & 31, rxb: (~second >> 5) & 7, w: (last >> 7) as 0 | 1, last };
 }
 
 function matches(row: Instruction, head: Head, modrm: number, mode: X64Mode): boolean {
   if (row.prefix !== undefined && !prefixMatches(row, head)) return false;
-  if (row.modrm !== undefined && row.modrm !== modrm) return false;
-  if (row.reg !== undefined && row.reg !== ((modrm >> 3) & 7)) return false;
-  if (row.mod !== undefined && !modIgnored(row) && (row.mod === 'reg') !== modrm >= 0xc0) return false;
+  if (!modrmMatches(row, modrm)) return false;
   if (row.mode !== undefined && (row.mode === 'o64') !== (mode.codeSize === 64)) return false;
   const { vex } = head.prefixes;
   if (!vex || !row.vex) return true;
   return (row.vex.length ?? vex.length) === vex.length && (row.vex.w ?? head.vexW) === head.vexW;
+}
+
+function modrmMatches(row: Instruction, modrm: number): boolean {
+  if (row.modrm !== undefined && row.modrm !== modrm) return false;
+  if (row.reg !== undefined && row.reg !== ((modrm >> 3) & 7)) return false;
+  return row.mod === undefined || modIgnored(row) || (row.mod === 'reg') === modrm >= 0xc0;
 }
 
 /** F2 and F3 win over 66 as mandatory prefixes; a row for 66 or NP does not exist with them. */
@@ -400,21 +415,29 @@ function readAddressing16(reader: CodeReader, modrm: number): Addressing {
   const mod = modrm >> 6;
   const rm = modrm & 7;
   const absolute = mod === 0 && rm === 6;
-  const displacement = mod === 1 ? reader.signed(1) : mod === 2 || absolute ? reader.signed(2) : 0;
+  const displacement = readDisplacement(reader, absolute ? 2 : mod, 2);
   return { base: absolute ? -1 : BASE_16[rm]!, index: INDEX_16[rm]!, scale: 0, displacement, ripRelative: false };
 }
+
+/** @param wide bytes of the displacement for mod 2 */
+function readDisplacement(reader: CodeReader, mod: number, wide: 2 | 4): number {
+  if (mod === 1) return reader.signed(1);
+  return mod === 2 ? reader.signed(wide) : 0;
+}
+
+/** A SIB byte without index: what an address without SIB means. */
+const NO_INDEX_SIB = 4 << 3;
 
 function readAddressing32(reader: CodeReader, modrm: number, rex: number, long: boolean): Addressing {
   const mod = modrm >> 6;
   const rm = modrm & 7;
   const hasSib = rm === 4;
-  const sib = hasSib ? reader.byte() : 0;
-  const baseField = hasSib ? sib & 7 : rm;
-  const noBase = mod === 0 && baseField === 5;
-  const index = hasSib ? ((sib >> 3) & 7) | (rex & REX.X ? 8 : 0) : 4;
-  const displacement = mod === 1 ? reader.signed(1) : mod === 2 || noBase ? reader.signed(4) : 0;
+  const sib = hasSib ? reader.byte() : NO_INDEX_SIB | rm;
+  const noBase = mod === 0 && (sib & 7) === 5;
+  const index = ((sib >> 3) & 7) | (hasSib && rex & REX.X ? 8 : 0);
+  const displacement = readDisplacement(reader, noBase ? 2 : mod, 4);
   return {
-    base: noBase ? -1 : baseField | (rex & REX.B ? 8 : 0),
+    base: noBase ? -1 : (sib & 7) | (rex & REX.B ? 8 : 0),
     index: index === 4 ? -1 : index,
     scale: sib >> 6,
     displacement,

@@ -21,6 +21,7 @@ import {
   VECTOR_SSE4,
 } from './opcode-map/vector.ts';
 import { SSE_FLOAT } from './opcode-map/sse-float.ts';
+import { VECTOR_SPECIAL } from './opcode-map/vector-special.ts';
 import { X87 } from './opcode-map/x87.ts';
 import { arithmetic, carryChains } from './semantics/arithmetic.ts';
 import { bits, bmi, shifts } from './semantics/bits.ts';
@@ -31,6 +32,7 @@ import { sseFloatInstructions } from './semantics/sse-float.ts';
 import { system } from './semantics/system.ts';
 import { packed, packedShifts, packedUnary } from './semantics/vector-integer.ts';
 import { fpState, mxcsr, vectorMoves, vectorSse4 } from './semantics/vector-moves.ts';
+import { vectorSpecial } from './semantics/vector-special.ts';
 import { x87Instructions } from './semantics/x87.ts';
 
 /** Every row. */
@@ -54,6 +56,7 @@ export const X64_INSTRUCTIONS: readonly Instruction[] = [
   ...group(VECTOR_MOVES, vectorMoves),
   ...group(VECTOR_SSE4, vectorSse4),
   ...group(SSE_FLOAT, sseFloatInstructions, { unit: 'sse' }),
+  ...group(VECTOR_SPECIAL, vectorSpecial),
   ...group(X87, x87Instructions, { unit: 'x87' }),
   ...group(FP_STATE, fpState, { unit: 'x87' }),
   ...group(MXCSR_ROWS, mxcsr, { unit: 'sse' }),

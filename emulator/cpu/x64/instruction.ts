@@ -112,6 +112,10 @@ export function group<const R extends OpcodeRows>(
   });
 }
 
+function isAttribute(word: string): boolean {
+  return /^[a-z0-9_]+$/.test(word) && word !== '1';
+}
+
 function parseRow(
   key: string,
   text: string,
@@ -120,7 +124,6 @@ function parseRow(
   rest: readonly string[],
   { feature, unit }: GroupConditions,
 ): Instruction[] {
-  const isAttribute = (word: string): boolean => /^[a-z0-9_]+$/.test(word) && word !== '1';
   const attributes = new Set(rest.filter(word => (ATTRIBUTES as readonly string[]).includes(word)) as RowAttribute[]);
   const features = rest.filter(word => isAttribute(word) && !attributes.has(word as RowAttribute)) as X64FeatureName[];
   const operands = rest.filter(word => !isAttribute(word)).flatMap(word => word.split(',').map(parseOperand));
@@ -165,10 +168,7 @@ type Where = Pick<Instruction, 'map' | 'prefix' | 'vex' | 'reg' | 'modrm' | 'mod
 function parseKey(key: string): Where {
   const words = key.split(' ');
   const vex = words[0]!.startsWith('VEX') ? words.shift()!.split('.') : undefined;
-  const mandatory = /^(NP|66|F3|F2)$/;
-  let prefix: MandatoryPrefix | undefined;
-  if (vex) prefix = (vex.find(part => mandatory.test(part)) ?? 'NP') as MandatoryPrefix;
-  else if (words.length > 1 && mandatory.test(words[0]!)) prefix = words.shift() as MandatoryPrefix;
+  const prefix = takePrefix(words, vex);
   const bytes = words.filter(word => /^[0-9A-F]{2}(\+r)?$/.test(word));
   const map = takeMap(bytes);
   const first = Number.parseInt(bytes[0]!, 16);
@@ -183,6 +183,14 @@ function parseKey(key: string): Where {
     mod: words.includes('mem') ? 'mem' : words.includes('reg') ? 'reg' : undefined,
     mode: words.includes('o64') ? 'o64' : words.includes('i64') ? 'i64' : undefined,
   };
+}
+
+const MANDATORY_PREFIX = /^(NP|66|F3|F2)$/;
+
+/** The mandatory prefix of a key, taken off its words; VEX forms have it among their parts. */
+function takePrefix(words: string[], vex: readonly string[] | undefined): MandatoryPrefix | undefined {
+  if (vex) return (vex.find(part => MANDATORY_PREFIX.test(part)) ?? 'NP') as MandatoryPrefix;
+  return words.length > 1 && MANDATORY_PREFIX.test(words[0]!) ? (words.shift() as MandatoryPrefix) : undefined;
 }
 
 function vexLength(parts: readonly string[]): 128 | 256 | undefined {

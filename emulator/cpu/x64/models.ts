@@ -92,7 +92,7 @@ const MAX: readonly X64FeatureName[] = [
 ];
 
 /** What announced features need that is not executed yet: taken from every model. */
-const NOT_EXECUTED: ReadonlySet<X64FeatureName> = new Set<X64FeatureName>(['vme']);
+const NOT_EXECUTED: ReadonlySet<X64FeatureName> = new Set<X64FeatureName>(['vme', 'avx', 'avx2', 'fma', 'f16c']);
 
 function model(
   name: string,

@@ -1,7 +1,7 @@
 /**
  * The operands of a decoded instruction, as semantics see them. What kind an operand is, is known while translating; its value is not.
  */
-import { assert } from '../../../capture/formats/errors.ts';
+import { assert, assertNever } from '../../../capture/formats/errors.ts';
 import type { Addressing, Decoded } from './decode.ts';
 import { REX } from './decode.ts';
 import type { IntSize } from './flags.ts';
@@ -116,26 +116,48 @@ function operandOf(spec: OperandSpec, decoded: Decoded, immediate: () => bigint)
     case 'M':
       return memoryOperand(decoded, memorySize(size, decoded));
     case 'R':
-      return register(decoded, size, decoded.rm);
     case 'G':
-      return register(decoded, size, decoded.reg);
     case 'Z':
-      return register(decoded, size, (decoded.opcode & 7) | (decoded.prefixes.rex & REX.B ? 8 : 0));
     case 'B':
-      return register(decoded, size, decoded.prefixes.vex!.vvvv);
-    case 'S':
-      return { kind: 'segment', size: 2, number: decoded.reg & 7 };
-    case 'C':
-      return { kind: 'control', size: 8, number: decoded.reg };
-    case 'D':
-      return { kind: 'debug', size: 8, number: decoded.reg };
+      return register(decoded, size, registerNumber(letter, decoded));
     case 'X':
     case 'Y':
       return { kind: 'immediate', size: integerSize(size, decoded), value: 0n };
     case 'fixed':
       return fixedOperand(size, decoded);
     default:
-      return vectorOperand(spec, decoded) ?? immediateOperand(spec, decoded, immediate);
+      return (
+        systemOperand(letter, decoded) ?? vectorOperand(spec, decoded) ?? immediateOperand(spec, decoded, immediate)
+      );
+  }
+}
+
+function systemOperand(letter: string, { reg }: Decoded): Operand | undefined {
+  switch (letter) {
+    case 'S':
+      return { kind: 'segment', size: 2, number: reg & 7 };
+    case 'C':
+      return { kind: 'control', size: 8, number: reg };
+    case 'D':
+      return { kind: 'debug', size: 8, number: reg };
+    default:
+      return undefined;
+  }
+}
+
+/** Where an operand's letter has the number of its register. */
+function registerNumber(letter: 'R' | 'G' | 'Z' | 'B', { rm, reg, opcode, prefixes }: Decoded): number {
+  switch (letter) {
+    case 'R':
+      return rm;
+    case 'G':
+      return reg;
+    case 'Z':
+      return (opcode & 7) | (prefixes.rex & REX.B ? 8 : 0);
+    case 'B':
+      return prefixes.vex!.vvvv;
+    default:
+      return assertNever(letter);
   }
 }
 
@@ -146,8 +168,11 @@ function register(decoded: Decoded, sizeLetters: string, number: number): Regist
   return { kind: 'register', size, number: high ? number - 4 : number, high };
 }
 
+function plain(number: number, size: IntSize): RegisterOperand {
+  return { kind: 'register', size, number, high: false };
+}
+
 function fixedOperand(name: string, decoded: Decoded): Operand {
-  const plain = (number: number, size: IntSize): RegisterOperand => ({ kind: 'register', size, number, high: false });
   switch (name) {
     case '1':
       return { kind: 'immediate', size: 1, value: 1n };

@@ -195,21 +195,26 @@ function hypervisorLeaf({ features }: X64Model, requested: number): Leaf {
   return [0x4000_0001, text(vendor, 0), text(vendor, 4), text(vendor, 8)];
 }
 
+/** Caches and TLBs, by leaf. */
+const AMD_CACHES: Readonly<Record<0x8000_0005 | 0x8000_0006, Leaf>> = {
+  0x8000_0005: [0x01ff_01ff, 0x01ff_01ff, 0x4002_0140, 0x4002_0140],
+  0x8000_0006: [0, 0x4200_4200, 0x0200_8140, 0x0080_8140],
+};
+const INTEL_CACHES: typeof AMD_CACHES = { 0x8000_0005: NONE, 0x8000_0006: [0, 0, 0x0200_8040, 0] };
+
+function extendedFeatures({ features, signature }: X64Model, amd: boolean): Leaf {
+  const repeated = amd ? bitsOf(LEAF_1_EDX, features) & AMD_REPEATED : 0;
+  return [amd ? signature : 0, 0, bitsOf(EXTENDED_1_ECX, features), bitsOf(EXTENDED_1_EDX, features) | repeated];
+}
+
 function extendedLeaf(model: X64Model, requested: number): Leaf {
   const { vendor, features, brand } = model;
   const amd = vendor === 'AuthenticAMD';
   switch (requested) {
     case 0x8000_0000:
       return [model.maxExtendedLeaf | 0, ...(amd ? amdVendor(vendor) : ([0, 0, 0] as const))];
-    case 0x8000_0001: {
-      const repeated = amd ? bitsOf(LEAF_1_EDX, features) & AMD_REPEATED : 0;
-      return [
-        amd ? model.signature : 0,
-        0,
-        bitsOf(EXTENDED_1_ECX, features),
-        bitsOf(EXTENDED_1_EDX, features) | repeated,
-      ];
-    }
+    case 0x8000_0001:
+      return extendedFeatures(model, amd);
     case 0x8000_0002:
     case 0x8000_0003:
     case 0x8000_0004: {
@@ -217,9 +222,8 @@ function extendedLeaf(model: X64Model, requested: number): Leaf {
       return [text(brand, at), text(brand, at + 4), text(brand, at + 8), text(brand, at + 12)];
     }
     case 0x8000_0005:
-      return amd ? [0x01ff_01ff, 0x01ff_01ff, 0x4002_0140, 0x4002_0140] : NONE;
     case 0x8000_0006:
-      return amd ? [0, 0x4200_4200, 0x0200_8140, 0x0080_8140] : [0, 0, 0x0200_8040, 0];
+      return (amd ? AMD_CACHES : INTEL_CACHES)[requested];
     case 0x8000_0008:
       return [model.physicalAddressBits | ((features.has('la57') ? 57 : 48) << 8), 0, 0, 0];
     default:

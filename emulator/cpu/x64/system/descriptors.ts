@@ -90,6 +90,12 @@ export function toSegment(selector: number, { attributes, base, limit }: Descrip
   return { selector, base, limit, attributes };
 }
 
+/** Data, or code that may be read. */
+function isReadable(descriptor: Descriptor): boolean {
+  const { attributes } = descriptor;
+  return (attributes & ATTRIBUTE.S) !== 0 && (!isCode(descriptor) || (attributes & ATTRIBUTE.RW) !== 0);
+}
+
 /** Whether a data or stack segment register may be loaded with a descriptor. @returns the fault when not */
 export function checkDataSegment(
   segment: number,
@@ -102,11 +108,10 @@ export function checkDataSegment(
     if (rpl !== cpl || dpl(descriptor) !== cpl || !isWritableData(descriptor)) return protectionFault(selector);
     return descriptor.attributes & ATTRIBUTE.P ? undefined : fault(VECTOR.SS, selector & 0xfffc);
   }
-  const { attributes } = descriptor;
-  const readable = (attributes & ATTRIBUTE.S) !== 0 && (!isCode(descriptor) || (attributes & ATTRIBUTE.RW) !== 0);
-  const conforming = isCode(descriptor) && (attributes & ATTRIBUTE.DC) !== 0;
-  if (!readable || (!conforming && Math.max(rpl, cpl) > dpl(descriptor))) return protectionFault(selector);
-  return attributes & ATTRIBUTE.P ? undefined : fault(VECTOR.NP, selector & 0xfffc);
+  const conforming = isCode(descriptor) && (descriptor.attributes & ATTRIBUTE.DC) !== 0;
+  if (!isReadable(descriptor) || (!conforming && Math.max(rpl, cpl) > dpl(descriptor)))
+    return protectionFault(selector);
+  return descriptor.attributes & ATTRIBUTE.P ? undefined : fault(VECTOR.NP, selector & 0xfffc);
 }
 
 /** Whether control may go to a code segment directly. */

@@ -169,12 +169,25 @@ function readGate(cpu: X64Cpu, event: Event): Gate | Fault {
   const raw = memory.read(address, 8);
   const upper = long && raw !== undefined ? memory.read(address + 8n, 8) : 0n;
   if (raw === undefined || upper === undefined) return memory.fault;
-  const attributes = Number((raw >> 32n) & 0xff00n);
-  const type = (attributes >> 8) & 31;
-  const known = long ? LONG_GATES : LEGACY_GATES;
-  if (!known.includes(type)) return fault(VECTOR.GP, gateError(vector, event));
-  if (event.software && ((attributes >> 13) & 3) < cpu.cpl) return fault(VECTOR.GP, gateError(vector, event));
-  if ((attributes & ATTRIBUTE.P) === 0) return fault(VECTOR.NP, gateError(vector, event));
+  return checkGate(cpu, event, Number((raw >> 32n) & 0xff00n)) ?? gateOf(raw, upper, long);
+}
+
+/** Whether an event may go through a gate of these attributes. */
+function checkGate(cpu: X64Cpu, event: Event, attributes: number): Fault | undefined {
+  const error = gateError(event.vector, event);
+  const known = cpu.isLongMode ? LONG_GATES : LEGACY_GATES;
+  if (!known.includes(gateType(attributes))) return fault(VECTOR.GP, error);
+  if (event.software && ((attributes >> 13) & 3) < cpu.cpl) return fault(VECTOR.GP, error);
+  return attributes & ATTRIBUTE.P ? undefined : fault(VECTOR.NP, error);
+}
+
+function gateType(attributes: number): number {
+  return (attributes >> 8) & 31;
+}
+
+/** The fields of a gate. @param upper second half of a gate of long mode */
+function gateOf(raw: bigint, upper: bigint, long: boolean): Gate {
+  const type = gateType(Number((raw >> 32n) & 0xff00n));
   const offset = (raw & 0xffffn) | ((raw >> 32n) & 0xffff_0000n) | ((upper & 0xffff_ffffn) << 32n);
   const narrow = type === SYSTEM_TYPE.INTERRUPT_GATE_16 || type === SYSTEM_TYPE.TRAP_GATE_16;
   return {

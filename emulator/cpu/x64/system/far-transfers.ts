@@ -161,22 +161,28 @@ function checkReturnSegment(cpu: X64Cpu, selector: number): Descriptor | Fault {
 
 /** Ends a far return or IRET in protected mode: to the same or to an outer level. */
 function returnTo(cpu: X64Cpu, stack: FarStack, target: Return): Fault | undefined {
-  const { selector, ip, size, release, flags } = target;
+  const { selector, ip, size, flags } = target;
   const descriptor = checkReturnSegment(cpu, selector);
   if ('vector' in descriptor) return descriptor;
   const newCpl = selector & 3;
   const outer = newCpl > cpu.cpl;
   const wasLong = cpu.is64;
   // IRET in 64-bit mode always restores SS:RSP
-  if (!outer && !(flags !== undefined && wasLong)) {
-    const failure = loadCodeSegment(cpu, selector, descriptor, newCpl);
-    if (failure) return failure;
-    stack.commit();
-    if (flags !== undefined) loadFlags(cpu, flags, size, cpu.cpl);
-    cpu.ip = ip;
-    cpu.contextChanged();
-    return undefined;
-  }
+  if (outer || (flags !== undefined && wasLong)) return returnWithStack(cpu, stack, target, descriptor);
+  const failure = loadCodeSegment(cpu, selector, descriptor, newCpl);
+  if (failure) return failure;
+  stack.commit();
+  if (flags !== undefined) loadFlags(cpu, flags, size, cpu.cpl);
+  cpu.ip = ip;
+  cpu.contextChanged();
+  return undefined;
+}
+
+/** The part of `returnTo` that also takes SS:SP from the stack. */
+function returnWithStack(cpu: X64Cpu, stack: FarStack, target: Return, descriptor: Descriptor): Fault | undefined {
+  const { selector, ip, size, release, flags } = target;
+  const newCpl = selector & 3;
+  const outer = newCpl > cpu.cpl;
   const pair = stack.popAll(size, 2);
   if (!pair) return cpu.memory.fault;
   const [sp, ssWord] = pair as [bigint, bigint];

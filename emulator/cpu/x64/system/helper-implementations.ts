@@ -31,6 +31,7 @@ import { readMsrValue, writeMsrValue } from './msrs.ts';
 import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
 import { sseHelpers } from './sse-float.ts';
 import { runString } from './strings.ts';
+import { vectorOperationHelpers } from './vector-operations.ts';
 import { x87EnvironmentHelpers } from './x87-environment.ts';
 import { x87Helpers } from './x87.ts';
 import { xsaveArea } from './xsave-layout.ts';
@@ -469,6 +470,7 @@ export function systemHelpers(current: () => X64Cpu): Table {
     ...waitHelpers(current),
     ...portHelpers(current),
     ...fpStateHelpers(current),
+    ...vectorOperationHelpers(() => current().engine),
     ...sseHelpers(() => current().sse),
     ...x87Helpers(() => current().x87),
     ...x87EnvironmentHelpers(current),

@@ -195,11 +195,10 @@ export class Paging {
 
   #finish(mapped: number, privilege: Privilege, result: WalkResult): boolean {
     if (mapped < 0) return this.#fail(this.errorCode, privilege);
-    const { cr0, cr4 } = this.#registers;
     const isUserPage = (this.#allowed & PTE.U) !== 0;
-    const mayWrite = (this.#allowed & PTE.W) !== 0 || (!privilege.user && (cr0 & CR0.WP) === 0);
+    const mayWrite = (this.#allowed & PTE.W) !== 0 || (!privilege.user && (this.#registers.cr0 & CR0.WP) === 0);
     const reaches = privilege.user ? isUserPage : !(isUserPage && privilege.smapBlocked);
-    const executes = !this.#noExecute && (privilege.user ? isUserPage : !(isUserPage && (cr4 & CR4.SMEP) !== 0));
+    const executes = this.#executes(isUserPage, privilege);
     const kind = this.#kind;
     const allowed = kind === 'execute' ? executes : reaches && (kind === 'read' || mayWrite);
     if (!allowed) return this.#fail(PF_ERROR.P, privilege);
@@ -209,6 +208,11 @@ export class Paging {
     result.writable = reaches && mayWrite && (this.#low & PTE.D) !== 0;
     result.executable = executes;
     return true;
+  }
+
+  #executes(isUserPage: boolean, privilege: Privilege): boolean {
+    if (this.#noExecute) return false;
+    return privilege.user ? isUserPage : !(isUserPage && (this.#registers.cr4 & CR4.SMEP) !== 0);
   }
 
   #updateEntry(write: boolean): void {

@@ -16,7 +16,7 @@ export const parallelDeposit = pureHelper('x64.parallelDeposit', ['i64', 'i64'],
 /** The operand with CF above it, rotated. */
 function rotateWithCarry(value: bigint, count: number, carry: number, bits: number): bigint {
   const width = bits + 1;
-  const left = BigInt((((count % width) + width) % width) as number);
+  const left = BigInt(((count % width) + width) % width);
   const whole = BigInt.asUintN(bits, value) | (BigInt(carry) << BigInt(bits));
   return BigInt.asUintN(width, (whole << left) | (whole >> (BigInt(width) - left)));
 }

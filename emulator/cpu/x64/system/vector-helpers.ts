@@ -1,5 +1,5 @@
 /** Declarations of what vector and floating-point instructions call. */
-import { faultingHelper, pureHelper } from '../../ir/helper-declaration.ts';
+import { faultingHelper, pureHelper, stateHelper } from '../../ir/helper-declaration.ts';
 
 /** FXSAVE: (address, 1 for the 64-bit form). */
 export const fxsave = faultingHelper('x64.fxsave', ['i64', 'i32'], 'none');
@@ -17,3 +17,8 @@ export const x87 = faultingHelper('x64.x87', ['i32', 'i64', 'i32'], 'i64');
 export const x87Environment = faultingHelper('x64.x87Environment', ['i32', 'i64', 'i32'], 'none');
 /** An SSE floating-point operation on the fields `vectorA`, `vectorB` into `vectorResult`: (form of `sse-form.ts`) → flags of comparisons. */
 export const sseFloat = faultingHelper('x64.sseFloat', ['i32'], 'i32');
+/**
+ * An operation on the fields `vectorA`, `vectorB` into `vectorResult`: (number in `VECTOR_OPERATIONS`, immediate) → index and flags of
+ * string comparisons: the index in bits 7 to 0, CF, ZF, SF and OF at their places in EFLAGS above, shifted left by 8.
+ */
+export const vectorOperation = stateHelper('x64.vectorOperation', ['i32', 'i32'], 'i32');

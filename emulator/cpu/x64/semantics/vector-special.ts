@@ -1,0 +1,68 @@
+/** Vector instructions that are a helper as a whole. Source: Intel SDM vol. 2 "Instruction Set Reference". */
+import type { Value } from '../../ir/block.ts';
+import type { InstructionSemantics, Semantics } from '../instruction.ts';
+import type { VECTOR_SPECIAL } from '../opcode-map/vector-special.ts';
+import type { Operand } from '../operands.ts';
+import { GPR, X64_STATE } from '../state.ts';
+import { vectorOperation } from '../system/vector-helpers.ts';
+import { LONG_LENGTHS, VECTOR_OPERATIONS } from '../system/vector-operations.ts';
+import type { Translation } from '../translation.ts';
+import { immediateByte, readVector, writeVector } from './vector-operands.ts';
+
+function call(
+  t: Translation,
+  name: string,
+  a: Operand,
+  b: Operand,
+  c: Operand | undefined,
+  aligned: boolean,
+): Value<'i32'> {
+  const { ir } = t;
+  const source = readVector(t, b, 0, aligned);
+  ir.set(X64_STATE.vectorA, readVector(t, a));
+  ir.set(X64_STATE.vectorB, source);
+  const lengths = t.insn.operandSize === 8 ? LONG_LENGTHS : 0;
+  const immediate = ir.i32((c === undefined ? 0 : immediateByte(c)) | lengths);
+  return ir.call(vectorOperation, ir.i32(VECTOR_OPERATIONS.indexOf(name)), immediate);
+}
+
+/** Writes the destination. */
+function computing(name: string): InstructionSemantics {
+  return (t, a, b, c) => {
+    call(t, name, a, b, c, true);
+    writeVector(t, a, t.ir.get(X64_STATE.vectorResult));
+  };
+}
+
+/** String comparisons: an index in ECX, or a mask in XMM0, and flags. Their memory operands need no alignment. */
+function comparing(name: string, toMask: boolean): InstructionSemantics {
+  return (t, a, b, c) => {
+    const { ir } = t;
+    const status = call(t, name, a, b, c, false);
+    if (toMask) ir.set(X64_STATE.xmm[0]!, ir.get(X64_STATE.vectorResult));
+    else t.setGpr(GPR.CX, 4, ir.and(status, ir.i32(0xff)));
+    t.flags.unpack(ir.shrU(status, 8));
+  };
+}
+
+export const vectorSpecial: Semantics<typeof VECTOR_SPECIAL> = {
+  MPSADBW: computing('MPSADBW'),
+  PCLMULQDQ: computing('PCLMULQDQ'),
+  PCMPESTRM: comparing('PCMPESTRM', true),
+  PCMPESTRI: comparing('PCMPESTRI', false),
+  PCMPISTRM: comparing('PCMPISTRM', true),
+  PCMPISTRI: comparing('PCMPISTRI', false),
+  AESIMC: computing('AESIMC'),
+  AESENC: computing('AESENC'),
+  AESENCLAST: computing('AESENCLAST'),
+  AESDEC: computing('AESDEC'),
+  AESDECLAST: computing('AESDECLAST'),
+  AESKEYGENASSIST: computing('AESKEYGENASSIST'),
+  SHA1NEXTE: computing('SHA1NEXTE'),
+  SHA1MSG1: computing('SHA1MSG1'),
+  SHA1MSG2: computing('SHA1MSG2'),
+  SHA256RNDS2: computing('SHA256RNDS2'),
+  SHA256MSG1: computing('SHA256MSG1'),
+  SHA256MSG2: computing('SHA256MSG2'),
+  SHA1RNDS4: computing('SHA1RNDS4'),
+};
