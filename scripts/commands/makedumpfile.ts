@@ -19,6 +19,9 @@ import { noExclusions } from '../../capture/page-filter.ts';
 import type { PfnRange } from '../../capture/page-bitmap.ts';
 import { DEFAULT_SPLIT_BLOCK, checkParts, splitRanges } from '../../capture/split.ts';
 import { FlattenedSink, rearrange } from '../../capture/writer-flattened.ts';
+import { parseEraseConfig } from './makedumpfile/erase-config.ts';
+import { resolveErasure } from './makedumpfile/erase.ts';
+import type { Erasure } from './makedumpfile/erase.ts';
 import { Messages, PROCESS_TERMINAL, STEP, memUsageText, reportText, writeAll } from './makedumpfile/messages.ts';
 import type { Terminal } from './makedumpfile/messages.ts';
 import { parseOptions } from './makedumpfile/options.ts';
@@ -182,19 +185,25 @@ class Job {
     const messages = this.#messages;
     for (const warning of source.dump.warnings) messages.common(`${warning}\n`);
     this.#printVtop(source);
+    const erasure = this.#erasure();
     const { levels } = this.#options;
     for (const [index, level] of levels.entries()) {
       if (index > 0) messages.common(`Retry to create a dumpfile by dump_level(${level}).\n`);
-      const code = await this.#createAtLevel(source, level, index === levels.length - 1);
+      const code = await this.#createAtLevel(source, erasure, level, index === levels.length - 1);
       if (code !== undefined) return code;
     }
     return EXIT.FAILED;
   }
 
   /** @returns undefined when the dump did not fit and another level is to be tried */
-  async #createAtLevel(source: SourceDump, level: number, isLast: boolean): Promise<number | undefined> {
+  async #createAtLevel(
+    source: SourceDump,
+    erasure: Erasure,
+    level: number,
+    isLast: boolean,
+  ): Promise<number | undefined> {
     const filtered = this.#filter(source, level);
-    const output = new DumpOutput(this.#options, this.#messages, source, filtered);
+    const output = new DumpOutput(this.#options, this.#messages, source, filtered, erasure);
     const names = this.#options.outputs;
     const paths = this.#options.flatten ? ['STDOUT'] : names;
     const parts = this.#options.split ? this.#cut(source, filtered, paths.length) : [undefined];
@@ -207,6 +216,14 @@ class Job {
     this.#messages.report(reportText(output.statistics));
     this.#saved(paths);
     return output.isComplete ? EXIT.COMPLETED : EXIT.FAILED;
+  }
+
+  #erasure(): Erasure {
+    const { config, vmlinux, inputs } = this.#options;
+    if (config === undefined) return { ranges: [], info: NO_BYTES, warnings: [] };
+    const erasure = resolveErasure(parseEraseConfig(readFileSync(config, 'utf8'), config), inputs, vmlinux!);
+    for (const warning of erasure.warnings) this.#messages.common(`WARNING: ${config}: ${warning}\n`);
+    return erasure;
   }
 
   #reportIncomplete(noSpace: NoSpaceError): number {
@@ -329,12 +346,14 @@ class DumpOutput {
   readonly #messages: Messages;
   readonly #source: SourceDump;
   readonly #filtered: FilteredPages;
+  readonly #erasure: Erasure;
   readonly #toCopy: number;
   #zeroPages = 0;
   #elfExcluded: number | undefined;
   #bytesWritten = 0;
 
-  constructor(options: Options, messages: Messages, source: SourceDump, filtered: FilteredPages) {
+  constructor(options: Options, messages: Messages, source: SourceDump, filtered: FilteredPages, erasure: Erasure) {
+    this.#erasure = erasure;
     this.#options = options;
     this.#messages = messages;
     this.#source = source;
@@ -390,15 +409,16 @@ class DumpOutput {
 
   async #kdump(sink: DumpSink, part: PfnRange | undefined, onProgress: (pages: number) => void) {
     const { compressor, threads } = this.#options;
-    const eraseInfo = this.#source.dump.diskDumps[0]?.eraseInfo() ?? NO_BYTES;
-    const options = { compressor, threads, erase: [], eraseInfo, part, onProgress };
+    const before = this.#source.dump.diskDumps[0]?.eraseInfo() ?? NO_BYTES;
+    const eraseInfo = Buffer.concat([before, this.#erasure.info]);
+    const options = { compressor, threads, erase: this.#erasure.ranges, eraseInfo, part, onProgress };
     const result = await writeKdump(this.#source, this.#filtered, sink, options);
     this.#zeroPages += result.zeroPages;
     return result;
   }
 
   async #elf(sink: DumpSink, onProgress: (pages: number) => void) {
-    const options = { threads: this.#options.threads, erase: [], onProgress };
+    const options = { threads: this.#options.threads, erase: this.#erasure.ranges, onProgress };
     const result = await writeElfCore(this.#source, this.#filtered, sink, options);
     this.#elfExcluded = result.excludedPages;
     return result;
