@@ -52,3 +52,15 @@ describe.skipIf(missing !== undefined)(
     }
   },
 );
+
+/** Compares every third page that both have. Returns how many there were. */
+function comparePages(original: Dump, rewritten: Dump): number {
+  let compared = 0;
+  for (let pfn = 0; pfn < original.memory.maxPfn; pfn += 3) {
+    if (!rewritten.memory.hasPage(pfn) || !original.memory.hasPage(pfn)) continue;
+    const same = Buffer.compare(rewritten.memory.readPage(pfn), original.memory.readPage(pfn)) === 0;
+    if (!same) throw new Error(`page ${pfn} differs`);
+    compared++;
+  }
+  return compared;
+}
