@@ -110,6 +110,7 @@ function memorySize(size: string, decoded: Decoded): number {
 
 function operandOf(spec: OperandSpec, decoded: Decoded, immediate: () => bigint): Operand {
   const { letter, size } = spec;
+  if (letter === 'fixed') return fixedOperand(size, decoded);
   switch (letter) {
     case 'E':
       return decoded.memory ? memoryOperand(decoded, integerSize(size, decoded)) : register(decoded, size, decoded.rm);
@@ -120,20 +121,18 @@ function operandOf(spec: OperandSpec, decoded: Decoded, immediate: () => bigint)
     case 'Z':
     case 'B':
       return register(decoded, size, registerNumber(letter, decoded));
-    case 'X':
-    case 'Y':
-      return { kind: 'immediate', size: integerSize(size, decoded), value: 0n };
-    case 'fixed':
-      return fixedOperand(size, decoded);
     default:
-      return (
-        systemOperand(letter, decoded) ?? vectorOperand(spec, decoded) ?? immediateOperand(spec, decoded, immediate)
-      );
+      return namedOperand(spec, decoded) ?? vectorOperand(spec, decoded) ?? immediateOperand(spec, decoded, immediate);
   }
 }
 
-function systemOperand(letter: string, { reg }: Decoded): Operand | undefined {
+/** Segment, control and debug registers, and the implied memory operands of string instructions. */
+function namedOperand({ letter, size }: OperandSpec, decoded: Decoded): Operand | undefined {
+  const { reg } = decoded;
   switch (letter) {
+    case 'X':
+    case 'Y':
+      return { kind: 'immediate', size: integerSize(size, decoded), value: 0n };
     case 'S':
       return { kind: 'segment', size: 2, number: reg & 7 };
     case 'C':

@@ -2,7 +2,7 @@
  * The page walk: 32-bit, PAE, 4-level and 5-level paging. Addresses come as two 32-bit halves and nothing is allocated, because
  * walks are on the hot path.
  *
- * Source: Intel SDM vol. 3A "Paging". Modelled: PSE, PSE-36, NX, WP, SMEP, SMAP, global bit (ignored: flushing more is allowed),
+ * Source: Intel SDM vol. 3A "Paging". Modelled: PSE, PSE-36, NX, WP, SMEP, SMAP, global pages,
  * accessed and dirty bits, reserved bits. Not modelled: protection keys, memory types.
  */
 import type { AccessKind, EngineCpu, WalkResult } from '../../execute/guest.ts';
@@ -10,7 +10,7 @@ import { CR0, CR4, EFER, PF_ERROR } from './control-bits.ts';
 import type { SystemRegisters } from './system-registers.ts';
 
 /** Bits of paging-structure entries; NX is bit 31 of the upper half. */
-const PTE = { P: 1, W: 2, U: 4, A: 1 << 5, D: 1 << 6, PS: 1 << 7, NX: -0x8000_0000 } as const;
+const PTE = { P: 1, W: 2, U: 4, A: 1 << 5, D: 1 << 6, PS: 1 << 7, G: 1 << 8, NX: -0x8000_0000 } as const;
 
 /** What of the CPU model matters. */
 export interface PagingModel {
@@ -33,6 +33,8 @@ const FAULT = -1;
 export class Paging {
   /** Error code of the last failed walk, or -1 when the address is not canonical. */
   errorCode = 0;
+  /** The page of the last walk is global: its translation survives a load of CR3. */
+  isGlobal = false;
   readonly #engine: EngineCpu;
   readonly #model: PagingModel;
   readonly #registers: SystemRegisters;
@@ -202,6 +204,7 @@ export class Paging {
     const kind = this.#kind;
     const allowed = kind === 'execute' ? executes : reaches && (kind === 'read' || mayWrite);
     if (!allowed) return this.#fail(PF_ERROR.P, privilege);
+    this.isGlobal = (this.#low & PTE.G) !== 0 && (cr4 & CR4.PGE) !== 0;
     this.#updateEntry(kind === 'write');
     result.readable = reaches;
     // a first write must come here again to set D
