@@ -97,13 +97,14 @@ export class FlatTree {
     const place = this.#findProperty(node, name);
     if (place !== undefined) {
       const start = place.at + PROPERTY_HEADER;
-      this.#splice(start, alignUp(place.length, 4), padded(value));
+      this.#splice(start, alignUp(place.length, 4), this.#paddedAt(start, value));
       writeU32(this.#structure, place.at + 4, value.length, 'big');
       return;
     }
     const nameAt = this.#stringOffset(name);
-    const property = Buffer.concat([cells(FDT_PROP, value.length, nameAt), padded(value)]);
-    this.#splice(this.#propertiesOf(node) ?? this.#addNode(node), 0, property);
+    const at = this.#propertiesOf(node) ?? this.#addNode(node);
+    const padded = this.#paddedAt(at + PROPERTY_HEADER, value);
+    this.#splice(at, 0, Buffer.concat([cells(FDT_PROP, value.length, nameAt), padded]));
   }
 
   /** Takes a property away, if it is there. */
@@ -182,6 +183,14 @@ export class FlatTree {
     const offset = this.#strings.length;
     this.#strings = Buffer.concat([this.#strings, wanted]);
     return offset;
+  }
+
+  /** libfdt moves what follows and writes the value: the bytes that pad it are those that stood there before. */
+  #paddedAt(at: number, value: Uint8Array): Uint8Array {
+    const bytes = new Uint8Array(alignUp(value.length, 4));
+    bytes.set(this.#structure.subarray(at, at + bytes.length));
+    bytes.set(value);
+    return bytes;
   }
 
   #splice(at: number, length: number, replacement: Uint8Array): void {

@@ -48,8 +48,9 @@ describe('parseCrashKernel, as kdump.rst "crashkernel syntax" says', () => {
   });
 });
 
+const explain = (commandLine: string): string => explainCrashKernel(parseCrashKernel(commandLine, 8 * G));
+
 test('explains a request in words', () => {
-  const explain = (commandLine: string): string => explainCrashKernel(parseCrashKernel(commandLine, 8 * G));
   expect(explain('crashkernel=128M')).toBe('128 MiB are reserved below 4 GiB if possible, else above');
   expect(explain('crashkernel=64M@16M')).toContain('at physical address 0x1000000');
   expect(explain('crashkernel=1G,high')).toContain('the default amount below 4 GiB');
