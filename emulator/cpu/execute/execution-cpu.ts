@@ -141,6 +141,9 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
   flushTlbPage(low: number, high: number): void {
     this.banks.flushPage(low, high);
   }
+  flushTlbLowerHalf(matches: (key: number) => boolean): void {
+    this.banks.flushLowerHalf(key => matches(Math.floor(key / MODE_KEYS)));
+  }
   flushTlbContexts(matches: (key: number) => boolean): void {
     this.banks.flushContexts(key => matches(Math.floor(key / MODE_KEYS)));
   }

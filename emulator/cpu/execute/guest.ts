@@ -84,6 +84,8 @@ export interface EngineCpu {
   flushTlbPage(low: number, high: number): void;
   /** Flushes contexts whose key satisfies the predicate. */
   flushTlbContexts(matches: (key: number) => boolean): void;
+  /** In contexts whose key satisfies the predicate, flushes addresses whose highest bit is 0. */
+  flushTlbLowerHalf(matches: (key: number) => boolean): void;
   /** Drops translated code of the page that holds this physical address, on all CPUs. */
   invalidateCode(paddr: number): void;
 

@@ -17,6 +17,9 @@ const JUMP_GROUPS = 512;
 const JUMP_SLOTS = 128;
 const JUMP_ENTRIES = JUMP_GROUPS * JUMP_SLOTS;
 
+/** Pages of 4 KiB below the addresses whose highest bit is 1. */
+const LOWER_HALF_PAGES = 2 ** 51;
+
 /** Layout of a bank, for the code that probes it. */
 export const BANK = {
   /** TLB entry of an address: `(low >>> TLB_SHIFT) & TLB_MASK` bytes from the bank. */
@@ -63,6 +66,8 @@ export interface Bank {
   readonly largeLeaves: Map<number, Set<number>>;
   /** Numbers of the pages from which code was fetched: only those have jump cache entries. */
   readonly codePages: Set<number>;
+  /** Nothing was entered since the bank was cleared. */
+  isEmpty: boolean;
   /** Changes with every flush of such a page; caches of instruction translations compare it. */
   generation: number;
 }
@@ -88,6 +93,7 @@ export class TranslationBanks {
       lastUse: 0,
       largeLeaves: new Map<number, Set<number>>(),
       codePages: new Set<number>(),
+      isEmpty: false,
       generation: 0,
     }));
     for (const bank of this.#banks) this.#clear(bank);
@@ -126,6 +132,7 @@ export class TranslationBanks {
     const entry = (bank.base + ((low >>> BANK.TLB_SHIFT) & BANK.TLB_MASK)) >> 2;
     const page = low & -4096;
     const { int32 } = this.#memory;
+    bank.isEmpty = false;
     int32[entry] = readable ? page : -1;
     int32[entry + 1] = readable ? high : -1;
     int32[entry + 2] = writable ? page : -1;
@@ -136,6 +143,7 @@ export class TranslationBanks {
 
   /** Notes that code is fetched from the page of an address, and the size of the leaf that maps it. */
   noteFetch(bank: Bank, low: number, high: number, leafSize: number): void {
+    bank.isEmpty = false;
     bank.codePages.add(leafNumber(low & -4096, high, 4096));
     if (leafSize > 4096) rememberLeaf(bank, low & -4096, high, leafSize);
   }
@@ -144,6 +152,7 @@ export class TranslationBanks {
   enterJump(bank: Bank, low: number, high: number, functionIndex: number, entryNumber: number): void {
     const { int32 } = this.#memory;
     const entry = (bank.base + jumpOffset(low)) >> 2;
+    bank.isEmpty = false;
     const isTaken = int32[entry + 1] !== -1 || int32[entry] !== -1;
     if (isTaken && (int32[entry] !== low || int32[entry + 1] !== high)) {
       int32.copyWithin(entry ^ (BANK.JUMP_ALTERNATE >> 2), entry, entry + 4);
@@ -160,6 +169,11 @@ export class TranslationBanks {
 
   flushContexts(matches: (key: number) => boolean): void {
     for (const bank of this.#banks) if (bank.key >= 0 && matches(bank.key)) this.#clear(bank);
+  }
+
+  /** Drops what contexts know about addresses whose highest bit is 0. */
+  flushLowerHalf(matches: (key: number) => boolean): void {
+    for (const bank of this.#banks) if (bank.key >= 0 && !bank.isEmpty && matches(bank.key)) this.#clearLowerHalf(bank);
   }
 
   /** Drops the page of an address in all contexts, and all of a context when the page was part of a larger leaf. */
@@ -194,7 +208,20 @@ export class TranslationBanks {
     }
   }
 
+  #clearLowerHalf(bank: Bank): void {
+    const { int32 } = this.#memory;
+    const first = bank.base >> 2;
+    for (let entry = first; entry < first + TLB_ENTRIES * 8; entry += 8) {
+      if (int32[entry + 1]! >= 0 || int32[entry + 3]! >= 0) int32.fill(-1, entry, entry + 4);
+    }
+    for (const page of bank.codePages) {
+      if (page < LOWER_HALF_PAGES) this.#clearPage(bank, (page * 4096) | 0, Math.floor(page / 2 ** 20));
+    }
+  }
+
   #clear(bank: Bank): void {
+    if (bank.isEmpty) return;
+    bank.isEmpty = true;
     this.#memory.bytes.fill(0xff, bank.base, bank.base + BANK.SIZE);
     bank.largeLeaves.clear();
     bank.codePages.clear();
@@ -210,6 +237,7 @@ export class TranslationBanks {
       candidate => candidate !== bank && candidate.key >= 0 && this.#sharesUpperHalf(candidate.key, bank.key),
     );
     if (donors.length === 0) return;
+    bank.isEmpty = false;
     const donor = donors.reduce((last, candidate) => (candidate.lastUse > last.lastUse ? candidate : last));
     this.#copyUpperHalf(donor.base, bank.base, TLB_ENTRIES, 8);
     this.#copyUpperHalf(donor.base + BANK.JUMP_CACHE, bank.base + BANK.JUMP_CACHE, JUMP_ENTRIES, 4);

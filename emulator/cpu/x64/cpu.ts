@@ -74,6 +74,9 @@ export class X64Cpu implements GuestCpu {
   /** TF was set when the instruction that has just run began: a #DB is due. */
   stepArmed = false;
   #modeKey = 0;
+  /** Halves of addresses of pages in the upper half that are not global. */
+  readonly #localPages: number[] = [];
+  #hasManyLocalPages = false;
   #pending: Fault | undefined;
   #interrupt = false;
   #nmi = false;
@@ -203,9 +206,33 @@ export class X64Cpu implements GuestCpu {
   // What the engine asks
 
   walk(low: number, high: number, kind: AccessKind, _regime: AccessRegime, result: WalkResult): boolean {
-    if (this.paging.walk(low, high, kind, this.#currentPrivilege, result)) return true;
+    if (this.paging.walk(low, high, kind, this.#currentPrivilege, result)) {
+      if (high < 0 && !this.paging.isGlobal) this.#noteLocalPage(low, high);
+      return true;
+    }
     this.#pending = walkFault(this.paging.errorCode, addressOf(low, high));
     return false;
+  }
+
+  /** Keeps in mind a page of the upper half that is not global: a load of CR3 has to drop it. */
+  #noteLocalPage(low: number, high: number): void {
+    if (this.#localPages.length < MAXIMUM_LOCAL_PAGES) this.#localPages.push(low, high);
+    else this.#hasManyLocalPages = true;
+  }
+
+  /** CR3 was loaded: drops what is not global, of one PCID. Kernels have the upper half global, so that most of it stays. */
+  flushLocalTranslations(pcid: number): void {
+    const ofPcid = (key: number): boolean => (key & 0xfff) === pcid;
+    if (this.#hasManyLocalPages) {
+      this.engine.flushTlbContexts(ofPcid);
+    } else {
+      for (let i = 0; i < this.#localPages.length; i += 2) {
+        this.engine.flushTlbPage(this.#localPages[i]!, this.#localPages[i + 1]!);
+      }
+      this.engine.flushTlbLowerHalf(ofPcid);
+    }
+    this.#hasManyLocalPages = false;
+    this.#localPages.length = 0;
   }
 
   /** Aligned vector accesses raise #GP(0). */
@@ -414,6 +441,8 @@ export class X64Cpu implements GuestCpu {
   }
 }
 
+/** Numbers in the list of such pages; beyond it, loads of CR3 flush everything. */
+const MAXIMUM_LOCAL_PAGES = 32;
 const SUPERVISOR: Privilege = { user: false, smapBlocked: false };
 const FLAT_SEGMENTS = [SEGMENT.ES, SEGMENT.CS, SEGMENT.SS, SEGMENT.DS];
 

@@ -204,7 +204,7 @@ export class Paging {
     const kind = this.#kind;
     const allowed = kind === 'execute' ? executes : reaches && (kind === 'read' || mayWrite);
     if (!allowed) return this.#fail(PF_ERROR.P, privilege);
-    this.isGlobal = (this.#low & PTE.G) !== 0 && (cr4 & CR4.PGE) !== 0;
+    this.isGlobal = (this.#low & PTE.G) !== 0 && (this.#registers.cr4 & CR4.PGE) !== 0;
     this.#updateEntry(kind === 'write');
     result.readable = reaches;
     // a first write must come here again to set D

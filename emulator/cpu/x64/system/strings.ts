@@ -2,8 +2,8 @@
  * String instructions. One run does at most what fits before the end of a page of source and destination; the instruction then
  * runs again, so that interrupts and faults find rCX, rSI and rDI as after a whole number of elements.
  *
- * A run retires as one instruction: a page of REP MOVS takes the virtual time of one move. Elements that cross a page, devices and
- * backward strings go one at a time through the memory unit, up to 64 a run.
+ * A run retires as one instruction: a page of REP MOVS takes the virtual time of one move. Elements that cross a page, devices, and
+ * whatever is not MOVS or STOS go one at a time through the memory unit, up to 64 a run.
  *
  * Source: Intel SDM vol. 2 "REP/REPE/REPZ/REPNE/REPNZ", "MOVS/MOVSB/MOVSW/MOVSD/MOVSQ" and the like; vol. 1 "String Operations".
  */
@@ -100,22 +100,26 @@ class StringRun {
 
   /** @returns elements done; 0 when it is not possible here, -1 when it faulted */
   #bulk(count: bigint): number {
-    if (this.#step < 0n) return 0;
     switch (this.#form.operation) {
       case 'MOVS':
         return this.#bulkMove(count);
       case 'STOS':
-        return this.#bulkStore(count);
+        return this.#step < 0n ? 0 : this.#bulkStore(count);
       default:
         return 0;
     }
   }
 
-  /** Elements that fit before the ends of pages, at most `count`. */
+  /** Elements that lie whole within the pages of the first ones, in the string's direction, at most `count`. */
   #fitting(count: bigint, ...addresses: readonly bigint[]): number {
     const { size } = this.#form;
-    const room = Math.min(...addresses.map(address => PAGE - Number(address & 0xfffn)));
-    const elements = Math.floor(room / size);
+    const forward = this.#step > 0n;
+    const rooms = addresses.map(address => {
+      const offset = Number(address & 0xfffn);
+      if (forward) return Math.floor((PAGE - offset) / size);
+      return offset + size > PAGE ? 0 : Math.floor(offset / size) + 1;
+    });
+    const elements = Math.min(...rooms);
     return count < BigInt(elements) ? Number(count) : elements;
   }
 
@@ -129,10 +133,12 @@ class StringRun {
     const to = this.#resolve(destination, 'write');
     if (to === -1) return -1;
     const bytes = elements * size;
-    // a destination shortly behind the source repeats a pattern, which goes element by element
-    if (from < 0 || to < 0 || (to > from && to < from + bytes)) return 0;
-    new Uint8Array(this.#cpu.view.buffer).copyWithin(to, from, from + bytes);
-    this.#cpu.written(to, bytes);
+    const back = this.#step > 0n ? 0 : bytes - size;
+    // a destination shortly ahead of the source, in the string's direction, repeats a pattern: element by element
+    const ahead = this.#step > 0n ? to - from : from - to;
+    if (from < 0 || to < 0 || (ahead > 0 && ahead < bytes)) return 0;
+    new Uint8Array(this.#cpu.view.buffer).copyWithin(to - back, from - back, from - back + bytes);
+    this.#cpu.written(to - back, bytes);
     this.#advance(GPR.SI, elements);
     this.#advance(GPR.DI, elements);
     return elements;
