@@ -65,7 +65,8 @@ export const rd: Command<RdData> = {
   run(session, args) {
     const request = parseRequest(session, args);
     const { bytes, fault } = readUpTo(request.reader, request.address, request.length);
-    if (bytes.length === 0 && fault !== undefined) throw new FaultError(request.address, fault);
+    if (bytes.length === 0 && fault !== undefined)
+      throw new FaultError(request.address, fault.replace(/^cannot read .*?: /, ''));
     const written = args.value('-r');
     if (written !== undefined) writeFileSync(written, bytes);
     return { ...request, bytes, fault, written };

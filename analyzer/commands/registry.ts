@@ -17,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
     await prepareDisassembler();
     return dis;
   },
+  doctor: async () => (await import('./doctor.ts')).doctor,
   eval: async () => (await import('./convert.ts')).evalCommand,
   exit: async () => (await import('./shell-commands.ts')).exit,
   extend: async () => (await import('./shell-commands.ts')).extend,
@@ -41,6 +42,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   ptov: async () => (await import('./convert.ts')).ptov,
   q: async () => (await import('./shell-commands.ts')).exit,
   rd: async () => (await import('./rd.ts')).rd,
+  report: async () => (await import('./report.ts')).report,
   repeat: async () => (await import('./shell-commands.ts')).repeat,
   runq: async () => (await import('./runq.ts')).runq,
   rustfilt: async () => (await import('./convert.ts')).rustfilt,

@@ -22,9 +22,15 @@ export function possibleCpus(program: Program): number[] {
   return namedMask(program, '__cpu_possible_mask') ?? [0];
 }
 
-/** `__cpu_online_mask`: the CPUs that ran when the kernel crashed. */
+/**
+ * The CPUs that ran when the kernel crashed: `__cpu_online_mask`, and those that left their registers in the dump. arm64
+ * takes the others offline when it stops them (since 6.11, and in stable kernels).
+ */
 export function onlineCpus(program: Program): number[] {
-  return namedMask(program, '__cpu_online_mask') ?? possibleCpus(program);
+  const possible = possibleCpus(program);
+  const online = namedMask(program, '__cpu_online_mask') ?? possible;
+  const noted = program.crashRegisters.length;
+  return noted > online.length ? possible.slice(0, noted) : online;
 }
 
 /** `__cpu_present_mask`. */

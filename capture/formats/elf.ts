@@ -6,7 +6,8 @@
  */
 import { inflateSync, zstdDecompressSync } from 'node:zlib';
 
-import { cString, readU32 } from './bytes.ts';
+import { cString } from './bytes.ts';
+import { parseNotes } from './elf-notes.ts';
 import type { ByteSource } from './byte-source.ts';
 import { FormatError, UnimplementedError } from './errors.ts';
 import { ascii, raw, size64, struct, u16, u32, u64, u8 } from './struct.ts';
@@ -193,13 +194,15 @@ export function sectionBytes(elf: ElfFile, section: Shdr): Uint8Array {
   });
 }
 
-/** The GNU build id of a file in hexadecimal, from its sections or segments of notes. */
+const NT_GNU_BUILD_ID = 3;
+
+/** The GNU build id of a file in hexadecimal, from any of its note sections (vmlinux has one, `.notes`, for all). */
 export function buildIdOf(elf: ElfFile): string | undefined {
-  const notes = elf.sections.find(section => section.sh_type === SHT.NOTE && section.name === '.note.gnu.build-id');
-  const bytes = notes === undefined ? undefined : elf.source.read(notes.sh_offset, notes.sh_size);
-  if (bytes === undefined || bytes.length < 16) return undefined;
-  const nameSize = readU32(bytes, 0);
-  const size = readU32(bytes, 4);
-  const start = 12 + Math.ceil(nameSize / 4) * 4;
-  return Buffer.from(bytes.slice(start, start + size)).toString('hex');
+  for (const section of elf.sections) {
+    if (section.sh_type !== SHT.NOTE) continue;
+    const notes = parseNotes(elf.source.read(section.sh_offset, section.sh_size));
+    const found = notes.find(({ name, type }) => name === 'GNU' && type === NT_GNU_BUILD_ID);
+    if (found !== undefined) return Buffer.from(found.descriptor).toString('hex');
+  }
+  return undefined;
 }
