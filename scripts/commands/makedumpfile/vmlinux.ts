@@ -1,7 +1,7 @@
 /** A vmlinux with debug information: for `-x` and `-g`. */
 import { FileSource } from '../../../capture/formats/byte-source.ts';
 import { cString } from '../../../capture/formats/bytes.ts';
-import { EM, buildIdOf, findSection, parseElf, sectionBytes } from '../../../capture/formats/elf.ts';
+import { buildIdOf, findSection, parseElf, sectionBytes } from '../../../capture/formats/elf.ts';
 import type { ElfFile } from '../../../capture/formats/elf.ts';
 import { FormatError, UsageError } from '../../../capture/formats/errors.ts';
 import type { Vmcoreinfo } from '../../../capture/formats/vmcoreinfo.ts';
@@ -23,12 +23,19 @@ const SIZES =
     ' ',
   );
 const MEMBERS =
-  'page.flags page._refcount page.mapping page.lru page._mapcount page.private page.compound_dtor page.compound_order page.compound_head folio._folio_dtor folio._folio_order mem_section.section_mem_map pglist_data.node_zones pglist_data.nr_zones pglist_data.node_start_pfn pglist_data.node_spanned_pages zone.free_area zone.vm_stat zone.spanned_pages free_area.free_list list_head.next list_head.prev vmap_area.va_start vmap_area.list printk_ringbuffer.desc_ring printk_ringbuffer.text_data_ring prb_desc_ring.count_bits prb_desc_ring.descs prb_desc_ring.infos prb_desc_ring.head_id prb_desc_ring.tail_id prb_desc.state_var prb_desc.text_blk_lpos prb_data_blk_lpos.begin prb_data_blk_lpos.next prb_data_ring.size_bits prb_data_ring.data printk_info.ts_nsec printk_info.text_len printk_log.ts_nsec printk_log.len printk_log.text_len latched_seq.val uts_namespace.name'.split(
+  'page.flags page._refcount page.mapping page.lru page._mapcount page.private page.compound_dtor page.compound_order page.compound_head folio._folio_dtor folio._folio_order mem_section.section_mem_map pglist_data.node_zones pglist_data.nr_zones pglist_data.node_start_pfn pglist_data.node_spanned_pages zone.free_area zone.vm_stat zone.spanned_pages free_area.free_list list_head.next list_head.prev vmap_area.va_start vmap_area.list printk_ringbuffer.desc_ring printk_ringbuffer.text_data_ring prb_desc_ring.count_bits prb_desc_ring.descs prb_desc_ring.infos prb_desc_ring.head_id prb_desc_ring.tail_id prb_desc.state_var prb_desc.text_blk_lpos prb_data_blk_lpos.begin prb_data_blk_lpos.next prb_data_ring.size_bits prb_data_ring.data printk_info.ts_nsec printk_info.text_len printk_info.caller_id printk_log.ts_nsec printk_log.len printk_log.text_len latched_seq.val uts_namespace.name'.split(
     ' ',
   );
 const LENGTHS = ['zone.free_area', 'free_area.free_list'];
 /** Enumerators whose value is a bit number of `page.flags`, or an index. */
 const ENUMERATORS = 'PG_lru PG_private PG_swapcache PG_swapbacked PG_slab PG_hwpoison PG_hugetlb'.split(' ');
+
+/** Enumerators of other enums. HUGETLB_PAGE_DTOR: Linux v4.4 to v6.5. */
+const OTHER_ENUMERATORS = [
+  ['compound_dtor_id', 'HUGETLB_PAGE_DTOR'],
+  ['zone_stat_item', 'NR_FREE_PAGES'],
+  ['node_states', 'N_ONLINE'],
+] as const;
 
 /** An opened vmlinux. */
 export class Vmlinux implements Disposable {
@@ -81,6 +88,7 @@ export class Vmlinux implements Disposable {
     for (const name of ENUMERATORS) addLine(lines, `NUMBER(${name})`, flags.get(name));
     const head = flags.get('PG_head');
     addLine(lines, 'NUMBER(PG_head_mask)', head === undefined ? undefined : 2 ** head);
+    for (const [type, name] of OTHER_ENUMERATORS) addLine(lines, `NUMBER(${name})`, enumerators(types, type).get(name));
     lines.push(...pageTypeLines(types));
     return `${lines.join('\n')}\n`;
   }
@@ -106,11 +114,6 @@ export class Vmlinux implements Disposable {
     if (address === undefined || section === undefined) return '';
     const offset = section.sh_offset + Number(address - section.sh_addr);
     return cString(this.#elf.source.read(offset, Math.min(512, this.#elf.source.size - offset)));
-  }
-
-  /** `e_machine` tells which constants of page types to expect. */
-  get isAarch64(): boolean {
-    return this.#elf.header.e_machine === EM.AARCH64;
   }
 }
 
