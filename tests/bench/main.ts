@@ -10,9 +10,10 @@ import { parseArgs } from 'node:util';
 
 import { benchAnalyzer } from './analyzer.ts';
 import { benchFlow, type Backend } from './flow.ts';
+import { benchMakedumpfile } from './makedumpfile.ts';
 import { benchMicro } from './micro.ts';
 
-const PARTS = ['flow', 'default', 'analyzer', 'micro'] as const;
+const PARTS = ['flow', 'default', 'analyzer', 'makedumpfile', 'micro'] as const;
 type Part = (typeof PARTS)[number];
 
 const USAGE = `usage: npm run bench -- [options]
@@ -20,6 +21,7 @@ const USAGE = `usage: npm run bench -- [options]
                      flow      the two-kernel flow with --fast
                      default   the flow as tutorials do it
                      analyzer  kdump-lab crash, crash, drgn
+                     makedumpfile  kdump-lab makedumpfile beside Debian's, on the same dump
                      micro     loops without an operating system
   --runs N         runs of each part on each program (default: 3)
   --suite SUITE    Debian suite of the kernel (default: bookworm)
@@ -79,6 +81,11 @@ async function runParts(
   if (parts.has('analyzer')) {
     if (dump === undefined) throw new Error('the part analyzer needs a dump: --dump FILE, or the part flow before it');
     await benchAnalyzer(dump, values.vmlinux, runs);
+  }
+  if (parts.has('makedumpfile')) {
+    if (dump === undefined)
+      throw new Error('the part makedumpfile needs a dump: --dump FILE, or the part flow before it');
+    await benchMakedumpfile(dump, runs);
   }
   if (parts.has('micro')) await benchMicro(backends, runs);
 }

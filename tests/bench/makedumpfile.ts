@@ -1,111 +1,105 @@
 /**
- * Our makedumpfile beside Debian's on the same dump: wall time without start-up, greatest memory.
+ * Our makedumpfile beside Debian's on the same dump; the start-up of ours is measured apart and taken off.
  *
- *     node tests/bench/makedumpfile.ts [VMCORE]
- *
- * VMCORE is an ELF core; without one the x86_64 reference dump is converted. `KDUMP_LAB_MAKEDUMPFILE` names another
- * makedumpfile (Debian 12's has no zstd). Runs of the two alternate, and the best of five counts: on a shared host the
- * ratio says more than the seconds.
+ * Also on its own: `node tests/bench/makedumpfile.ts [VMCORE [RUNS]]`. `KDUMP_LAB_MAKEDUMPFILE` names another makedumpfile
+ * (Debian 12's has no zstd). CPU seconds say more than wall time on a host with other work.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { isElf } from '../../capture/formats/elf.ts';
+import { FileSource } from '../../capture/formats/byte-source.ts';
 import { findDumpFolder } from '../support/crash-reference.ts';
+import { mebibytes, median, ratio, seconds, table } from './table.ts';
+import { measureCommand } from './usage.ts';
+import type { Usage } from './usage.ts';
 
-/** One measured command. */
-interface Measurement {
-  readonly seconds: number;
-  /** Greatest resident memory in MiB, of the process with all its threads. */
-  readonly memory: number;
-}
-
-const RUNS = 5;
-const CASES: readonly (readonly string[])[] = [
-  ['-l', '-d', '31'],
-  ['-z', '-d', '31'],
-  ['-c', '-d', '31'],
-  ['-l', '-d', '31', '--num-threads', '2'],
-  ['-z', '-d', '31', '--num-threads', '2'],
-  ['-c', '-d', '31', '--num-threads', '2'],
-  ['-l', '-d', '0'],
-  ['-E', '-d', '0'],
+const CASES: readonly string[] = [
+  '-l -d 31',
+  '-z -d 31',
+  '-c -d 31',
+  '-l -d 31 --num-threads 2',
+  '-z -d 31 --num-threads 2',
+  '-c -d 31 --num-threads 2',
+  '-l -d 0',
+  '-E -d 0',
 ];
 const LAUNCHER = resolve(import.meta.dirname, '../../scripts/kdump-lab');
 const REFERENCE = process.env['KDUMP_LAB_MAKEDUMPFILE'] ?? 'makedumpfile';
+const HEADER = ['options', 'makedumpfile', 'its CPU', 'ours', 'our CPU', 'wall', 'CPU', 'peak'];
 
-function measure(command: readonly string[]): Measurement | undefined {
-  const [program = '', ...args] = command;
-  const start = process.hrtime.bigint();
-  // GNU time reports memory; without it only seconds are known.
-  const timed = spawnSync('/usr/bin/time', ['-f', 'KB=%M', program, ...args], { encoding: 'utf8' });
-  const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-  if (timed.status !== 0) return undefined;
-  return { seconds, memory: Number(/KB=(\d+)/.exec(timed.stderr)?.[1] ?? 0) / 1024 };
-}
-
-function best(measurements: readonly (Measurement | undefined)[]): Measurement | undefined {
-  const good = measurements.filter(measurement => measurement !== undefined);
-  return good.toSorted((a, b) => a.seconds - b.seconds)[0];
-}
-
-/** Measures all cases and returns the table's lines. */
-export function benchMakedumpfile(vmcore: string): string[] {
-  const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-bench-'));
-  const ours = [LAUNCHER, 'makedumpfile', '-f', '--message-level', '0'];
-  const theirs = [REFERENCE, '-f', '--message-level', '0'];
+/**
+ * Measures all cases and prints the comparison.
+ * @param dump any dump; one that is not an ELF core is converted first, so that both read plain pages
+ */
+export async function benchMakedumpfile(dump: string, runs: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-bench-makedumpfile-'));
   try {
-    const startUp = best([1, 2, 3].map(() => measure([LAUNCHER, 'makedumpfile', '--check-params', '-c', 'a', 'b'])))!;
-    const lines = [
-      `${vmcore}: ${(statSync(vmcore).size / 2 ** 20).toFixed(0)} MiB; our start-up ${startUp.seconds.toFixed(2)} s is taken off`,
-      `${'options'.padEnd(28)} makedumpfile      ours   ratio  memory`,
-    ];
-    for (const options of CASES) {
-      const [a, b]: (Measurement | undefined)[][] = [[], []];
-      for (let run = 0; run < RUNS; run++) {
-        a!.push(measure([...theirs, ...options, vmcore, join(folder, 'theirs')]));
-        b!.push(measure([...ours, ...options, vmcore, join(folder, 'ours')]));
-      }
-      lines.push(row(options, best(a!), best(b!), startUp.seconds));
-    }
-    return lines;
+    const core = await elfCore(dump, folder);
+    const startUp = await measure([LAUNCHER, 'makedumpfile', '--check-params', '-c', 'a', 'b'], runs);
+    if (startUp === undefined) throw new Error('our makedumpfile does not start');
+    console.log(`\n## makedumpfile: ${runs} run${runs === 1 ? '' : 's'} each, medians; our start-up is taken off\n`);
+    console.log(`Start-up: ${seconds(startUp.wallSeconds)}, CPU ${seconds(startUp.cpuSeconds)}\n`);
+    const rows: string[][] = [];
+    for (const options of CASES) rows.push(await measureCase(options, core, folder, startUp, runs));
+    console.log(table(HEADER, rows));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function row(
-  options: readonly string[],
-  theirs: Measurement | undefined,
-  ours: Measurement | undefined,
-  startUp: number,
-): string {
-  const net = ours === undefined ? Number.NaN : Math.max(0, ours.seconds - startUp);
-  const reference = theirs === undefined ? 'cannot' : `${theirs.seconds.toFixed(2)} s`;
-  const ratio = theirs === undefined ? '' : (net / theirs.seconds).toFixed(2);
-  const columns = [reference.padStart(12), `${net.toFixed(2)} s`.padStart(9), ratio.padStart(7)];
-  return `${options.join(' ').padEnd(28)} ${columns.join(' ')} ${(ours?.memory ?? 0).toFixed(0).padStart(4)} MiB`;
+async function measureCase(
+  options: string,
+  core: string,
+  folder: string,
+  startUp: Usage,
+  runs: number,
+): Promise<string[]> {
+  const common = ['-f', '--message-level', '0', ...options.split(' '), core, join(folder, 'dump')];
+  const theirs = await measure([REFERENCE, ...common], runs);
+  const ours = await measure([LAUNCHER, 'makedumpfile', ...common], runs);
+  if (ours === undefined) return [options, '', '', 'failed'];
+  const wall = Math.max(0, ours.wallSeconds - startUp.wallSeconds);
+  const cpu = Math.max(0, ours.cpuSeconds - startUp.cpuSeconds);
+  return [
+    options,
+    theirs === undefined ? 'failed' : seconds(theirs.wallSeconds),
+    theirs === undefined ? '' : seconds(theirs.cpuSeconds),
+    seconds(wall),
+    seconds(cpu),
+    ratio(wall, theirs?.wallSeconds),
+    ratio(cpu, theirs?.cpuSeconds),
+    mebibytes(ours.peakBytes),
+  ];
 }
 
-/** The x86_64 reference dump as an ELF core. */
-function convertedReference(folder: string): string {
-  const reference = findDumpFolder('x86_64-6.1');
-  if (reference === undefined) throw new Error('no dump: give an ELF core, or see tests/support/crash-reference.ts');
+/** Medians of some runs; undefined when one fails. */
+async function measure(command: readonly string[], runs: number): Promise<Usage | undefined> {
+  const [program = '', ...args] = command;
+  const usages: Usage[] = [];
+  for (let run = 0; run < runs; run++) {
+    const usage = await measureCommand(program, args);
+    if (usage.status !== 0) return undefined;
+    usages.push(usage);
+  }
+  const of = (key: keyof Usage): number => median(usages.map(usage => usage[key]));
+  return { wallSeconds: of('wallSeconds'), cpuSeconds: of('cpuSeconds'), peakBytes: of('peakBytes') };
+}
+
+async function elfCore(dump: string, folder: string): Promise<string> {
+  using source = new FileSource(dump);
+  if (isElf(source.read(0, 16))) return dump;
   const core = join(folder, 'core');
-  spawnSync(LAUNCHER, ['makedumpfile', '-E', '--message-level', '0', join(reference, 'vmcore'), core]);
-  // Both find it in the page cache.
-  readFileSync(core);
+  await measureCommand(LAUNCHER, ['makedumpfile', '-E', '--message-level', '0', dump, core]);
   return core;
 }
 
-const [, script, given] = process.argv;
+const [, script, given, count = '3'] = process.argv;
 if (script === fileURLToPath(import.meta.url)) {
-  const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-bench-core-'));
-  try {
-    console.log(benchMakedumpfile(given ?? convertedReference(folder)).join('\n'));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const reference = findDumpFolder('x86_64-6.1');
+  const dump = given ?? (reference === undefined ? undefined : join(reference, 'vmcore'));
+  if (dump === undefined) throw new Error('no dump: name one, or see tests/support/crash-reference.ts');
+  await benchMakedumpfile(dump, Number(count));
 }
