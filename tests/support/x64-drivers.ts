@@ -252,9 +252,18 @@ const range = (count: number, first: number): number[] => Array.from({ length: c
 
 const UNICORN_REGISTERS = {
   ids: [
-    ...[UC_X86.RAX, UC_X86.RCX, UC_X86.RDX, UC_X86.RBX, UC_X86.RSP, UC_X86.RBP, UC_X86.RSI, UC_X86.RDI],
+    UC_X86.RAX,
+    UC_X86.RCX,
+    UC_X86.RDX,
+    UC_X86.RBX,
+    UC_X86.RSP,
+    UC_X86.RBP,
+    UC_X86.RSI,
+    UC_X86.RDI,
     ...range(8, UC_X86.R8),
-    ...[UC_X86.RFLAGS, UC_X86.RIP, UC_X86.MXCSR],
+    UC_X86.RFLAGS,
+    UC_X86.RIP,
+    UC_X86.MXCSR,
     ...range(16, UC_X86.YMM0),
   ],
   words: [...Array<number>(X64_REGISTER.y).fill(1), ...Array<number>(16).fill(4)],

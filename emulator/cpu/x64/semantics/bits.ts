@@ -160,7 +160,7 @@ export const shifts: Semantics<typeof SHIFTS> = {
 interface Bit {
   readonly old: Int;
   readonly number: Int;
-  write(value: Int): void;
+  readonly write: (value: Int) => void;
 }
 
 /** A register bit offset reaches beyond a memory operand: it selects the word, signed. */
@@ -181,7 +181,7 @@ function bitAddress(t: Translation, a: MemoryOperand, offset: Int, size: IntSize
   const words = ir.shrS(t.signExtend(offset, size, size === 8 ? 8 : 4), Math.log2(8 * size));
   const distance = ir.shl(size === 8 ? words : ir.toI64Signed(words), Math.log2(size));
   const offsetInSegment = t.effectiveAddress(a);
-  if (a.addressSize === 8) return t.linear(a.segment, ir.add(offsetInSegment, distance as Int));
+  if (a.addressSize === 8) return t.linear(a.segment, ir.add(offsetInSegment, distance));
   const sum = ir.add(ir.toI32(offsetInSegment), ir.toI32(distance));
   return t.linear(a.segment, a.addressSize === 2 ? ir.and(sum, ir.i32(0xffff)) : sum);
 }

@@ -1,6 +1,5 @@
 /** Moves, stack, flags and strings. Source: Intel SDM vol. 2 "Instruction Set Reference". */
 import type { Value } from '../../ir/block.ts';
-import type { IntType } from '../../ir/types.ts';
 import type { IntSize } from '../flags.ts';
 import type { Semantics } from '../instruction.ts';
 import type { FLAG_ROWS, HINTS, MOVES, STRINGS } from '../opcode-map/data-transfer.ts';
@@ -9,8 +8,6 @@ import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
 import { changeInterruptFlag, interruptsEnabled, pause, stringOperation, writeFlags } from '../system/helpers.ts';
 import { packStringForm, type StringOperation } from '../system/string-form.ts';
 import type { Translation } from '../translation.ts';
-
-type Int = Value<IntType>;
 
 /** Operand size of pushes and pops. */
 function stackOperandSize(t: Translation): 2 | 4 | 8 {
@@ -128,7 +125,7 @@ export const moves: Semantics<typeof MOVES> = {
     const size = insn.addressSize;
     const base = size === 8 ? ir.get(X64_STATE.r[GPR.BX]!) : t.gpr(GPR.BX, size);
     const index = t.resize(t.gpr(GPR.AX, 1), 1, size);
-    const offset = t.flags.truncate(size, ir.add(base as Int, index));
+    const offset = t.flags.truncate(size, ir.add(base, index));
     t.setGpr(GPR.AX, 1, t.load(t.linear(insn.prefixes.segment ?? SEGMENT.DS, offset), 1));
   },
 };

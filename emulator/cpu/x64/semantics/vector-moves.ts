@@ -124,7 +124,7 @@ function replaceLane(t: Translation, value: Vector, width: Width, lane: number, 
 function insert(width: Width | 'y'): InstructionSemantics {
   return (t, a, b, c, d) => {
     const [base, source, immediate] = d === undefined ? [a, b, c] : [b, c, d];
-    const bytes = width === 'y' ? (t.size(source) as Width) : width;
+    const bytes = width === 'y' ? t.size(source) : width;
     const count = (isMmx(a) ? 8 : 16) / bytes;
     const lane = immediateByte(immediate) & (count - 1);
     const scalar = source.kind === 'memory' ? t.load(t.address(source), bytes) : t.read(source);
@@ -136,7 +136,7 @@ function insert(width: Width | 'y'): InstructionSemantics {
 /** PEXTRx: registers get the lane zero-extended, memory the lane. */
 function extract(width: Width | 'y'): InstructionSemantics {
   return (t, a, b, c) => {
-    const bytes = width === 'y' ? (t.size(a) as Width) : width;
+    const bytes = width === 'y' ? t.size(a) : width;
     const count = (isMmx(b) ? 8 : 16) / bytes;
     const value = extractLane(t, readVector(t, b), bytes, immediateByte(c) & (count - 1));
     if (a.kind === 'memory') t.store(t.address(a), bytes, value);

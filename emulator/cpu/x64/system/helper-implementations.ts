@@ -111,13 +111,18 @@ function exceptionHelpers(current: () => X64Cpu): Table {
 
 /** #UD where the system has switched a unit off, #NM where it is to be switched on lazily; x87 and MMX need no CR4.OSFXSR. */
 function unavailableVector({ registers }: X64Cpu, unit: number): number | undefined {
-  const { cr0, cr4, xcr0 } = registers;
-  const [x87, mmx, sse, avx] = [0, 1, 2, 3];
-  if (unit === avx && ((cr4 & CR4.OSXSAVE) === 0 || (xcr0 & XCR0.YMM) === 0)) return VECTOR.UD;
-  if (unit === sse && (cr4 & CR4.OSFXSR) === 0) return VECTOR.UD;
-  if ((cr0 & CR0.EM) !== 0) return unit === mmx || unit === sse ? VECTOR.UD : VECTOR.NM;
+  const { cr0, cr4 } = registers;
+  if (isSwitchedOff(registers, unit)) return VECTOR.UD;
+  if ((cr0 & CR0.EM) !== 0) return unit === UNIT.mmx || unit === UNIT.sse ? VECTOR.UD : VECTOR.NM;
   if ((cr0 & CR0.TS) !== 0) return VECTOR.NM;
-  return unit === x87 || unit === mmx || (cr4 & CR4.OSFXSR) !== 0 ? undefined : VECTOR.UD;
+  return unit === UNIT.x87 || unit === UNIT.mmx || (cr4 & CR4.OSFXSR) !== 0 ? undefined : VECTOR.UD;
+}
+
+const UNIT = { x87: 0, mmx: 1, sse: 2, avx: 3 } as const;
+
+function isSwitchedOff({ cr4, xcr0 }: X64Cpu['registers'], unit: number): boolean {
+  if (unit === UNIT.avx) return (cr4 & CR4.OSXSAVE) === 0 || (xcr0 & XCR0.YMM) === 0;
+  return unit === UNIT.sse && (cr4 & CR4.OSFXSR) === 0;
 }
 
 /** The trap of the instruction before, instruction breakpoints of this one, and TF for the next. */

@@ -198,7 +198,7 @@ export class Paging {
   #finish(mapped: number, privilege: Privilege, result: WalkResult): boolean {
     if (mapped < 0) return this.#fail(this.errorCode, privilege);
     const isUserPage = (this.#allowed & PTE.U) !== 0;
-    const mayWrite = (this.#allowed & PTE.W) !== 0 || (!privilege.user && (this.#registers.cr0 & CR0.WP) === 0);
+    const mayWrite = this.#mayWrite(privilege);
     const reaches = privilege.user ? isUserPage : !(isUserPage && privilege.smapBlocked);
     const executes = this.#executes(isUserPage, privilege);
     const kind = this.#kind;
@@ -211,6 +211,10 @@ export class Paging {
     result.writable = reaches && mayWrite && (this.#low & PTE.D) !== 0;
     result.executable = executes;
     return true;
+  }
+
+  #mayWrite(privilege: Privilege): boolean {
+    return (this.#allowed & PTE.W) !== 0 || (!privilege.user && (this.#registers.cr0 & CR0.WP) === 0);
   }
 
   #executes(isUserPage: boolean, privilege: Privilege): boolean {

@@ -143,7 +143,7 @@ export class SseUnit {
 
   /** One lane of most operations. */
   #lane(form: SseForm, a: bigint, b: bigint): bigint {
-    const { operation, from, to, immediate } = form;
+    const { operation, from, immediate } = form;
     const environment = this.#environment;
     const format = formatOf(from);
     const binary = BINARY[operation];
@@ -159,6 +159,16 @@ export class SseUnit {
         return approximate(environment, operation, b);
       case 'CMP':
         return this.#predicate(format, immediate, a, b) ? (1n << BigInt(from)) - 1n : 0n;
+      default:
+        return this.#convertLane(form, b);
+    }
+  }
+
+  /** One lane of roundings and conversions. */
+  #convertLane({ operation, from, to, immediate }: SseForm, b: bigint): bigint {
+    const environment = this.#environment;
+    const format = formatOf(from);
+    switch (operation) {
       case 'ROUND': {
         const mode = immediate & 4 ? environment.rounding : ROUNDING[immediate & 3]!;
         return roundToIntegral(environment, format, b, mode, (immediate & 8) === 0);

@@ -21,6 +21,15 @@ import { EFLAGS, X64_STATE } from '../state.ts';
 import { VECTOR } from './fault.ts';
 import type { RegisterAccess } from './register-access.ts';
 import { x87 } from './vector-helpers.ts';
+import {
+  decodeBcd,
+  encodeBcd,
+  fromNumber,
+  powerOfTwo,
+  toNumber,
+  TRANSCENDENTALS_OF_ONE,
+  TRANSCENDENTALS_OF_TWO,
+} from './x87-numbers.ts';
 import { unpackX87, type X87Form, type X87Format, type X87Operation } from './x87-form.ts';
 
 /** Bits of the status word. */
@@ -225,13 +234,54 @@ export class X87Unit {
   // Instructions
 
   #execute(form: X87Form, low: bigint, high: number): bigint {
-    const { operation, format, index } = form;
+    const { operation } = form;
     const arithmetic = ARITHMETIC[operation];
     if (arithmetic) return this.#arithmetic(arithmetic, form, low);
     const comparison = COMPARISONS[operation];
     if (comparison) return this.#compare(comparison, form, low);
-    const unary = this.#unary(operation);
-    if (unary) return unary();
+    const simple = X87Unit.#OPERATIONS[operation];
+    if (simple) {
+      simple(this, form, high);
+      return 0n;
+    }
+    const transcendental = this.#transcendental(operation);
+    if (transcendental) return transcendental();
+    return this.#transfer(form, low, high);
+  }
+
+  /** Operations that store nothing in memory. */
+  static readonly #OPERATIONS: Readonly<
+    Partial<Record<X87Operation, (unit: X87Unit, form: X87Form, high: number) => void>>
+  > = {
+    POP: unit => {
+      // the store before has raised what there was; an unmasked one keeps the stack
+      unit.#suppressed = (unit.#status & FSW.ES) !== 0;
+      unit.#pop();
+    },
+    EXCHANGE: (unit, { index }) => unit.#exchange(index),
+    FREE: (unit, { index }) => unit.#setEmpty(index, true),
+    MOVE: (unit, { index }, high) => {
+      const value = unit.#read(index);
+      if (high !== 0) unit.#write(0, value);
+    },
+    CONSTANT: (unit, { index }) => unit.#push(CONSTANTS[index]!),
+    CHS: unit => unit.#write(0, unit.#read(0) ^ SIGN),
+    ABS: unit => unit.#write(0, unit.#read(0) & ~SIGN),
+    TST: unit => unit.#testZero(),
+    XAM: unit => unit.#setConditions(unit.#classify()),
+    SQRT: unit => unit.#replace(value => squareRoot(unit.#environment, unit.#precision(), value)),
+    RNDINT: unit =>
+      unit.#replace(value => roundToIntegral(unit.#environment, EXTENDED80, value, unit.#environment.rounding, true)),
+    DECSTP: unit => unit.#moveTop(-1),
+    INCSTP: unit => unit.#moveTop(1),
+    PREM: unit => unit.#remainder('truncate'),
+    PREM1: unit => unit.#remainder('nearest'),
+    SCALE: unit => unit.#scale(),
+    XTRACT: unit => unit.#extract(),
+  };
+
+  /** Loads and stores. */
+  #transfer({ operation, format, index }: X87Form, low: bigint, high: number): bigint {
     switch (operation) {
       case 'LOAD':
         return this.#load(format, index, low, high);
@@ -240,24 +290,6 @@ export class X87Unit {
         return this.#store(operation, format, index);
       case 'EXPONENT':
         return this.#upper(format);
-      case 'POP':
-        // the store before has raised what there was; an unmasked one keeps the stack
-        this.#suppressed = (this.#status & FSW.ES) !== 0;
-        this.#pop();
-        return 0n;
-      case 'EXCHANGE':
-        return this.#exchange(index);
-      case 'FREE':
-        this.#setEmpty(index, true);
-        return 0n;
-      case 'MOVE': {
-        const value = this.#read(index);
-        if (high !== 0) this.#write(0, value);
-        return 0n;
-      }
-      case 'CONSTANT':
-        this.#push(CONSTANTS[index]!);
-        return 0n;
       case 'LOAD_BCD':
         this.#push(fromInteger(this.#environment, EXTENDED80, decodeBcd(low, high), 0));
         return 0n;
@@ -292,8 +324,9 @@ export class X87Unit {
     const memory = !toStack && format !== 'st0';
     const target = toStack ? index : 0;
     const left = this.#read(target);
-    const right = memory ? this.#operand(format, low) : this.#read(toStack ? 0 : index);
-    const underflow = this.#isEmpty(target) || (!memory && this.#isEmpty(toStack ? 0 : index));
+    const source = toStack ? 0 : index;
+    const right = memory ? this.#operand(format, low) : this.#read(source);
+    const underflow = this.#isEmpty(target) || (!memory && this.#isEmpty(source));
     const [a, b] = reversed ? [right, left] : [left, right];
     const result = underflow ? INDEFINITE : compute(this.#environment, this.#precision(), a, b);
     if (!underflow) this.#settle();
@@ -382,50 +415,10 @@ export class X87Unit {
     return encodeBcd(magnitude) | (value & SIGN);
   }
 
-  #exchange(index: number): bigint {
+  #exchange(index: number): void {
     const [top, other] = [this.#read(0), this.#read(index)];
     this.#write(0, other);
     this.#write(index, top);
-    return 0n;
-  }
-
-  /** Operations on ST0, and ST1 for some. */
-  #unary(operation: X87Operation): (() => bigint) | undefined {
-    const done = (run: () => void) => (): bigint => {
-      run();
-      return 0n;
-    };
-    switch (operation) {
-      case 'CHS':
-        return done(() => this.#write(0, this.#read(0) ^ SIGN));
-      case 'ABS':
-        return done(() => this.#write(0, this.#read(0) & ~SIGN));
-      case 'TST':
-        return () => this.#testZero();
-      case 'XAM':
-        return done(() => this.#setConditions(this.#classify()));
-      case 'SQRT':
-        return done(() => this.#replace(value => squareRoot(this.#environment, this.#precision(), value)));
-      case 'RNDINT':
-        return done(() =>
-          this.#replace(value =>
-            roundToIntegral(this.#environment, EXTENDED80, value, this.#environment.rounding, true),
-          ),
-        );
-      case 'DECSTP':
-        return done(() => this.#moveTop(-1));
-      case 'INCSTP':
-        return done(() => this.#moveTop(1));
-      case 'PREM':
-      case 'PREM1':
-        return done(() => this.#remainder(operation === 'PREM' ? 'truncate' : 'nearest'));
-      case 'SCALE':
-        return done(() => this.#scale());
-      case 'XTRACT':
-        return done(() => this.#extract());
-      default:
-        return this.#transcendental(operation);
-    }
   }
 
   #replace(compute: (value: bigint) => bigint): void {
@@ -436,11 +429,10 @@ export class X87Unit {
     this.#write(0, result);
   }
 
-  #testZero(): bigint {
+  #testZero(): void {
     const order = compare(this.#environment, EXTENDED80, this.#read(0), ZERO, false);
     this.#settle();
     this.#setConditions(ORDER_BITS[order]);
-    return 0n;
   }
 
   /** C3, C2, C0 by class, C1 the sign. */
@@ -574,58 +566,6 @@ const ORDER_BITS: Readonly<Record<Ordering, number>> = {
 /** C3, C2, C0 as ZF, PF, CF. */
 function flagsOf(bits: number): number {
   return (bits & FSW.C3 ? EFLAGS.ZF : 0) | (bits & FSW.C2 ? EFLAGS.PF : 0) | (bits & FSW.C0 ? EFLAGS.CF : 0);
-}
-
-const TRANSCENDENTALS_OF_ONE: Readonly<Partial<Record<X87Operation, (value: number) => number>>> = {
-  SIN: Math.sin,
-  COS: Math.cos,
-  PTAN: Math.tan,
-  F2XM1: value => Math.expm1(value * Math.LN2),
-};
-
-/** Of (ST0, ST1); the result replaces ST1. */
-const TRANSCENDENTALS_OF_TWO: Readonly<Partial<Record<X87Operation, (x: number, y: number) => number>>> = {
-  YL2X: (x, y) => y * Math.log2(x),
-  YL2XP1: (x, y) => y * (Math.log1p(x) / Math.LN2),
-  PATAN: (x, y) => Math.atan2(y, x),
-};
-
-const SCRATCH = new DataView(new ArrayBuffer(8));
-
-function toNumber(value: bigint): number {
-  SCRATCH.setBigUint64(0, convert(createEnvironment(X87_RULES), EXTENDED80, BINARY64, value));
-  return SCRATCH.getFloat64(0);
-}
-
-function fromNumber(environment: FloatEnvironment, value: number): bigint {
-  SCRATCH.setFloat64(0, value);
-  environment.flags |= FLOAT_FLAG.INEXACT;
-  return convert(environment, BINARY64, EXTENDED80, SCRATCH.getBigUint64(0));
-}
-
-/** 2 to a power, as an extended number. */
-function powerOfTwo(power: number): bigint {
-  return (BigInt(0x3fff + power) << 64n) | (1n << 63n);
-}
-
-function decodeBcd(low: bigint, high: number): bigint {
-  let digits = (BigInt(high & 0xff) << 64n) | low;
-  let value = 0n;
-  for (let i = 0; i < 18; i++) {
-    value = value * 10n + ((digits >> 68n) & 15n);
-    digits <<= 4n;
-  }
-  return high & 0x8000 ? -value : value;
-}
-
-function encodeBcd(magnitude: bigint): bigint {
-  let rest = magnitude;
-  let digits = 0n;
-  for (let i = 0n; i < 18n; i++) {
-    digits |= (rest % 10n) << (4n * i);
-    rest /= 10n;
-  }
-  return digits;
 }
 
 /** Implementation of the helper. @param unit that of the CPU that runs now */

@@ -50,7 +50,7 @@ describe.each([
     machine.run(0x1000);
     expect(machine.register(0)).toBe(513n);
     expect(machine.register(1)).toBe(0x5000n);
-    expect(machine.toy.exceptions).toEqual([{ pc: 0x1004, retired: 512 * 4 + 1, cause: `write ${0x5000}` }]);
+    expect(machine.toy.exceptions).toEqual([{ pc: 0x1004, retired: 512 * 4 + 1, cause: 'write 20480' }]);
   });
 
   test('loads and stores across a page boundary', () => {
