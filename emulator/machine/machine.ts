@@ -21,6 +21,14 @@ export type StopReason =
   | { readonly kind: 'interrupted'; readonly reason: string };
 
 /** Instructions of a CPU's turn: long when it is alone, short enough for spinlocks when it is not. */
+/** What a snapshot holds of the machine itself. */
+export interface MachineState {
+  readonly instructions: number;
+  readonly skippedNs: Nanoseconds;
+  /** Index of the CPU whose turn is next. */
+  readonly nextCpu: number;
+}
+
 const ALONE_TURN = 1_000_000;
 const SHARED_TURN = 20_000;
 /** Host milliseconds after which the run loop lets the host's other work go on. */
@@ -70,6 +78,17 @@ export class Machine {
   }
 
   /** One CPU's turn, or one jump over idle time. */
+  save(): MachineState {
+    return { instructions: this.engine.retired, skippedNs: this.clock.skippedNs, nextCpu: this.#next };
+  }
+
+  restore({ instructions, skippedNs, nextCpu }: MachineState): void {
+    this.engine.setRetired(instructions);
+    this.clock.skippedNs = skippedNs;
+    this.#next = nextCpu;
+    this.#stop = undefined;
+  }
+
   #turn(untilNs: Nanoseconds): StopReason | undefined {
     this.clock.fireDue();
     const stop = this.#stop;

@@ -9,6 +9,7 @@
  * Compiled code, evaluator, helpers and devices all work on this memory. It never grows, so views stay valid.
  */
 import { UsageError } from '../../capture/formats/errors.ts';
+import { PageHistory } from './page-history.ts';
 
 /** A range of guest-physical RAM. */
 export interface RamRange {
@@ -35,6 +36,8 @@ export class GuestMemory {
   readonly ramSize: number;
   /** Pages of 64 KiB of the linear memory: what modules that import it must declare. */
   readonly wasmPages: number;
+  /** What RAM held at the last snapshot. Whoever writes to RAM tells it before. */
+  readonly history: PageHistory;
   readonly #first: RamRange;
 
   /**
@@ -56,6 +59,7 @@ export class GuestMemory {
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);
     this.int32 = new Int32Array(this.memory.buffer);
+    this.history = new PageHistory(this.bytes, this.ramBase, this.ramSize);
   }
 
   /** Linear-memory address of the RAM byte at `paddr`, or -1 when it is not RAM. */

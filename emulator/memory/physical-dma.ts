@@ -30,7 +30,7 @@ export class PhysicalDma implements DmaMemory {
   write(paddr: number, bytes: Uint8Array): void {
     const target = this.#memory.ramSlice(paddr, bytes.length);
     if (target.length === 0) return;
-    this.#beforeWrite(target.byteOffset, target.length);
+    this.#writing(target.byteOffset, target.length);
     target.set(bytes.subarray(0, target.length));
   }
 
@@ -66,7 +66,12 @@ export class PhysicalDma implements DmaMemory {
 
   #writable(paddr: number, size: number): number {
     const address = this.#address(paddr, size);
-    if (address >= 0) this.#beforeWrite(address, size);
+    if (address >= 0) this.#writing(address, size);
     return address;
+  }
+
+  #writing(address: number, size: number): void {
+    this.#memory.history.keep(address, size);
+    this.#beforeWrite(address, size);
   }
 }

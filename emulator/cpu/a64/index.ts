@@ -35,7 +35,7 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
   return {
     name: 'aarch64',
     layout: A64_LAYOUT,
-    translateBlock: (code, start, key) => translateBlock(code, start, modeOfKey(key), model.features),
+    translateBlock: (code, start, key, _, limit) => translateBlock(code, start, modeOfKey(key), model.features, limit),
     sharesUpperHalf,
     helpers: {
       ...systemHelpers(current),

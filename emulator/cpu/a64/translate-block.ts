@@ -20,11 +20,18 @@ const ISS_SIMD_TRAPPED = (1 << 24) | (0b1110 << 20);
  * It ends behind the first instruction that sets a terminal, after 64 instructions, at the end of the page, and behind every
  * instruction while stepping.
  * @param code the bytes of the page
+ * @param end offset in the page at which the block ends at the latest
  */
-export function translateBlock(code: DataView, start: number, mode: A64Mode, features: A64Features): Block {
+export function translateBlock(
+  code: DataView,
+  start: number,
+  mode: A64Mode,
+  features: A64Features,
+  end = code.byteLength,
+): Block {
   const decoder = decoderFor(features);
   const t = new Translation(start, mode, features);
-  const limit = Math.min(code.byteLength, start + 4 * (mode.stepping ? 1 : MAX_INSTRUCTIONS));
+  const limit = Math.min(code.byteLength, end, start + 4 * (mode.stepping ? 1 : MAX_INSTRUCTIONS));
   if ((start & 3) !== 0) return misalignedBlock(t, start);
   let offset = start;
   while (offset < limit && t.terminal === undefined) {

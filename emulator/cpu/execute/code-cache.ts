@@ -7,6 +7,7 @@
 import { assert } from '../../../capture/formats/errors.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { type Block, directTargets } from '../ir/block.ts';
+import { Breakpoints } from './breakpoints.ts';
 import type { Guest } from './guest.ts';
 import type { BytecodeArena } from './interpret/bytecode-arena.ts';
 
@@ -35,6 +36,8 @@ export interface TranslatedBlock {
   functionIndex: number;
   /** Entry number of the block in its region. */
   entry: number;
+  /** There may be a breakpoint at its beginning: it is never compiled. */
+  readonly mayStop: boolean;
   /** Control has come here other than by a direct jump within the page: a region must offer it as an entry. */
   isEntry: boolean;
 }
@@ -70,6 +73,7 @@ export class CodeCache {
   readonly #trapWrites: (address: number) => void;
   readonly #pageDropped: PageDropped;
   readonly #arena: BytecodeArena;
+  readonly breakpoints = new Breakpoints(() => this.clear());
 
   constructor(
     memory: GuestMemory,
@@ -117,7 +121,13 @@ export class CodeCache {
     const known = cached?.next === undefined || cached.next === nextPage() ? cached : undefined;
     if (known !== undefined && (known.bytecode !== 0 || known.functionIndex !== 0)) return known;
     let next: CodePage | undefined;
-    const block = this.#guest.translateBlock(page.code, offset, modeKey, () => (next = nextPage())?.code);
+    const block = this.#guest.translateBlock(
+      page.code,
+      offset,
+      modeKey,
+      () => (next = nextPage())?.code,
+      this.breakpoints.limit(offset),
+    );
     if (block === undefined) return undefined;
     if (this.#arena.isFull) this.#forgetBytecode();
     const bytecode = this.#arena.add(block);
@@ -125,7 +135,7 @@ export class CodeCache {
       known.bytecode = bytecode;
       return known;
     }
-    const translated = describe(block, modeKey, bytecode, next);
+    const translated = describe(block, modeKey, bytecode, next, this.breakpoints.concerns(offset));
     page.blocks.set(key, translated);
     page.pieces |= pieceMask(offset, Math.min(block.end, PAGE));
     if (next !== undefined) {
@@ -137,7 +147,13 @@ export class CodeCache {
 
   /** Translates a block once more, for the compiler. */
   translate(page: CodePage, { start, modeKey, next }: TranslatedBlock): Block {
-    const block = this.#guest.translateBlock(page.code, start, modeKey, () => next?.code);
+    const block = this.#guest.translateBlock(
+      page.code,
+      start,
+      modeKey,
+      () => next?.code,
+      this.breakpoints.limit(start),
+    );
     assert(block !== undefined, 'a block that was translated translates again');
     return block;
   }
@@ -178,7 +194,13 @@ export class CodeCache {
   }
 }
 
-function describe(block: Block, modeKey: number, bytecode: number, next: CodePage | undefined): TranslatedBlock {
+function describe(
+  block: Block,
+  modeKey: number,
+  bytecode: number,
+  next: CodePage | undefined,
+  mayStop: boolean,
+): TranslatedBlock {
   return {
     start: block.start,
     end: block.end,
@@ -190,6 +212,7 @@ function describe(block: Block, modeKey: number, bytecode: number, next: CodePag
     executions: 0,
     functionIndex: 0,
     entry: 0,
+    mayStop,
     isEntry: false,
   };
 }

@@ -7,6 +7,7 @@ import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { ACCESS_BY_KEY } from './access-key.ts';
 import { CodeCache, type CodePage, type TranslatedBlock } from './code-cache.ts';
 import { CPU_STATE, CPU_STATE_SIZE, EXIT } from './cpu-state.ts';
+import { evaluateBlock } from './evaluate.ts';
 import { ExecutionCpu } from './execution-cpu.ts';
 import type { EngineCpu, Guest, GuestCpu } from './guest.ts';
 import { ARENA_SIZE, BytecodeArena } from './interpret/bytecode-arena.ts';
@@ -133,12 +134,37 @@ export class Engine {
    * Interrupts are taken at the beginning.
    */
   runSlice(cpu: ExecutionCpu, instructions: number): void {
+    this.#begin(cpu, instructions);
+    cpu.guest.takeInterrupt();
+    this.#run(cpu);
+    this.#end();
+  }
+
+  /** Runs one instruction of a CPU, whatever breakpoints and interrupts there are, as debuggers want it. */
+  step(cpu: ExecutionCpu): void {
+    const { int32 } = this.memory;
+    const exit = (cpu.base + CPU_STATE.exit) >> 2;
+    this.#begin(cpu, 1);
+    int32[exit] = 0;
+    const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
+    const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
+    const page = cpu.codePage(low, high);
+    const nextPage = (): DataView | undefined => cpu.nextCodePage(low, high)?.code;
+    const offset = low & (PAGE - 1);
+    const block = page && this.#guest.translateBlock(page.code, offset, cpu.codeMode, nextPage, offset + 1);
+    if (block !== undefined) evaluateBlock(block, cpu.pc - BigInt(offset), cpu);
+    if (block === undefined || (int32[exit] & EXIT.exception) !== 0) cpu.guest.deliverException();
+    this.#end();
+  }
+
+  #begin(cpu: ExecutionCpu, instructions: number): void {
     this.#current = cpu;
     this.#retiredBefore = this.retired;
     this.#granted = instructions;
     this.#setBudget(instructions);
-    cpu.guest.takeInterrupt();
-    this.#run(cpu);
+  }
+
+  #end(): void {
     this.#retiredBefore = this.retired;
     this.#granted = 0;
     this.#setBudget(0);
@@ -190,7 +216,9 @@ export class Engine {
 
   /** @returns whether the block went on directly within its page: its successor need not be an entry */
   #runBlock(cpu: ExecutionCpu, translated: TranslatedBlock, direct: boolean): boolean {
-    if (translated.functionIndex === 0 && ++translated.executions >= this.#options.compileThreshold) {
+    if (translated.mayStop) {
+      if (this.#stopsAt(cpu)) return false;
+    } else if (translated.functionIndex === 0 && ++translated.executions >= this.#options.compileThreshold) {
       translated.isEntry = true;
       this.#compile(cpu.lastPage!, translated);
     }
@@ -208,6 +236,15 @@ export class Engine {
     const high = int32[pc + 1];
     this.#interpreter.run(cpu.base, translated.bytecode);
     return translated.targets.length > 0 && (int32[pc]! & -PAGE) === low && int32[pc + 1] === high;
+  }
+
+  /** Whether there is a breakpoint at the PC; the machine is told, and the slice ends. */
+  #stopsAt(cpu: ExecutionCpu): boolean {
+    const { breakpoints } = this.code;
+    if (!breakpoints.has(cpu.pc)) return false;
+    breakpoints.hit(cpu.index);
+    this.memory.int32[(cpu.base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
+    return true;
   }
 
   /** The translated block at the PC, or `undefined` when the fetch faulted. */

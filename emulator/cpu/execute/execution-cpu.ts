@@ -154,7 +154,11 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
   }
 
   ramAddress(paddr: number): number {
-    return this.#host.memory.ramAddress(paddr);
+    const { memory } = this.#host;
+    const address = memory.ramAddress(paddr);
+    // Page walks set flags in descriptors.
+    if (address >= 0) memory.history.keep(address);
+    return address;
   }
 
   instructionsRetired(): number {

@@ -55,6 +55,8 @@ export interface GuestCpu {
   readonly wakeUp: boolean;
   /** Why the CPU does not run now. */
   readonly idle: 'running' | 'waiting-for-interrupt' | 'waiting-for-event' | 'off';
+  /** Guest time, in nanoseconds, of the next event that ends `waiting-for-event` by itself; `undefined` when there is none. */
+  readonly nextEventNs?: number | undefined;
   /** Key of the facts that translation depends on besides the bytes. */
   modeKey(): number;
 }
@@ -104,7 +106,7 @@ export interface EngineCpu {
   written(address: number, size: number): void;
 
   // Guest-physical memory, for page walks and descriptor updates
-  /** Linear-memory address of RAM at `paddr`, or -1 when it is not RAM. */
+  /** Linear-memory address of RAM at `paddr`, to be read or written within its page; -1 when it is not RAM. */
   ramAddress(paddr: number): number;
   /** Instructions retired by all CPUs so far, exact inside helpers: virtual time. */
   instructionsRetired(): number;
@@ -123,6 +125,7 @@ export interface Guest {
    * @param code the 4096 bytes of the page, live
    * @param modeKey as `GuestCpu.modeKey` gave it
    * @param nextPage gives the bytes of the page behind, or undefined when fetching from it faults
+   * @param limit the block ends behind the first instruction that comes to this offset in the page: 4096 without a debugger
    * @returns undefined when it needed the next page and did not get it
    */
   translateBlock(
@@ -130,6 +133,7 @@ export interface Guest {
     start: number,
     modeKey: number,
     nextPage: () => DataView | undefined,
+    limit: number,
   ): Block | undefined;
   /** Whether two contexts (keys of `setContext`) translate negative addresses alike, as those of one kernel's address spaces do. */
   sharesUpperHalf?(context: number, other: number): boolean;

@@ -121,7 +121,9 @@ export class MemoryUnit {
       this.#devicePaddr = walked.paddr + (low & (PAGE - 1));
       return DEVICE;
     }
-    const writable = walked.writable && !this.#code.hasCode(address);
+    const { history } = this.#memory;
+    if (kind === 'write') history.keep(address);
+    const writable = walked.writable && !this.#code.hasCode(address) && history.isKept(address);
     this.#banks.fill(bank, low, high, address, walked.readable, writable, walked.leafSize);
     return address + (low & (PAGE - 1));
   }

@@ -25,6 +25,13 @@ import { PhysicalDma } from '../../memory/physical-dma.ts';
 import type { BootState } from '../boot-state.ts';
 import { VirtualClock } from '../clock.ts';
 import { Machine } from '../machine.ts';
+import {
+  type MachineSnapshot,
+  restoreSnapshot,
+  type Savable,
+  type SnapshotSubject,
+  takeSnapshot,
+} from '../snapshot.ts';
 import type { VirtConfig, VirtioBus } from './board-config.ts';
 import type { Seeds, VirtDeviceTreeConfig } from './device-tree.ts';
 import { directBoot, type LinuxBoot } from './direct-boot.ts';
@@ -41,6 +48,12 @@ const SEEDS: Seeds = {
   rng: Uint8Array.from({ length: 32 }, (_, i) => (i * 0x9d + 0x3b) & 0xff),
   kaslr: 0x5eed_c0de_1a2b_3c4dn,
 };
+
+/** A moment of a board. */
+export interface VirtSnapshot {
+  readonly machine: MachineSnapshot;
+  readonly vmcoreinfo: VmcoreinfoLocation | undefined;
+}
 
 /** The board: a machine, and what of its hardware others may touch. */
 export class VirtBoard {
@@ -115,6 +128,21 @@ export class VirtBoard {
     if (this.#boot !== undefined) this.load(this.#boot);
   }
 
+  /** Takes a snapshot to go back to; the one before is void. The machine must not run. */
+  takeSnapshot(): VirtSnapshot {
+    return { machine: takeSnapshot(this.#subject), vmcoreinfo: this.#vmcoreinfo };
+  }
+
+  /** Goes back to the latest snapshot. */
+  restoreSnapshot({ machine, vmcoreinfo }: VirtSnapshot): void {
+    restoreSnapshot(this.#subject, machine);
+    this.#vmcoreinfo = vmcoreinfo;
+  }
+
+  get #subject(): SnapshotSubject {
+    return { machine: this.machine, cpus: this.cpus as readonly Savable[], parts: this.#parts };
+  }
+
   /** Where the guest says its vmcoreinfo note is, once its fw_cfg driver has. */
   get vmcoreinfo(): VmcoreinfoLocation | undefined {
     return this.#vmcoreinfo;
@@ -134,7 +162,7 @@ export class VirtBoard {
   }
 
   /** All hardware besides CPUs, the interrupt controller last: it has the last word on interrupt lines. */
-  get #parts(): readonly Pick<Device, 'reset' | 'save' | 'restore'>[] {
+  get #parts(): readonly (Savable & Pick<Device, 'reset'>)[] {
     return [...this.#timers, ...this.#devices, ...this.#gic.regions.map(({ device }) => device)];
   }
 
@@ -223,7 +251,11 @@ export class VirtBoard {
   /** Devices take the slots from 1 on: 0 is the host bridge. */
   #createPcie(virtio: readonly UnpluggedVirtio[]): void {
     const { msi } = this.#gic;
-    const host = createPcieHost(spi => this.#gic.spiLine(spi), msi, (base, size, device) => this.#place({ base, size }, device));
+    const host = createPcieHost(
+      spi => this.#gic.spiLine(spi),
+      msi,
+      (base, size, device) => this.#place({ base, size }, device),
+    );
     const functions: PciFunction[] = [
       ...devicesOn('pci', virtio).map(device => new VirtioPciFunction(device, this.#dma)),
       ...(this.#config.devices ?? []).flatMap(extra =>

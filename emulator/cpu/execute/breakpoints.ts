@@ -1,0 +1,48 @@
+/**
+ * Where a debugger wants CPUs to stop.
+ *
+ * A block never reaches over an offset (in its page) at which there has been a breakpoint, and one that begins there is never
+ * compiled: so control comes to the run loop exactly where there may be one, and everything else runs at full speed.
+ */
+const PAGE = 4096;
+
+/** The breakpoints of a machine, by guest-virtual address. */
+export class Breakpoints {
+  readonly #addresses = new Set<bigint>();
+  /** Offsets in a page that have had a breakpoint, in order. They stay: debuggers take breakpoints away at every stop. */
+  #offsets: readonly number[] = [];
+  readonly #changed: () => void;
+  /** Called when a CPU has come to a breakpoint, before the instruction. Stops the machine. */
+  hit: (cpu: number) => void = () => undefined;
+
+  /** @param changed drops all translated code */
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  add(address: bigint): void {
+    this.#addresses.add(address);
+    const offset = Number(address % BigInt(PAGE));
+    if (this.#offsets.includes(offset)) return;
+    this.#offsets = [...this.#offsets, offset].sort((a, b) => a - b);
+    this.#changed();
+  }
+
+  remove(address: bigint): void {
+    this.#addresses.delete(address);
+  }
+
+  has(address: bigint): boolean {
+    return this.#addresses.has(address);
+  }
+
+  /** Whether a block that begins at an offset in its page has to look for a breakpoint. */
+  concerns(offset: number): boolean {
+    return this.#offsets.includes(offset);
+  }
+
+  /** Offset that a block which begins at `start` must not reach over. */
+  limit(start: number): number {
+    return this.#offsets.find(offset => offset > start) ?? PAGE;
+  }
+}
