@@ -2,8 +2,17 @@
 import type { OpcodeRows } from '../instruction.ts';
 
 export const SYSTEM = {
-  '8C': 'MOV_from_segment Ev,Sw',
-  '8E': 'MOV_to_segment Sw,Ew',
+  '8C /0': 'MOV_from_segment Ev,Sw',
+  '8C /1': 'MOV_from_segment Ev,Sw',
+  '8C /2': 'MOV_from_segment Ev,Sw',
+  '8C /3': 'MOV_from_segment Ev,Sw',
+  '8C /4': 'MOV_from_segment Ev,Sw',
+  '8C /5': 'MOV_from_segment Ev,Sw',
+  '8E /0': 'MOV_to_segment Sw,Ew',
+  '8E /2': 'MOV_to_segment Sw,Ew',
+  '8E /3': 'MOV_to_segment Sw,Ew',
+  '8E /4': 'MOV_to_segment Sw,Ew',
+  '8E /5': 'MOV_to_segment Sw,Ew',
   '06 i64': 'PUSH_segment ES',
   '07 i64': 'POP_segment ES',
   '0E i64': 'PUSH_segment CS',
