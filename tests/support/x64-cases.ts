@@ -38,32 +38,48 @@ export interface CaseOptions {
 /** Encodes a row with random fields. */
 export function randomInstruction(random: Random, row: Instruction, options: CaseOptions = {}): number[] {
   const long = (options.codeSize ?? 64) === 64;
-  const bytes: number[] = [];
-  const mandatory = row.prefix === undefined || row.prefix === 'NP' ? undefined : Number.parseInt(row.prefix, 16);
-  const mayResize =
-    row.prefix === undefined &&
-    !row.attributes.has('f64') &&
-    row.mnemonic !== 'BSWAP' &&
-    row.operands.some(({ size }) => size === 'v' || size === 'z' || size === 'rAX');
-  const is66 = mayResize && random.below(4) === 0;
+  const { rexR, ...shape } = randomShape(random, row, long);
+  if (row.vex) {
+    return vexInstruction(random, row, { w: row.vex.w ?? Number(shape.rexW), r: rexR, b: shape.rexB });
+  }
+  const prefixes = legacyPrefixes(random, row, shape.is66);
+  const body = operandBytes(random, row, shape);
+  const rex = (shape.rexW ? 8 : 0) | rexR | body.rexB;
+  const hasRex = long && takesRex(row) && (rex !== 0 || random.below(4) === 0);
+  return [...prefixes, ...(hasRex ? [0x40 | rex] : []), ...opcodeBytes(row), ...body.bytes];
+}
+
+function randomShape(random: Random, row: Instruction, long: boolean): Shape & { readonly rexR: number } {
+  const is66 = mayResize(row) && random.below(4) === 0;
   const rexW = long && random.below(2) === 0;
   const rexBits = long && random.below(2) === 0 ? random.below(8) : 0;
-  // Unicorn takes REX.R into account where ModRM.reg is part of the opcode; processors do not
-  const rexR = row.reg === undefined && !row.operands.some(({ letter }) => letter === 'P') ? rexBits & 4 : 0;
-  const rexB = rexBits & 1;
-  if (row.vex) return vexInstruction(random, row, { w: row.vex.w ?? Number(rexW), r: rexR, b: rexB });
-  if (is66) bytes.push(0x66);
-  if (mandatory !== undefined) bytes.push(mandatory);
+  return { long, is66, rexW, rexR: takesRexR(row) ? rexBits & 4 : 0, rexB: rexBits & 1 };
+}
+
+function legacyPrefixes(random: Random, row: Instruction, is66: boolean): number[] {
+  const bytes = is66 ? [0x66] : [];
+  if (row.prefix !== undefined && row.prefix !== 'NP') bytes.push(Number.parseInt(row.prefix, 16));
   if (isString(row) && random.below(2) === 0) bytes.push(random.pick([0xf2, 0xf3]));
-  const body = operandBytes(random, row, { long, is66, rexW, rexB });
-  const rex = (rexW ? 8 : 0) | rexR | body.rexB;
-  if (long && !NO_REX.test(row.mnemonic) && (rex !== 0 || random.below(4) === 0)) bytes.push(0x40 | rex);
-  bytes.push(...opcodeBytes(row), ...body.bytes);
   return bytes;
 }
 
 /** With REX, Unicorn takes AH for SPL in the first two; the third is then an exchange with R8. */
 const NO_REX = /^(SAHF|LAHF|PAUSE)$/;
+
+function takesRex(row: Instruction): boolean {
+  return !NO_REX.test(row.mnemonic);
+}
+
+/** Unicorn takes REX.R into account where ModRM.reg is part of the opcode; processors do not. */
+function takesRexR(row: Instruction): boolean {
+  return row.reg === undefined && !row.operands.some(({ letter }) => letter === 'P');
+}
+
+/** Whether prefix 66 chooses the operand size. */
+function mayResize({ prefix, attributes, mnemonic, operands }: Instruction): boolean {
+  const isSized = operands.some(({ size }) => size === 'v' || size === 'z' || size === 'rAX');
+  return isSized && prefix === undefined && !attributes.has('f64') && mnemonic !== 'BSWAP';
+}
 
 function isString(row: Instruction): boolean {
   return row.operands.some(({ letter }) => letter === 'X');
@@ -137,8 +153,7 @@ function immediateBytes(random: Random, { letter, size }: OperandSpec, { long, i
   const bytes = (count: number): number[] => Array.from({ length: count }, () => random.below(256));
   switch (letter) {
     case 'I':
-      if (size === 'b' || size === 'bs') return bytes(1);
-      return bytes(size === 'w' ? 2 : size === 'v' ? operandSize : Math.min(operandSize, 4));
+      return bytes(immediateSize(size, operandSize));
     case 'L':
       return bytes(1);
     case 'J':
@@ -147,6 +162,20 @@ function immediateBytes(random: Random, { letter, size }: OperandSpec, { long, i
       return long ? [0, random.below(256), 0x10, 0, 0, 0, 0, 0] : [0, random.below(256), 0x10, 0];
     default:
       return [];
+  }
+}
+
+function immediateSize(size: string, operandSize: number): number {
+  switch (size) {
+    case 'b':
+    case 'bs':
+      return 1;
+    case 'w':
+      return 2;
+    case 'v':
+      return operandSize;
+    default:
+      return Math.min(operandSize, 4);
   }
 }
 
