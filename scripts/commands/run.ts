@@ -6,6 +6,7 @@ import { parseSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { Flavour } from '../../kernel-images/kernel-package.ts';
 import { flowFiles, runFlow } from '../lab/flow.ts';
+import type { KexecEvent } from '../lab/kexec-trace.ts';
 import { prepareRun, type PreparedRun } from '../lab/prepare.ts';
 import type { Phase, RunReport } from '../lab/report.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, checkScenario, type Scenario } from '../lab/scenario.ts';
@@ -31,6 +32,7 @@ interface RunOptions {
   readonly diskBus?: Scenario['diskBus'];
   readonly diskSize?: number;
   readonly mode: Scenario['mode'];
+  readonly trace?: 'kexec';
   readonly kexec: string;
   readonly collector: string;
   readonly panic: string;
@@ -95,6 +97,7 @@ function addRunOptions(command: Command): Command {
         .choices(['guest', 'host'])
         .default(defaults.mode),
     )
+    .addOption(new Option('--trace <channel>', 'observe the guest; what is seen goes to stderr').choices(['kexec']))
     .option('--kexec <options>', "options of the guest's kexec", defaults.kexecOptions)
     .option('--collector <command>', 'what saves /proc/vmcore in the capture kernel', defaults.collector)
     .option('--panic <command>', 'shell command that panics the production kernel', defaults.panic)
@@ -148,6 +151,7 @@ function scenarioFromOptions(options: RunOptions): Scenario {
     diskBus: options.diskBus ?? (machine.startsWith('microvm') ? 'mmio' : byArchitecture.diskBus),
     diskSize: options.diskSize,
     mode: options.mode,
+    traceKexec: options.trace === 'kexec',
     kexecOptions: options.kexec,
     collector: options.collector,
     panic: options.panic,
@@ -178,6 +182,7 @@ export async function runScenario(
       onPhase: phase => {
         if (!options.console) console.error(`kdump-lab: ${formatPhase(phase)}`);
       },
+      onKexecEvent: event => console.error(`kdump-lab: ${formatKexecEvent(event)}`),
       onNote: note => console.error(`kdump-lab: note: ${note.text}`),
     },
     interrupt.signal,
@@ -209,6 +214,12 @@ export function formatPhase(phase: Phase): string {
   if (phase.instructions !== null)
     parts.push(`${Math.round(phase.instructions / 1e6).toLocaleString('en')} M instructions`);
   return `${phase.name.padEnd(16)}${parts.join(', ')}`;
+}
+
+/** One line: `kexec panic guest 0.489 s, 489 M instructions, CPU 0: …`. */
+function formatKexecEvent({ name, guestSeconds, instructions, cpu, text }: KexecEvent): string {
+  const when = `guest ${guestSeconds.toFixed(6)} s, ${(instructions / 1e6).toFixed(3)} M instructions, CPU ${cpu}`;
+  return `kexec ${name.padEnd(11)} ${when}: ${text}`;
 }
 
 function printOutcome(report: RunReport, out: string): void {

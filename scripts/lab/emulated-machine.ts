@@ -11,7 +11,9 @@ import { type KernelImage, readKernelImage, requireArchitecture } from '../../ke
 import { readArm64Image } from '../../kexec/images.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
-import { HostKexec, runWithHostKexec } from './host-kexec.ts';
+import { HostKexec, type KernelWatcher, runWatched } from './host-kexec.ts';
+import { KernelProbes } from './kernel-probes.ts';
+import { KexecTrace } from './kexec-trace.ts';
 import { parseMachineOption, parsePcMachineOption } from './machine-option.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
@@ -36,10 +38,9 @@ export class EmulatedMachine implements LabMachine {
     using disk = new FileBackend(config.disk, false);
     const console = new ConsoleBuffer(bytes => listener.onConsole(bytes));
     const create = config.architecture === 'aarch64' ? createVirt : createPc;
-    const { machine, hostKexec } = create(config, kernel, disk, byte => console.write(byte));
+    const { machine, watchers } = create(config, kernel, disk, listener, byte => console.write(byte));
     this.#machine = machine;
-    const untilNs = limits.guestSeconds * NS_PER_SECOND;
-    const stop = await (hostKexec === undefined ? machine.run(untilNs) : runWithHostKexec(hostKexec, machine, untilNs));
+    const stop = await runWatched(machine, watchers, limits.guestSeconds * NS_PER_SECOND);
     console.flush();
     if (disk.error !== undefined) return { kind: 'failed', message: disk.error.message };
     return labStop(stop, limits.guestSeconds);
@@ -57,16 +58,17 @@ export class EmulatedMachine implements LabMachine {
 
 type ConsoleOutput = (byte: number) => void;
 
-/** A machine ready to run, and who watches it in host mode. */
+/** A machine ready to run, and who watches its kernel. */
 interface CreatedMachine {
   readonly machine: Machine;
-  readonly hostKexec?: HostKexec;
+  readonly watchers: readonly KernelWatcher[];
 }
 
 function createVirt(
   config: LabMachineConfig,
   kernel: KernelImage,
   disk: FileBackend,
+  listener: LabMachineListener,
   output: ConsoleOutput,
 ): CreatedMachine {
   const { gicVersion, its, virtualization } = parseMachineOption(config.machine);
@@ -88,16 +90,27 @@ function createVirt(
     initrd: config.initrd,
     commandLine: config.commandLine,
   });
-  const { machine } = board;
-  if (config.capture === undefined) return { machine };
-  const { textOffset } = readArm64Image(kernel.bytes, config.kernel);
-  const hostKexec = new HostKexec(board, {
-    ...config.capture,
-    treePaddr: chooseLoadAddresses(config.memorySize, textOffset, config.initrd.length).dtb,
-    exceptionLevel: virtualization ? 2 : 1,
-    epochSeconds: EPOCH_SECONDS,
-  });
-  return { machine, hostKexec };
+  return { machine: board.machine, watchers: createWatchers(config, kernel, board, listener) };
+}
+
+/** Host mode and traces look at the kernel through probes. */
+function createWatchers(
+  config: LabMachineConfig,
+  kernel: KernelImage,
+  board: VirtBoard,
+  listener: LabMachineListener,
+): KernelWatcher[] {
+  const { capture, traceKexec } = config;
+  const exceptionLevel = parseMachineOption(config.machine).virtualization ? 2 : 1;
+  const probes = new KernelProbes(board, exceptionLevel);
+  const watchers: KernelWatcher[] = [];
+  if (capture !== undefined) {
+    const { textOffset } = readArm64Image(kernel.bytes, config.kernel);
+    const treePaddr = chooseLoadAddresses(config.memorySize, textOffset, config.initrd.length).dtb;
+    watchers.push(new HostKexec(board, probes, { ...capture, treePaddr, exceptionLevel, epochSeconds: EPOCH_SECONDS }));
+  }
+  if (traceKexec === true) watchers.push(new KexecTrace(board, probes, event => listener.onKexecEvent?.(event)));
+  return watchers;
 }
 
 /** The disk is on PCI on q35, on virtio-mmio on microvm. */
@@ -105,9 +118,11 @@ function createPc(
   config: LabMachineConfig,
   kernel: KernelImage,
   disk: FileBackend,
+  _listener: LabMachineListener,
   output: ConsoleOutput,
 ): CreatedMachine {
   if (config.capture !== undefined) throw new UnimplementedError('--mode host for x86_64');
+  if (config.traceKexec === true) throw new UnimplementedError('--trace kexec for x86_64');
   if (kernel.format !== 'bzImage') {
     throw new ImageError(`${kernel.format} cannot be booted on x86_64 so far: give a bzImage`, { file: config.kernel });
   }
@@ -121,7 +136,7 @@ function createPc(
     epochSeconds: EPOCH_SECONDS,
   });
   board.loadLinux({ kernel: kernel.bytes, initrd: config.initrd, commandLine: config.commandLine });
-  return { machine: board.machine };
+  return { machine: board.machine, watchers: [] };
 }
 
 function labStop(stop: StopReason, guestSeconds: number): LabStop {

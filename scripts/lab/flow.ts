@@ -14,6 +14,7 @@ import { Ext4Image } from '../../kernel-images/ext4/read.ts';
 import { ConsoleLog } from './console-log.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
 import { HangWatch } from './hang-watch.ts';
+import type { KexecEvent } from './kexec-trace.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
 import type { PreparedRun } from './prepare.ts';
 import { hashBytes, hashFile, type HashedFile, type Note, type Phase, type RunReport } from './report.ts';
@@ -24,6 +25,7 @@ export interface FlowListener {
   onPhase?(phase: Phase): void;
   onNote?(note: Note): void;
   onConsole?(bytes: Uint8Array): void;
+  onKexecEvent?(event: KexecEvent): void;
 }
 
 /** What a run leaves behind. */
@@ -118,6 +120,7 @@ function machineConfig(prepared: PreparedRun, disk: string): LabMachineConfig {
     initrd: prepared.initramfs.production,
     commandLine: prepared.productionCommandLine,
     seeds: prepared.seeds,
+    traceKexec: prepared.scenario.traceKexec,
     capture:
       prepared.scenario.mode === 'guest'
         ? undefined
@@ -206,7 +209,10 @@ async function runMachine(
   };
   signal?.addEventListener('abort', abort);
   try {
-    const running = machine.run({ onConsole }, { guestSeconds: prepared.scenario.timeoutSeconds });
+    const running = machine.run(
+      { onConsole, onKexecEvent: event => listener.onKexecEvent?.(event) },
+      { guestSeconds: prepared.scenario.timeoutSeconds },
+    );
     if (signal?.aborted === true) abort();
     return await running;
   } finally {

@@ -8,19 +8,18 @@
  */
 import { AARCH64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
-import { readU32, readU64, writeU32 } from '../../capture/formats/bytes.ts';
-import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
-import type { MachineState } from '../../capture/sources/machine-memory.ts';
+import { readU32, readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
-import { type A64Cpu, HOST_CALL_WORD } from '../../emulator/cpu/a64/index.ts';
+import type { A64Cpu } from '../../emulator/cpu/a64/index.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
 import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
+import type { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
 import { captureBootState, crashNote, withCrashTime } from '../../kexec/crash-shutdown.ts';
 import { planKexecFileLoad } from '../../kexec/load-plan-aarch64.ts';
 import { NO_LIMITS, type LoadPlan } from '../../kexec/load-plan.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
-import { describeLiveKernel, openLiveKernel } from './live-kernel.ts';
+import type { KernelProbes } from './kernel-probes.ts';
+import { describeLiveKernel, machineStateOf, openLiveKernel } from './live-kernel.ts';
 
 /** What the capture kernel is. */
 export interface CaptureImage {
@@ -55,23 +54,24 @@ interface Crash {
 }
 
 /** Watches one machine. */
-export class HostKexec {
+export class HostKexec implements KernelWatcher {
   readonly #board: VirtBoard;
   readonly #settings: HostKexecSettings;
   readonly #dma: PhysicalDma;
-  #planted: { readonly paddr: number; readonly original: Uint8Array } | undefined;
+  readonly #probes: KernelProbes;
+  #isArmed = false;
   #crash: Crash | undefined;
 
-  constructor(board: VirtBoard, settings: HostKexecSettings) {
+  constructor(board: VirtBoard, probes: KernelProbes, settings: HostKexecSettings) {
     this.#board = board;
     this.#settings = settings;
-    const { machine, memory } = board;
-    this.#dma = new PhysicalDma(memory, (address, size) => machine.engine.code.written(address, size));
+    this.#probes = probes;
+    this.#dma = probes.dma;
   }
 
   /** Whether the panic will be noticed. */
   get isArmed(): boolean {
-    return this.#planted !== undefined;
+    return this.#isArmed;
   }
 
   /** Whether the production kernel has crashed, and waits for `startCapture`. */
@@ -82,15 +82,12 @@ export class HostKexec {
   /** Plants the host call, if the kernel is far enough. Call it while the machine stands. */
   tryArm(): void {
     if (this.isArmed) return;
-    const program = openLiveKernel(this.#machineState());
+    const program = openLiveKernel(machineStateOf(this.#board));
     const address = program && WATCHED.map(name => program.symbols.find(name)).find(found => found !== undefined);
     const paddr = address === undefined ? undefined : program!.space.translate(address);
     if (paddr === undefined) return;
-    const word = new Uint8Array(4);
-    writeU32(word, 0, this.#settings.exceptionLevel === 2 ? HOST_CALL_WORD.smc : HOST_CALL_WORD.hvc);
-    this.#planted = { paddr, original: this.#dma.read(paddr, 4) };
-    this.#dma.write(paddr, word);
-    for (const cpu of this.#board.cpus) cpu.hostCall = () => this.#onCrash(cpu);
+    this.#isArmed = true;
+    this.#probes.plant(paddr, cpu => this.#onCrash(cpu));
   }
 
   /**
@@ -100,7 +97,7 @@ export class HostKexec {
    */
   startCapture(): LoadPlan {
     const crash = this.#crash!;
-    const state = this.#machineState();
+    const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     if (program === undefined)
       throw new UsageError('the crashed kernel cannot be read any more: its VMCOREINFO is gone');
@@ -136,17 +133,16 @@ export class HostKexec {
   }
 
   /** A CPU has come to the host call: it and all others stand still from here on. */
-  #onCrash(cpu: A64Cpu): void {
-    const { original, paddr } = this.#planted!;
-    this.#dma.write(paddr, original);
+  #onCrash(cpu: A64Cpu): 'stay' {
+    this.#probes.removeAll();
     const { cpus, machine } = this.#board;
-    for (const each of cpus) each.hostCall = undefined;
     this.#crash = {
       cpu: cpu.engine.index,
       registers: cpus.map(each => (each === cpu ? this.#crashRegisters(cpu) : registersOf(each))),
     };
     for (const each of cpus) each.powerOff();
     machine.stop({ kind: 'interrupted', reason: 'the production kernel has crashed' });
+    return 'stay';
   }
 
   /**
@@ -180,30 +176,33 @@ export class HostKexec {
     const size = readU32(this.#dma.read(treePaddr, 8), FDT_TOTALSIZE, 'big');
     return this.#dma.read(treePaddr, size);
   }
+}
 
-  #machineState(): MachineState {
-    const { memory } = this.#board;
-    return {
-      name: 'the machine',
-      architecture: 'aarch64',
-      ram: memory.ranges.map(({ start, size }): PhysicalRange => ({ start, end: start + size })),
-      read: (paddr, length) => memory.ramSlice(paddr, length),
-      cpus: [],
-    };
-  }
+/** Somebody who waits for a kernel to describe itself. Only host mode takes over at a crash. */
+export interface KernelWatcher {
+  readonly isArmed: boolean;
+  tryArm(): void;
+  readonly hasCrashed?: boolean;
+  startCapture?(): void;
 }
 
 /** Guest time between looks at a kernel that has not described itself yet. */
 const LOOK_INTERVAL_NS = 50e6;
 
-/** Runs a board, from its first kernel into its second. @throws UsageError when the capture kernel cannot be loaded */
-export async function runWithHostKexec(host: HostKexec, machine: Machine, untilNs: number): Promise<StopReason> {
+/** Runs a machine, from its first kernel into its second. @throws UsageError when the host cannot load the capture kernel */
+export async function runWatched(
+  machine: Machine,
+  watchers: readonly KernelWatcher[],
+  untilNs: number,
+): Promise<StopReason> {
   for (;;) {
-    const look = host.isArmed ? untilNs : Math.min(untilNs, machine.guestNs + LOOK_INTERVAL_NS);
+    const isWaiting = watchers.some(({ isArmed }) => !isArmed);
+    const look = isWaiting ? Math.min(untilNs, machine.guestNs + LOOK_INTERVAL_NS) : untilNs;
     const stop = await machine.run(look);
-    if (host.hasCrashed) host.startCapture();
-    else if (stop.kind === 'timeout' && look < untilNs) host.tryArm();
-    else return stop;
+    const taking = watchers.find(({ hasCrashed }) => hasCrashed === true);
+    if (taking !== undefined) taking.startCapture?.();
+    else if (stop.kind !== 'timeout' || look >= untilNs) return stop;
+    else for (const watcher of watchers) if (!watcher.isArmed) watcher.tryArm();
   }
 }
 

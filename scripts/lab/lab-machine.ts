@@ -4,6 +4,7 @@
  * Backends: our own machine, and QEMU (the judge and the yardstick of the benchmark).
  */
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import type { KexecEvent } from './kexec-trace.ts';
 
 /** A machine as it is at power-on. Names and defaults of its parts are QEMU's. */
 export interface LabMachineConfig {
@@ -26,6 +27,8 @@ export interface LabMachineConfig {
   readonly seeds: boolean;
   /** Host mode: the image that the host loads and starts when the kernel crashes. Undefined: the guest has its own. */
   readonly capture?: LabCaptureImage | undefined;
+  /** Observe kexec in the guest. */
+  readonly traceKexec?: boolean;
 }
 
 /** What the host starts after a crash. */
@@ -58,6 +61,8 @@ export interface LabProgress {
 export interface LabMachineListener {
   /** Bytes of the first serial port, in pieces of any size. */
   onConsole(bytes: Uint8Array): void;
+  /** What `traceKexec` sees. */
+  onKexecEvent?(event: KexecEvent): void;
 }
 
 /** One machine, run once. */

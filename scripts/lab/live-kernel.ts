@@ -9,19 +9,35 @@ import { asBuffer } from '../../capture/formats/bytes.ts';
 import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
+import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
+import type { LoadedImage } from '../../kexec/check.ts';
 import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
 import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
+import { MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import { memoryOf, type IomemEntry, type IomemMemory, type RunningSystem } from '../../kexec/running-system.ts';
 
 /** VMCOREINFO_NOTE_SIZE: a page, the header and the name, and the end of notes. */
 const VMCOREINFO_NOTE_SIZE = 0x1024;
 const NOTE_START = Buffer.from('VMCOREINFO\0\0', 'latin1');
 const NOTE_HEADER_SIZE = 12;
+/** sizeof(struct kexec_segment) of 64-bit kernels. */
+const KEXEC_SEGMENT_SIZE = 32;
 const PAGE = 4096;
 /** sizeof(note_buf_t) rounded up to a power of two. */
 const NOTES_ALIGNMENT = 512;
 /** Bounds of a walk through /proc/iomem's tree. */
 const MOST_RESOURCES = 10_000;
+
+/** A board's memory, as the analyzer and the dump writers take it. */
+export function machineStateOf({ memory }: VirtBoard): MachineState {
+  return {
+    name: 'the machine',
+    architecture: 'aarch64',
+    ram: memory.ranges.map(({ start, size }): PhysicalRange => ({ start, end: start + size })),
+    read: (paddr, length) => memory.ramSlice(paddr, length),
+    cpus: [],
+  };
+}
 
 /**
  * Opens the kernel that a machine runs.
@@ -139,6 +155,19 @@ export function kexecCrashImage(program: Program): bigint | undefined {
   const known = program.symbols.find('kexec_crash_image');
   if (known !== undefined) return program.memory.readU64(known);
   return candidates(program, 'kexec_crash_image', 'kexec_crash_loaded').at(0);
+}
+
+/** The capture kernel that the guest has loaded; undefined when there is none, or it cannot be found. */
+export function loadedImageOf(program: Program): LoadedImage | undefined {
+  const address = kexecCrashImage(program);
+  if (address === undefined || address === 0n || program.space.translate(address) === undefined) return undefined;
+  const image = program.object('kimage', address);
+  const count = Math.min(image.num('nr_segments'), MOST_SEGMENTS);
+  const segments = Array.from({ length: count }, (_, i) => {
+    const segment = program.object('kexec_segment', image.addressOf('segment') + BigInt(i * KEXEC_SEGMENT_SIZE));
+    return { mem: segment.num('mem'), memsz: segment.num('memsz'), bufsz: segment.num('bufsz') };
+  });
+  return { start: image.num('start'), segments, fileMode: image.has('file_mode') && image.num('file_mode') !== 0 };
 }
 
 /** The note is the one copy that begins a page (`alloc_pages_exact`) and has the text of VMCOREINFO. */

@@ -30,6 +30,8 @@ export interface Scenario {
   readonly diskSize: number | undefined;
   /** Who loads and starts the capture kernel: the guest's own kexec and kernel, or the host. */
   readonly mode: 'guest' | 'host';
+  /** Observe kexec in the guest. */
+  readonly traceKexec: boolean;
   /** Options of the guest's kexec, without `--command-line` and the like. */
   readonly kexecOptions: string;
   /** Command that saves the dump: gets /proc/vmcore and the target as last arguments (`dd` as if= and of=). */
@@ -63,6 +65,7 @@ export const DEFAULT_SCENARIO: Scenario = {
   diskBus: 'mmio',
   diskSize: undefined,
   mode: 'guest',
+  traceKexec: false,
   kexecOptions: '-p -c',
   collector: 'makedumpfile -l -d 31',
   panic: 'echo c > /proc/sysrq-trigger',
