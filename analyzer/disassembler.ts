@@ -49,7 +49,7 @@ export function disassemble(
   assert(engine !== undefined, 'the disassembler was not prepared');
   const found: DisassembledInstruction[] = [];
   for (let at = 0; at < bytes.length;) {
-    const decoded = engine.disasm(bytes.subarray(at), address + BigInt(at));
+    const decoded = decode(engine, bytes.subarray(at), address + BigInt(at));
     for (const { size, mnemonic, op_str: operands } of decoded) {
       const code = bytes.subarray(at, at + size);
       const text =
@@ -69,6 +69,16 @@ export function disassemble(
     at += step;
   }
   return found;
+}
+
+/** The library throws, and no Error, when the first bytes are no instruction. */
+function decode(engine: Engine, bytes: Uint8Array, address: bigint): ReturnType<Engine['disasm']> {
+  try {
+    return engine.disasm(bytes, address);
+  } catch (failure) {
+    if (failure instanceof WebAssembly.RuntimeError) throw failure;
+    return [];
+  }
 }
 
 function badText(architecture: 'aarch64' | 'x86_64', bytes: Uint8Array): string {

@@ -1,5 +1,5 @@
 /** `ps`: tasks. */
-import { UsageError } from '../../capture/formats/errors.ts';
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
 import { taskMemory } from '../linux/mm.ts';
 import type { TaskMemory } from '../linux/mm.ts';
@@ -161,16 +161,19 @@ function stateCounts(_session: Session, tasks: readonly Task[]): PsData {
 }
 
 function argumentsView(session: Session, tasks: readonly Task[]): PsData {
-  const blocks = tasks.map(task => {
+  return { blocks: tasks.map(task => [taskHeader(task), ...argumentLines(session, task), '']) };
+}
+
+/** Arguments and environment; why they cannot be told, when the dump lacks user memory. */
+function argumentLines(session: Session, task: Task): string[] {
+  try {
     const process = commandLine(session, task);
-    if (process === undefined) return [taskHeader(task), '(no user stack)'];
-    return [
-      taskHeader(task),
-      `ARG: ${process.arguments.map(text => `${text} `).join('')}`,
-      ...environmentLines(process.environment),
-    ];
-  });
-  return { blocks: blocks.map(block => [...block, '']) };
+    if (process === undefined) return ['(no user stack)'];
+    return [`ARG: ${process.arguments.map(text => `${text} `).join('')}`, ...environmentLines(process.environment)];
+  } catch (error) {
+    if (error instanceof FaultError) return [`ps: cannot access user stack: ${error.reason}`];
+    throw error;
+  }
 }
 
 function environmentLines(environment: readonly string[]): string[] {

@@ -4,12 +4,12 @@ import type { Program } from '../program.ts';
 import { StructObject } from '../types/object.ts';
 import { onlineCpus } from './cpumask.ts';
 import { listForEach, listForEachEntry } from './list.ts';
+import { nodes } from './mm.ts';
 import { pageFlagBit } from './page-flags.ts';
 import { pageAddress, pfnOfPage } from './page.ts';
 
 const MAX_CACHES = 100_000;
 const MAX_SLABS = 10_000_000;
-const MAX_NODES = 1024;
 const MAX_OBJECTS = 65_536;
 
 /** One slab: a compound page of objects. */
@@ -152,13 +152,41 @@ export interface NodeSlabs {
   readonly partialCount: number;
 }
 
+/** The arrays of a cache are only as long as the machine has nodes, whatever their type says. */
+function onlineNodes(program: Program): number[] {
+  return nodes(program).map(node => node.num('node_id'));
+}
+
+/** `get_node`: `node[]` until 6.19, then `per_node[].node` beside the node's barn of sheaves. */
+function nodePointer(program: Program, cache: StructObject, node: number): bigint {
+  if (cache.has('per_node')) return cache.pointer(`per_node[${node}].node`);
+  return program.memory.readU64(cache.addressOf('node') + BigInt(8 * node));
+}
+
+/** Free objects that sheaves keep: those of each CPU, and the full ones of each node's barn (since 6.18). */
+function sheafObjects(program: Program, cache: StructObject): number {
+  if (!cache.has('cpu_sheaves') || cache.pointer('cpu_sheaves') === 0n) return 0;
+  let objects = 0;
+  for (const cpu of onlineCpus(program)) {
+    const address = BigInt.asUintN(64, cache.pointer('cpu_sheaves') + (program.percpuOffsets[cpu] ?? 0n));
+    const local = program.object('slub_percpu_sheaves', address);
+    for (const name of ['main', 'spare', 'rcu_free']) objects += local.follow(name)?.num('size') ?? 0;
+  }
+  for (const node of cache.has('per_node') ? onlineNodes(program) : []) {
+    const barn = cache.follow(`per_node[${node}].barn`);
+    if (barn === undefined) continue;
+    for (const sheaf of listForEachEntry(program, barn.addressOf('sheaves_full'), 'slab_sheaf', 'barn_list', MAX_SLABS))
+      objects += sheaf.num('size');
+  }
+  return objects;
+}
+
 /** Nodes of a cache that exist. */
 export function nodeSlabs(program: Program, cache: StructObject): NodeSlabs[] {
   const found: NodeSlabs[] = [];
-  const count = Math.min(MAX_NODES, Math.max(1, cache.lengthOf('node')));
-  for (let node = 0; node < count; node++) {
-    const address = program.memory.readU64(cache.addressOf('node') + BigInt(8 * node));
-    if (address < 0xff00_0000_0000_0000n) break;
+  for (const node of onlineNodes(program)) {
+    const address = nodePointer(program, cache, node);
+    if (address < 0xff00_0000_0000_0000n) continue;
     const struct = program.object('kmem_cache_node', address);
     const counted = struct.has('nr_slabs');
     found.push({
@@ -195,7 +223,8 @@ export function cacheSummary(program: Program, cache: StructObject): CacheSummar
     slab === undefined ? partial : [slab, ...partial],
   );
   const partial = nodes.flatMap(({ struct }) => nodePartial(program, cache, struct));
-  const free = [...local, ...partial].reduce((sum, slab) => sum + slab.objects - slab.allocated, 0);
+  const inSlabs = [...local, ...partial].reduce((sum, slab) => sum + slab.objects - slab.allocated, 0);
+  const free = inSlabs + sheafObjects(program, cache);
   return {
     cache,
     name: cache.stringAt('name', 128),
@@ -225,10 +254,17 @@ export function slabOfAddress(program: Program, address: bigint): { cache: Struc
   }
 }
 
-/** `compound_head`: bit 0 of the member marks a tail page. */
+/**
+ * `compound_head`: bit 0 of the member marks a tail page. Since 7.0 the member is `compound_info`, and where
+ * `struct page` has a size of a power of two it holds a mask: the head's address is the tail's under it.
+ */
 export function compoundHead(program: Program, page: bigint): bigint {
-  const value = program.object('page', page).pointer('compound_head');
-  return (value & 1n) === 1n ? value - 1n : page;
+  const struct = program.object('page', page);
+  const value = struct.pointer(struct.has('compound_info') ? 'compound_info' : 'compound_head');
+  if ((value & 1n) === 0n) return page;
+  const hole = BigInt.asUintN(64, ~value) | 1n;
+  const isMask = struct.has('compound_info') && (hole & (hole + 1n)) === 0n;
+  return isMask ? page & value : value - 1n;
 }
 
 /** `PageSlab`: a flag until 6.9, then a page type (commit 46df8e73a4a3 "mm: free up PG_slab"). */

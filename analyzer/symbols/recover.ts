@@ -87,6 +87,7 @@ const RULES: Readonly<Record<string, ReferenceRule>> = {
     ],
     accepts: (program, address) => program.object('class', address).stringAt('name', 16) === 'block',
   },
+  softirq_vec: { functions: ['open_softirq', 'handle_softirqs', '__do_softirq', '_stext'], accepts: isSoftirqVector },
   vm_committed_as: { functions: ['vm_memory_committed', '__vm_enough_memory'], accepts: isPercpuCounter },
   swap_info: {
     functions: ['si_swapinfo', 'swap_start', 'swp_swap_info', 'get_swap_device', '__do_sys_swapoff'],
@@ -238,6 +239,16 @@ function pointsToTable(struct: string): Check {
       first.every(pointer => pointer === 0n || pointer >= 0xff00_0000_0000_0000n)
     );
   };
+}
+
+const NR_SOFTIRQS = 10;
+
+/** Ten pointers to kernel text. */
+function isSoftirqVector(program: Program, address: bigint): boolean {
+  const { kernelStart, kernelEnd } = program.symbols;
+  return Array.from({ length: NR_SOFTIRQS }, (_, index) => program.memory.readU64(address + BigInt(8 * index))).every(
+    action => action >= kernelStart && action < kernelEnd,
+  );
 }
 
 /** A count below 2^40 pages and a pointer to per-cpu parts. */
