@@ -269,22 +269,30 @@ function cmaOf(dtb: RecognisedSegment | undefined): number {
   return match === null ? 0 : Number(match[1]) * MIB;
 }
 
-/** A purgatory that verifies has a list of regions and their digest; both are found by what they must be. */
+/**
+ * A purgatory that verifies has a list of regions and their digest; both are found by what they must be: in kexec-tools' purgatory
+ * lengths in bytes and the digest as it is, in ours blocks and words.
+ */
 function checkPurgatory(purgatory: RecognisedSegment | undefined, segments: readonly RecognisedSegment[]): Finding[] {
   if (purgatory === undefined) return [];
   const others = segments.filter(({ what }) => what !== 'purgatory').toSorted((a, b) => a.mem - b.mem);
   const [first] = others;
-  if (first === undefined || !hasRegion(purgatory.bytes, first)) return [];
+  if (first === undefined) return [];
+  const isOurs = hasRegion(purgatory.bytes, first.mem, first.memsz / SHA256_BLOCK);
+  if (!isOurs && !hasRegion(purgatory.bytes, first.mem, first.memsz)) return [];
   const hash = createHash('sha256');
   for (const { bytes } of others) hash.update(bytes);
-  if (asBuffer(purgatory.bytes).includes(hash.digest())) return [];
+  const digest = hash.digest();
+  if (asBuffer(purgatory.bytes).includes(isOurs ? digest.swap32() : digest)) return [];
   return [error('the purgatory would not jump: its SHA-256 is not that of the segments in memory')];
 }
 
-/** `struct sha256_region`: address and length. */
-function hasRegion(bytes: Uint8Array, { mem, memsz }: LoadedSegment): boolean {
+const SHA256_BLOCK = 64;
+
+/** A pair of address and length. */
+function hasRegion(bytes: Uint8Array, start: number, length: number): boolean {
   for (let at = 0; at + 16 <= bytes.length; at += 8) {
-    if (readU64(bytes, at) === BigInt(mem) && readU64(bytes, at + 8) === BigInt(memsz)) return true;
+    if (readU64(bytes, at) === BigInt(start) && readU64(bytes, at + 8) === BigInt(length)) return true;
   }
   return false;
 }
