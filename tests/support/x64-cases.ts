@@ -4,6 +4,7 @@
  *
  * RBX, RSP, RSI and RDI point into scratch memory, RCX is small, and memory operands are [RBX + disp] or [RBX + RCX * scale + disp].
  */
+import { immediateSize } from '../../emulator/cpu/x64/decode.ts';
 import type { Instruction, OperandSpec } from '../../emulator/cpu/x64/instruction.ts';
 import type { Random } from './random.ts';
 
@@ -162,20 +163,6 @@ function immediateBytes(random: Random, { letter, size }: OperandSpec, { long, i
       return long ? [0, random.below(256), 0x10, 0, 0, 0, 0, 0] : [0, random.below(256), 0x10, 0];
     default:
       return [];
-  }
-}
-
-function immediateSize(size: string, operandSize: number): number {
-  switch (size) {
-    case 'b':
-    case 'bs':
-      return 1;
-    case 'w':
-      return 2;
-    case 'v':
-      return operandSize;
-    default:
-      return Math.min(operandSize, 4);
   }
 }
 

@@ -19,7 +19,7 @@ import { sseHelpers, SseUnit } from '../../emulator/cpu/x64/system/sse-float.ts'
 import { vectorOperationHelpers } from '../../emulator/cpu/x64/system/vector-operations.ts';
 import { runString } from '../../emulator/cpu/x64/system/strings.ts';
 import { translateBlock } from '../../emulator/cpu/x64/translate-block.ts';
-import { VECTOR } from '../../emulator/cpu/x64/translation.ts';
+import { VECTOR } from '../../emulator/cpu/x64/system/fault.ts';
 import { packStatusFlags, unpackStatusFlags } from '../../emulator/cpu/x64/system/flag-words.ts';
 import { Bus } from '../../emulator/memory/bus.ts';
 import { GuestMemory } from '../../emulator/memory/guest-memory.ts';

@@ -381,7 +381,8 @@ function immediateSizes(letter: string, size: string, operandSize: number, addre
   }
 }
 
-function immediateSize(size: string, operandSize: number): number {
+/** Bytes of an immediate by its size letters. */
+export function immediateSize(size: string, operandSize: number): number {
   switch (size) {
     case 'b':
     case 'bs':

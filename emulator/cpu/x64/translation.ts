@@ -15,31 +15,10 @@ import { Flags, type IntSize, typeOfSize } from './flags.ts';
 import type { X64Mode } from './mode.ts';
 import type { MemoryOperand, Operand } from './operands.ts';
 import { GPR, SEGMENT, X64_STATE } from './state.ts';
+import { VECTOR } from './system/fault.ts';
 import { raiseException, requireAligned, requireVm86Privilege } from './system/helpers.ts';
 
 type Int = Value<IntType>;
-
-/** Exception vectors. Source: Intel SDM vol. 3A "Exceptions and Interrupts Reference". */
-export const VECTOR = {
-  DE: 0,
-  DB: 1,
-  NMI: 2,
-  BP: 3,
-  OF: 4,
-  BR: 5,
-  UD: 6,
-  NM: 7,
-  DF: 8,
-  TS: 10,
-  NP: 11,
-  SS: 12,
-  GP: 13,
-  PF: 14,
-  MF: 16,
-  AC: 17,
-  MC: 18,
-  XM: 19,
-} as const;
 
 /** The translation of one block; `terminal` is set by the instruction that ends it. */
 export class Translation {

@@ -8,7 +8,8 @@ import type { DECIMAL, MULTIPLY_DIVIDE } from '../opcode-map/arithmetic.ts';
 import type { Operand } from '../operands.ts';
 import { GPR, X64_STATE } from '../state.ts';
 import { checkDivision, divideSigned64, divideUnsigned64 } from '../system/helpers.ts';
-import { type Translation, VECTOR } from '../translation.ts';
+import { VECTOR } from '../system/fault.ts';
+import type { Translation } from '../translation.ts';
 
 type Int = Value<IntType>;
 type Long = Value<'i64'>;

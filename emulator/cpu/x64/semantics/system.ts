@@ -7,7 +7,8 @@ import type { SYSTEM } from '../opcode-map/system.ts';
 import type { Operand } from '../operands.ts';
 import { GPR, SEGMENT, X64_STATE } from '../state.ts';
 import * as helper from '../system/helpers.ts';
-import { type Translation, VECTOR } from '../translation.ts';
+import { VECTOR } from '../system/fault.ts';
+import type { Translation } from '../translation.ts';
 
 /** Calls a helper with the length of the instruction; it continues. */
 function continuing(declaration: HelperDeclaration<readonly ['i32'], 'none'>): (t: Translation) => void {
