@@ -13,7 +13,7 @@ import { EmulatedMachine } from '../../scripts/lab/emulated-machine.ts';
 import { runFlow } from '../../scripts/lab/flow.ts';
 import { prepareRun } from '../../scripts/lab/prepare.ts';
 import type { RunReport } from '../../scripts/lab/report.ts';
-import { DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
+import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
 
 const folders: string[] = [];
 
@@ -38,6 +38,9 @@ function crash(folder: string, commands: string): string {
   return stdout;
 }
 
+/** Debian's amd64 kernel on q35. */
+const X86_64: Partial<Scenario> = { architecture: 'x86_64', ...ARCHITECTURE_DEFAULTS.x86_64 };
+
 const SYSRQ_STACK = /machine_kexec at .*__crash_kexec at .*panic at .*sysrq_handle_crash at .*write_sysrq_trigger at /s;
 
 describe.each<[name: string, scenario: Partial<Scenario>]>([
@@ -45,6 +48,9 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
   ['GICv2, virtio-pci, 2 CPUs', { machine: 'virt,gic-version=2', diskBus: 'pci', cpus: 2 }],
   ['-cpu max, generic kernel', { cpu: 'max', flavour: 'generic' }],
   ['Debian 13, VA_BITS=52', { suite: 'trixie' }],
+  ['q35, kexec_load, 1 CPU', X86_64],
+  ['q35, kexec_file_load, 2 CPUs', { ...X86_64, kexecOptions: '-p -s', cpus: 2 }],
+  ['microvm', { ...X86_64, machine: 'microvm,pit=on', diskBus: 'mmio' }],
 ])('%s', (_, scenario) => {
   test('a panic ends in a dump that the analyzer reads', async () => {
     const { report, folder } = await run(scenario);

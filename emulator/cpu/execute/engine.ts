@@ -202,6 +202,8 @@ export class Engine {
       if ((int32[exit] & EXIT.exception) !== 0) {
         int32[exit] &= ~EXIT.exception;
         cpu.guest.deliverException();
+        // a CPU that stops by its exception (triple fault) never comes to another checkpoint
+        if (this.#budget <= 0) int32[exit] |= EXIT.budget;
         direct = false;
       }
     }

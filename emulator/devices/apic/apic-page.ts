@@ -36,7 +36,7 @@ export class ApicPage implements Device<readonly LocalApicState[]> {
   }
 
   reset(): void {
-    for (const apic of this.apics) apic.reset();
+    for (const apic of this.apics) apic.powerOn();
   }
 
   save(): readonly LocalApicState[] {

@@ -329,6 +329,13 @@ export class LocalApic implements ApicTarget {
     }
   }
 
+  /** The machine's reset: leaves x2APIC mode, too. */
+  powerOn(): void {
+    this.state.base = initialState(this.id).base;
+    this.reset();
+  }
+
+  /** INIT, and what switching off leads to: the mode stays. */
   reset(): void {
     const { base, lint0, lint1 } = this.state;
     this.state = { ...initialState(this.id), base, lint0, lint1 };

@@ -12,6 +12,7 @@ import type { BlockBackend } from '../../devices/block/backend.ts';
 import type { Ns16550 } from '../../devices/ns16550.ts';
 import { VirtioBlock } from '../../devices/virtio/block.ts';
 import { VirtioPciFunction } from '../../devices/virtio/pci-transport.ts';
+import type { PvpanicEvent } from '../../devices/pvpanic.ts';
 import { Bus } from '../../memory/bus.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
@@ -43,6 +44,8 @@ export interface PcConfig {
   readonly consoleOutput: (byte: number) => void;
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
   readonly epochSeconds: number;
+  /** Told what the guest says to pvpanic. */
+  readonly panicked?: (event: PvpanicEvent) => void;
   readonly engine?: Partial<EngineOptions>;
 }
 
@@ -59,11 +62,12 @@ export class PcBoard {
   readonly memory: GuestMemory;
   readonly cpus: readonly X64Cpu[];
   readonly chipset: PcChipset;
+  readonly bus = new Bus('memory');
   readonly #config: PcConfig;
-  readonly #memoryBus = new Bus('memory');
   readonly #portBus = new Bus('ports');
   readonly #clock: VirtualClock;
   readonly #dma: PhysicalDma;
+  #boot: BootState | undefined;
 
   constructor(config: PcConfig) {
     this.#config = config;
@@ -82,7 +86,7 @@ export class PcBoard {
       cpus.push(cpu);
       return cpu;
     };
-    const engine = new Engine(guest, this.memory, this.#memoryBus, cpuCount, createCpu, config.engine);
+    const engine = new Engine(guest, this.memory, this.bus, cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
     for (const cpu of cpus) cpu.reset(cpu.apicId === 0);
     this.#plugDrives();
@@ -94,7 +98,9 @@ export class PcBoard {
   }
 
   /** Puts segments into memory, and the boot CPU at the entry. */
-  load({ segments, entry }: BootState): void {
+  load(boot: BootState): void {
+    const { segments, entry } = boot;
+    this.#boot = boot;
     for (const { paddr, bytes } of segments) this.#dma.write(paddr, bytes);
     assert(entry.architecture === 'x86_64', 'a PC boots x86_64 kernels');
     this.chipset.interrupts.localApics[0]!.enterVirtualWireMode();
@@ -108,8 +114,20 @@ export class PcBoard {
     });
   }
 
+  /** Resets the hardware and boots again what was loaded. Memory keeps what nothing is loaded over, and time goes on. */
+  reset(): void {
+    for (const device of this.chipset.devices) device.reset();
+    for (const cpu of this.cpus) cpu.reset(cpu.apicId === 0);
+    if (this.#boot !== undefined) this.load(this.#boot);
+  }
+
   get serial(): Ns16550 {
     return this.chipset.serial;
+  }
+
+  /** The first host error behind a drive. */
+  get driveError(): Error | undefined {
+    return this.#config.drives.map(({ backend }) => backend.error).find(error => error !== undefined);
   }
 
   /** The engine, once it is there: devices look at the clock before. */
@@ -123,7 +141,7 @@ export class PcBoard {
   }
 
   #createChipset(): PcChipset {
-    const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount } = this.#config;
+    const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount, panicked } = this.#config;
     const stop = (reason: StopReason): void => this.machine.stop(reason);
     return new PcChipset({
       board,
@@ -139,7 +157,7 @@ export class PcBoard {
       virtio: board === 'microvm' ? this.#disks() : [],
       powerOff: () => stop({ kind: 'power-off' }),
       resetMachine: () => stop({ kind: 'reset' }),
-      panicked: () => undefined,
+      panicked: panicked ?? (() => undefined),
       debugExit: status => stop({ kind: 'interrupted', reason: `isa-debug-exit: ${status}` }),
     });
   }
@@ -165,7 +183,7 @@ export class PcBoard {
 
   #place(): void {
     const { memoryDevices, portDevices } = this.chipset;
-    for (const { region, device } of memoryDevices) this.#memoryBus.map(region.base, region.size, device);
+    for (const { region, device } of memoryDevices) this.bus.map(region.base, region.size, device);
     for (const { region, device } of portDevices) this.#portBus.map(region.base, region.size, device);
   }
 

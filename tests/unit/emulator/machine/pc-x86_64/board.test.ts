@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import { OverlayBackend, ZeroBackend } from '../../../../../emulator/devices/block/overlay-backend.ts';
+import { PcBoard, type PcConfig } from '../../../../../emulator/machine/pc-x86_64/board.ts';
+import { directBoot } from '../../../../../emulator/machine/pc-x86_64/direct-boot.ts';
+import { LAYOUT } from '../../../../../emulator/machine/pc-x86_64/layout.ts';
+
+const MIB = 2 ** 20;
+
+function createBoard(config: Partial<PcConfig> = {}): { board: PcBoard; console: () => string } {
+  let text = '';
+  const board = new PcBoard({
+    board: 'q35',
+    cpu: 'qemu64',
+    cpuCount: 1,
+    memoryBytes: 128 * MIB,
+    drives: [{ backend: new OverlayBackend(new ZeroBackend(MIB)) }],
+    consoleOutput: byte => {
+      text += String.fromCharCode(byte);
+    },
+    epochSeconds: 0,
+    ...config,
+  });
+  return { board, console: () => text };
+}
+
+/** A bzImage whose 64-bit entry is this code. */
+function bzImage(code: readonly number[]): Uint8Array {
+  const bytes = Buffer.alloc(2 * 512 + 0x200 + code.length);
+  bytes[0x1f1] = 1;
+  bytes.writeUInt16LE(0x6aeb, 0x200);
+  bytes.writeUInt32LE(0x5372_6448, 0x202);
+  bytes[0x211] = 1;
+  bytes.writeUInt32LE(0x7fff_ffff, 0x22c);
+  bytes.writeUInt16LE(1, 0x236);
+  bytes.writeUInt32LE(255, 0x238);
+  bytes.set(code, 2 * 512 + 0x200);
+  return bytes;
+}
+
+const AL_A = [0xb0, 0x41]; // mov al, 'A'
+const DX_COM1 = [0x66, 0xba, 0xf8, 0x03]; // mov dx, 0x3f8
+const OUT_AL = [0xee];
+const STOP = [0xfa, 0xf4]; // cli; hlt
+const UD2 = [0x0f, 0x0b];
+const PRINT_A = [...AL_A, ...DX_COM1, ...OUT_AL];
+
+describe('q35', () => {
+  const { board } = createBoard();
+
+  test.each([
+    [0, 0x29c0_8086, 'the host bridge'],
+    [2, 0x1001_1af4, 'the first disk: virtio-blk-pci'],
+    [31, 0x2918_8086, 'the ICH9 LPC bridge'],
+  ])('has in PCI slot %i the device %#x: %s', (slot, id) => {
+    expect(board.bus.read(LAYOUT.PCIE_ECAM.base + slot * 0x8000, 4)).toBe(id);
+  });
+
+  test('has the boot CPU’s local APIC with version 0x14 and six LVT entries', () => {
+    expect(board.bus.read(LAYOUT.LOCAL_APIC.base + 0x30, 4)).toBe(0x0005_0014);
+  });
+});
+
+test('microvm has its first disk in the last virtio-mmio transport', () => {
+  const { board } = createBoard({ board: 'microvm' });
+  const DEVICE_ID = 8;
+  const BLOCK = 2;
+  const { base, size } = LAYOUT.VIRTIO_MMIO;
+  expect(board.bus.read(base + 23 * size + DEVICE_ID, 4)).toBe(BLOCK);
+  expect(board.bus.read(base + DEVICE_ID, 4)).toBe(0);
+});
+
+test('memory beyond 2 GiB lies above 4 GiB on q35 with 3 GiB', () => {
+  const ends = createBoard({ memoryBytes: 2816 * MIB }).board.memory.ranges.map(({ start, size }) => start + size);
+  expect(ends).toEqual([0xa_0000, 0x8000_0000, 0x1_0000_0000 + 768 * MIB]);
+});
+
+describe('a kernel', () => {
+  test('starts in 64-bit mode at its entry, and COM1 prints', async () => {
+    const { board, console } = createBoard();
+    board.loadLinux({ kernel: bzImage([...PRINT_A, ...STOP]), commandLine: '' });
+    await board.machine.run(1e6);
+    expect(console()).toBe('A');
+    expect(board.cpus[0]!.idle).toBe('waiting-for-interrupt');
+  });
+
+  test('resets the machine by a triple fault, and a reset starts it again', async () => {
+    const { board, console } = createBoard();
+    board.loadLinux({ kernel: bzImage([...PRINT_A, ...UD2]), commandLine: '' });
+    expect(await board.machine.run(1e6)).toEqual({ kind: 'reset' });
+    board.reset();
+    expect(await board.machine.run(2e6)).toEqual({ kind: 'reset' });
+    expect(console()).toBe('AA');
+  });
+
+  test.each([
+    ['powers off by S5 in PM1a_CNT', [0x66, 0xb8, 0x00, 0x20, 0x66, 0xba, 0x04, 0x06, 0x66, 0xef], 'power-off'],
+    ['resets by port 0xcf9', [0xb0, 0x06, 0x66, 0xba, 0xf9, 0x0c, 0xee], 'reset'],
+    ['resets by the keyboard controller', [0xb0, 0xfe, 0xe6, 0x64], 'reset'],
+  ])('%s', async (_, code, kind) => {
+    const { board } = createBoard();
+    board.loadLinux({ kernel: bzImage([...code, ...STOP]), commandLine: '' });
+    expect(await board.machine.run(1e6)).toEqual({ kind });
+  });
+
+  test('reads all ones from ports that nothing answers at', async () => {
+    const { board, console } = createBoard();
+    // in al, 0xf0; not al; add al, 'A'; out
+    const code = [0xe4, 0xf0, 0xf6, 0xd0, 0x04, 0x41, ...DX_COM1, ...OUT_AL, ...STOP];
+    board.loadLinux({ kernel: bzImage(code), commandLine: '' });
+    await board.machine.run(1e6);
+    expect(console()).toBe('A');
+  });
+});
+
+test('what the loader places is in memory', () => {
+  const { board } = createBoard();
+  const boot = { kernel: bzImage(STOP), commandLine: 'quiet' };
+  board.loadLinux(boot);
+  const hardware = { board: 'q35', cpuCount: 1, memoryBytes: 128 * MIB, virtioDevices: 0 } as const;
+  for (const { paddr, bytes } of directBoot(boot, hardware).segments) {
+    expect(Buffer.compare(board.memory.ramSlice(paddr, bytes.length), bytes)).toBe(0);
+  }
+});
