@@ -1,0 +1,107 @@
+/**
+ * `struct boot_params`: what a 64-bit x86 kernel is told at its entry, with the memory map of a capture kernel.
+ *
+ * Sources: `Documentation/arch/x86/boot.rst` (v6.12) "64-bit Boot Protocol", `Documentation/arch/x86/zero-page.rst`; Linux v6.12
+ * `arch/x86/kernel/kexec-bzimage64.c` "setup_boot_parameters", `arch/x86/kernel/crash.c` "crash_setup_memmap_entries".
+ * Not modelled: EFI, EDD, screen information, IMA, the seed in setup_data.
+ */
+import { readU8, writeU32, writeU64 } from '../capture/formats/bytes.ts';
+import { UsageError } from '../capture/formats/errors.ts';
+import type { PhysicalRange } from '../capture/formats/memory-source.ts';
+import { SETUP_HEADER, type BzImage } from './images.ts';
+import { subtractRanges } from './segments.ts';
+
+export const BOOT_PARAMS_SIZE = 4096;
+/** Offsets outside of the setup header. */
+const BOOT_PARAMS = {
+  ext_ramdisk_image: 0xc0,
+  ext_ramdisk_size: 0xc4,
+  ext_cmd_line_ptr: 0xc8,
+  acpi_rsdp_addr: 0x70,
+  e820_entries: 0x1e8,
+  e820_table: 0x2d0,
+} as const;
+/** E820_MAX_ENTRIES_ZEROPAGE, and the size of an entry: addr, size, type. */
+const MOST_E820_ENTRIES = 128;
+const E820_ENTRY_SIZE = 20;
+/** Where the length byte of the setup header is: the jump's target. */
+const HEADER_END_BASE = 0x202;
+/** LOADER_TYPE_KEXEC << 4 of kexec-tools; the kernel's own loader says 0x0D << 4. */
+const TYPE_OF_LOADER = 0xd0;
+
+/** Types of e820 entries that matter here. */
+export const E820_TYPE = { RAM: 1, RESERVED: 2, ACPI: 3, NVS: 4 } as const;
+
+/** An entry of the memory map. */
+export interface E820Entry extends PhysicalRange {
+  readonly type: number;
+}
+
+/** What the boot parameters tell. Addresses are physical. */
+export interface BootParameters {
+  readonly image: BzImage;
+  readonly commandLinePaddr: number;
+  readonly initrd: PhysicalRange | undefined;
+  readonly memoryMap: readonly E820Entry[];
+  /** Root pointer of ACPI; 0 lets the kernel look for it. */
+  readonly acpiRsdp: number;
+}
+
+/** Builds the page. @throws UsageError when the memory map has more entries than the page holds */
+export function buildBootParams({ image, ...told }: BootParameters): Uint8Array {
+  const params = new Uint8Array(BOOT_PARAMS_SIZE);
+  const headerEnd = HEADER_END_BASE + readU8(image.bytes, SETUP_HEADER.jump + 1);
+  params.set(image.bytes.subarray(SETUP_HEADER.setup_sects, headerEnd), SETUP_HEADER.setup_sects);
+  params[SETUP_HEADER.type_of_loader] = TYPE_OF_LOADER;
+  writeSplit(params, SETUP_HEADER.cmd_line_ptr, BOOT_PARAMS.ext_cmd_line_ptr, told.commandLinePaddr);
+  const { start, end } = told.initrd ?? { start: 0, end: 0 };
+  writeSplit(params, SETUP_HEADER.ramdisk_image, BOOT_PARAMS.ext_ramdisk_image, start);
+  writeSplit(params, SETUP_HEADER.ramdisk_size, BOOT_PARAMS.ext_ramdisk_size, end - start);
+  writeU64(params, BOOT_PARAMS.acpi_rsdp_addr, BigInt(told.acpiRsdp));
+  writeMemoryMap(params, told.memoryMap);
+  return params;
+}
+
+/** Low and high halves stand apart: the high one came with protocol 2.12. */
+function writeSplit(params: Uint8Array, low: number, high: number, value: number): void {
+  writeU32(params, low, value % 2 ** 32);
+  writeU32(params, high, Math.floor(value / 2 ** 32));
+}
+
+function writeMemoryMap(params: Uint8Array, entries: readonly E820Entry[]): void {
+  if (entries.length > MOST_E820_ENTRIES)
+    throw new UsageError(`the memory map has ${entries.length} entries, boot_params holds ${MOST_E820_ENTRIES}`);
+  params[BOOT_PARAMS.e820_entries] = entries.length;
+  for (const [i, { start, end, type }] of entries.entries()) {
+    const at = BOOT_PARAMS.e820_table + i * E820_ENTRY_SIZE;
+    writeU64(params, at, BigInt(start));
+    writeU64(params, at + 8, BigInt(end - start));
+    writeU32(params, at + 16, type);
+  }
+}
+
+/** Memory below 1 MiB that the capture kernel may use: it starts other CPUs from there. */
+const LOW_MEMORY_END = 0x10_0000;
+
+/**
+ * The capture kernel's memory map: low memory, what firmware keeps, and the crash kernel regions less the ELF core header.
+ * @param firmware the machine's own map
+ */
+export function captureMemoryMap(
+  firmware: readonly E820Entry[],
+  crashRegions: readonly PhysicalRange[],
+  elfcorehdr: PhysicalRange,
+): E820Entry[] {
+  const low = firmware
+    .filter(({ type, start }) => type === E820_TYPE.RAM && start < LOW_MEMORY_END)
+    .map(({ start, end }) => ({ start, end: Math.min(end, LOW_MEMORY_END) }));
+  const kept = ([E820_TYPE.ACPI, E820_TYPE.NVS, E820_TYPE.RESERVED] as const).flatMap(wanted =>
+    firmware.filter(({ type }) => type === wanted),
+  );
+  const usable = subtractRanges(crashRegions, [elfcorehdr]);
+  return [...asRam(low), ...kept, ...asRam(usable)];
+}
+
+function asRam(ranges: readonly PhysicalRange[]): E820Entry[] {
+  return ranges.map(({ start, end }) => ({ start, end, type: E820_TYPE.RAM }));
+}
