@@ -28,7 +28,7 @@ import type { ExclusionCounts } from './page-filter.ts';
 import { BATCH_PAGES, PagePool } from './page-pool.ts';
 import type { EncodeBatch } from './page-pool.ts';
 import { CachedMemory, openDump, uncached } from './sources/dump-file.ts';
-import type { Dump } from './sources/dump-file.ts';
+import type { Architecture, Dump } from './sources/dump-file.ts';
 import { writeDiskDump } from './writer-diskdump.ts';
 import type { DiskDumpResult } from './writer-diskdump.ts';
 import { loadsOf, writeElf } from './writer-elf.ts';
@@ -41,6 +41,8 @@ export interface SourceDump extends Disposable {
   readonly paths: readonly string[];
   /** Undefined when nothing tells about the kernel: only level 0 and 1 are possible then. */
   readonly kernel: DumpedKernel | undefined;
+  /** Why there is no kernel although there is VMCOREINFO: it is damaged. */
+  readonly kernelProblem: FormatError | undefined;
   readonly pages: DumpPages;
   readonly description: DumpDescription;
 }
@@ -61,17 +63,42 @@ const TABLE_CACHE = 4 * 2 ** 20;
 /** The same for a dump that is open already, such as a machine's memory. */
 export function sourceOf(dump: Dump, paths: readonly string[] = [], vmcoreinfo = dump.vmcoreinfo): SourceDump {
   const memory = new CachedMemory(uncached(dump.memory), TABLE_CACHE);
-  const kernel = vmcoreinfo === undefined ? undefined : openKernel(memory, vmcoreinfo, dump.architecture);
+  const { kernel, kernelProblem } = tryOpenKernel(memory, vmcoreinfo, dump.architecture);
   const maxPfn = kernel === undefined ? dump.memory.maxPfn : usedPages(kernel, dump.memory.maxPfn);
   const { exists, available } = dumpPages(dump);
   return {
     dump,
     paths,
     kernel,
+    kernelProblem,
     pages: { exists: exists.upTo(maxPfn), available: available.upTo(maxPfn) },
     description: { ...describeDump(dump, kernel), maxPfn },
     [Symbol.dispose]: () => dump[Symbol.dispose](),
   };
+}
+
+/** Without a kernel everything can be copied: a dump with a damaged VMCOREINFO is better than none. */
+function tryOpenKernel(
+  memory: MemorySource,
+  vmcoreinfo: Vmcoreinfo | undefined,
+  architecture: Architecture | undefined,
+): Pick<SourceDump, 'kernel' | 'kernelProblem'> {
+  if (vmcoreinfo === undefined) return { kernel: undefined, kernelProblem: undefined };
+  try {
+    return { kernel: openKernel(memory, vmcoreinfo, architecture), kernelProblem: undefined };
+  } catch (error) {
+    if (error instanceof FormatError) return { kernel: undefined, kernelProblem: error };
+    throw error;
+  }
+}
+
+/**
+ * The kernel of a source.
+ * @throws UsageError, FormatError saying why there is none
+ */
+export function needKernel({ kernel, kernelProblem, dump }: SourceDump): DumpedKernel {
+  if (kernel !== undefined) return kernel;
+  throw kernelProblem ?? new UsageError(`${dump.path} doesn't contain vmcoreinfo.`);
 }
 
 /** A source may describe more than the kernel's memory: device memory in QEMU's dumps, memory beyond `mem=`. */
@@ -107,7 +134,7 @@ export function filterSource(
   const effective = level | (source.dump.dumpLevel ?? 0);
   const dumped = source.pages.available.clone();
   if (source.kernel === undefined) {
-    if ((effective & ~DUMP_LEVEL.ZERO) !== 0) throw new UsageError(`${source.dump.path} doesn't contain vmcoreinfo.`);
+    if ((effective & ~DUMP_LEVEL.ZERO) !== 0) needKernel(source);
     return { level: effective, dumped, counts: noExclusions(), warnings: [] };
   }
   const { memory, vmcoreinfo } = source.kernel;

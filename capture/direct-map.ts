@@ -1,5 +1,7 @@
 /** Where a kernel maps all physical memory, when nothing but VMCOREINFO tells. */
 import { X86AddressSpace } from './addrxlat/x86_64.ts';
+import { FaultError } from './formats/errors.ts';
+import type { KernelMemory } from './kernel-memory.ts';
 import type { DumpedKernel } from './open-kernel.ts';
 
 /** KASLR moves the direct map of x86_64 by multiples of a PUD. */
@@ -15,8 +17,17 @@ export function directMapBase({ memory, vmcoreinfo }: DumpedKernel): bigint | un
   const { space } = memory;
   if (!(space instanceof X86AddressSpace)) return space.directMap(0);
   const known = vmcoreinfo.symbol('mem_section');
-  const paddr = known === undefined ? undefined : memory.translate(known);
+  const paddr = known === undefined ? undefined : translateIfPresent(memory, known);
   if (known === undefined || paddr === undefined) return undefined;
   const base = known - BigInt(paddr);
   return base % PUD_SIZE === 0n && base >= 1n << 63n ? base : undefined;
+}
+
+function translateIfPresent(memory: KernelMemory, vaddr: bigint): number | undefined {
+  try {
+    return memory.translate(vaddr);
+  } catch (error) {
+    if (error instanceof FaultError) return undefined;
+    throw error;
+  }
 }

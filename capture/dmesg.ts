@@ -19,9 +19,10 @@ export interface LogRecord {
 }
 
 /** Bounds on what a damaged dump can ask for. */
-const MAX_RING_BITS = 24;
-const MAX_TEXT_BITS = 30;
-const MAX_LOG_BYTES = 2 ** 30;
+const MAX_RING_BITS = 20;
+const MAX_TEXT_BITS = 27;
+const MAX_LOG_BYTES = 2 ** 27;
+const MAX_STRUCT = 4096;
 
 /**
  * Reads the log.
@@ -29,7 +30,17 @@ const MAX_LOG_BYTES = 2 ** 30;
  * @throws FormatError when VMCOREINFO does not describe the log
  * @throws FaultError when the log is not in the dump
  */
-export function readLog({ memory, vmcoreinfo }: DumpedKernel, sinceClear = false): LogRecord[] {
+export function readLog(kernel: DumpedKernel, sinceClear = false): LogRecord[] {
+  try {
+    return readAnyLog(kernel, sinceClear);
+  } catch (cause) {
+    // Offsets of VMCOREINFO that lead out of the structures.
+    if (cause instanceof RangeError) throw new FormatError("VMCOREINFO's description of the log is damaged", { cause });
+    throw cause;
+  }
+}
+
+function readAnyLog({ memory, vmcoreinfo }: DumpedKernel, sinceClear: boolean): LogRecord[] {
   if (vmcoreinfo.symbol('prb') !== undefined) return readRing(memory, vmcoreinfo, sinceClear);
   if (vmcoreinfo.symbol('log_first_idx') !== undefined) return readRecordBuffer(memory, vmcoreinfo, sinceClear);
   throw new FormatError("Can't find some symbols for log_buf.", {
@@ -56,7 +67,7 @@ export function formatRecord({ timestampNs, text }: LogRecord): string {
 function lines(info: Vmcoreinfo): { offset: (member: string) => number; size: (type: string) => number } {
   return {
     offset: member => need(info.offsetOf(member), `OFFSET(${member})`),
-    size: type => need(info.sizeOf(type), `SIZE(${type})`),
+    size: type => bounded(need(info.sizeOf(type), `SIZE(${type})`), MAX_STRUCT, `SIZE(${type})`),
   };
 }
 
@@ -116,8 +127,8 @@ function openRing(memory: KernelMemory, info: Vmcoreinfo): Ring {
 }
 
 function bounded(value: number, limit: number, name: string): number {
-  if (value <= limit) return value;
-  throw new FormatError(`impossible ${name} of the kernel log`, { expected: `at most ${limit}`, found: `${value}` });
+  if (value >= 0 && value <= limit) return value;
+  throw new FormatError(`impossible ${name} of the kernel log`, { expected: `0 to ${limit}`, found: `${value}` });
 }
 
 function ringRecord(info: Vmcoreinfo, ring: Ring, id: bigint): LogRecord | undefined {

@@ -5,8 +5,10 @@ import type { MemorySource } from './formats/memory-source.ts';
 import { PageBitmap } from './page-bitmap.ts';
 import type { Dump } from './sources/dump-file.ts';
 
-/** Highest page count that bitmaps are made for: 2^52 bytes of 4 KiB pages would need 128 GiB of bitmap. */
-const MAX_PAGES = 2 ** 35;
+/** Pages that bitmaps are made for without asking whether the file can have them: 32 GiB of 4 KiB pages. */
+const UNQUESTIONED_PAGES = 2 ** 23;
+/** 8 TiB of 4 KiB pages: bitmaps of 256 MiB. */
+const MAX_PAGES = 2 ** 31;
 
 /** The pages of a source. */
 export interface DumpPages {
@@ -22,13 +24,7 @@ export interface DumpPages {
  */
 export function dumpPages(dump: Dump): DumpPages {
   const { maxPfn } = dump.memory;
-  if (maxPfn > MAX_PAGES) {
-    throw new FormatError('the dump claims too much memory', {
-      file: dump.path,
-      expected: `at most 2^${Math.log2(MAX_PAGES)} pages`,
-      found: `${maxPfn}`,
-    });
-  }
+  checkClaim(dump, maxPfn);
   const [first] = dump.diskDumps;
   if (first !== undefined) {
     return {
@@ -37,6 +33,17 @@ export function dumpPages(dump: Dump): DumpPages {
     };
   }
   return dump.elfCore === undefined ? heldPages(dump.memory) : segmentPages(dump.elfCore);
+}
+
+/** Page structures alone take 64 bytes a page: a file of less than a bit a page lies about its memory. */
+function checkClaim({ path, elfCore }: Dump, maxPfn: number): void {
+  const believable = elfCore === undefined ? MAX_PAGES : Math.max(UNQUESTIONED_PAGES, 8 * elfCore.elf.source.size);
+  if (maxPfn <= Math.min(believable, MAX_PAGES)) return;
+  throw new FormatError('the dump claims too much memory', {
+    file: path,
+    expected: `at most ${Math.min(believable, MAX_PAGES)} pages`,
+    found: `${maxPfn}`,
+  });
 }
 
 function segmentPages({ dataRanges, maxPfn, pageSize }: ElfCore): DumpPages {

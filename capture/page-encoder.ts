@@ -61,11 +61,39 @@ export class PageEncoder {
   /** Encodes the pages of some runs. A page that cannot be read is marked, not thrown. */
   encode(ranges: readonly PfnRange[]): EncodedPages {
     const count = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    const plain = this.#copyPlain(ranges, count);
+    if (plain !== undefined) return plain;
     this.#batch = new Batch(count, this.#memory.pageSize, this.#batch.scratch);
     for (const { start, end } of ranges) {
       for (let pfn = start; pfn < end;) pfn += this.#addSome(pfn, end - pfn);
     }
     return this.#batch.result();
+  }
+
+  /** Pages that need nothing done to them go from the file into the batch directly; undefined when it is not so. */
+  #copyPlain(ranges: readonly PfnRange[], count: number): EncodedPages | undefined {
+    const { compressor, findZeroPages, eraser } = this.#options;
+    const { pageSize } = this.#memory;
+    const isPlain = compressor === undefined && !findZeroPages && eraser === undefined;
+    if (!isPlain || this.#memory.readPages === undefined) return undefined;
+    const data = new Uint8Array(count * pageSize);
+    let offset = 0;
+    try {
+      for (const { start, end } of ranges) {
+        for (let pfn = start; pfn < end;) {
+          const bytes = this.#memory.readPages(pfn, end - pfn, data.subarray(offset));
+          if (bytes.buffer !== data.buffer) data.set(bytes, offset);
+          offset += bytes.length;
+          pfn += bytes.length / pageSize;
+        }
+      }
+    } catch (error) {
+      // One by one, then, to tell which page it is.
+      if (error instanceof FaultError || error instanceof FormatError) return undefined;
+      throw error;
+    }
+    const sizes = new Uint32Array(count).fill(pageSize);
+    return { kinds: new Uint8Array(count), flags: new Uint8Array(count), sizes, data, problem: undefined };
   }
 
   /** Adds one page or several; returns how many. */

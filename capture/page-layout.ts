@@ -65,6 +65,7 @@ export interface PageLayout {
  * @throws FormatError when a line is missing without which nothing can be told apart
  */
 export function pageLayout(info: Vmcoreinfo): PageLayout {
+  checkOffsets(info);
   const type = (name: string): number | undefined => signed32(info.number(`${name}_MAPCOUNT_VALUE`));
   const flag = (name: string): number => flagMask(info.number(name));
   return {
@@ -89,6 +90,22 @@ export function pageLayout(info: Vmcoreinfo): PageLayout {
     freeAreas: info.lengthOf('zone.free_area'),
     compound: compoundLayout(info),
   };
+}
+
+const PAGE_MEMBERS =
+  'flags mapping _mapcount private compound_head compound_info compound_order compound_dtor lru'.split(' ');
+
+/** Members must lie inside the structure: they are read without further checks, a million times. */
+function checkOffsets(info: Vmcoreinfo): void {
+  const size = pageSizeLine(info);
+  for (const member of PAGE_MEMBERS) {
+    const offset = info.offsetOf(`page.${member}`) ?? 0;
+    if (offset >= 0 && offset + 4 <= size) continue;
+    throw new FormatError(`impossible OFFSET(page.${member}) in VMCOREINFO`, {
+      expected: `0 to ${size - 4}`,
+      found: `${offset}`,
+    });
+  }
 }
 
 function pageSizeLine(info: Vmcoreinfo): number {

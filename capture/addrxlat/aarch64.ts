@@ -155,6 +155,7 @@ export class Aarch64AddressSpace implements KernelAddressSpace {
 export function aarch64AddressSpace(memory: MemorySource, info: Vmcoreinfo): Aarch64AddressSpace {
   const configuredVaBits = Number(need(info.number('VA_BITS'), 'NUMBER(VA_BITS)'));
   const t1sz = info.number('TCR_EL1_T1SZ');
+  checkGeometry(need(info.pageSize, 'PAGESIZE'), configuredVaBits, t1sz);
   return new Aarch64AddressSpace(memory, {
     pageSize: need(info.pageSize, 'PAGESIZE'),
     configuredVaBits,
@@ -162,6 +163,22 @@ export function aarch64AddressSpace(memory: MemorySource, info: Vmcoreinfo): Aar
     kimageVoffset: need(info.number('kimage_voffset'), 'NUMBER(kimage_voffset)'),
     physOffset: need(info.number('PHYS_OFFSET'), 'NUMBER(PHYS_OFFSET)'),
     swapperPgDir: need(info.symbol('swapper_pg_dir'), 'SYMBOL(swapper_pg_dir)'),
+  });
+}
+
+/** Every granule and every size of addresses that arm64 Linux can be configured with. */
+function checkGeometry(pageSize: number, vaBits: number, t1sz: bigint | undefined): void {
+  if (
+    [4096, 16_384, 65_536].includes(pageSize) &&
+    vaBits >= 36 &&
+    vaBits <= 52 &&
+    (t1sz ?? 12n) >= 12n &&
+    (t1sz ?? 12n) <= 28n
+  )
+    return;
+  throw new FormatError('VMCOREINFO describes impossible page tables', {
+    expected: 'pages of 4, 16 or 64 KiB, 36 to 52 bits of address',
+    found: `PAGESIZE ${pageSize}, VA_BITS ${vaBits}, T1SZ ${t1sz ?? 'unknown'}`,
   });
 }
 

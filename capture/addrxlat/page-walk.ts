@@ -1,5 +1,6 @@
 /** What the page-table readers of all architectures share: reading entries and the record of a walk. */
 import { readU64 } from '../formats/bytes.ts';
+import { FaultError } from '../formats/errors.ts';
 import type { MemorySource } from '../formats/memory-source.ts';
 
 /** Linux's name of a table level. */
@@ -54,5 +55,8 @@ export interface KernelAddressSpace {
 /** Reads a naturally aligned 64-bit table entry at a physical address. @throws FaultError */
 export function readEntry(memory: MemorySource, paddr: number): bigint {
   const pfn = Math.floor(paddr / memory.pageSize);
-  return readU64(memory.readPage(pfn), paddr - pfn * memory.pageSize);
+  const offset = paddr - pfn * memory.pageSize;
+  // Only a root that VMCOREINFO gets wrong is misaligned.
+  if (offset % 8 !== 0) throw new FaultError(paddr, 'no page table begins here');
+  return readU64(memory.readPage(pfn), offset);
 }

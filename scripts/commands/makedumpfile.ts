@@ -6,7 +6,14 @@
  */
 import { existsSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 
-import { excludeZeroPages, filterSource, openSource, writeElfCore, writeKdump } from '../../capture/create-dump.ts';
+import {
+  excludeZeroPages,
+  filterSource,
+  needKernel,
+  openSource,
+  writeElfCore,
+  writeKdump,
+} from '../../capture/create-dump.ts';
 import type { FilteredPages, SourceDump } from '../../capture/create-dump.ts';
 import { formatRecord, readLog } from '../../capture/dmesg.ts';
 import { compressorOf } from '../../capture/formats/diskdump.ts';
@@ -151,8 +158,7 @@ class Job {
   #dmesg(): number {
     const [output] = this.#options.outputs;
     using source = this.#open();
-    if (source.kernel === undefined) throw new UsageError(`${source.dump.path} doesn't contain vmcoreinfo.`);
-    const records = readLog(source.kernel, this.#options.partialDmesg);
+    const records = readLog(needKernel(source), this.#options.partialDmesg);
     const log = Buffer.from(records.map(formatRecord).join(''), 'latin1');
     if (this.#options.flatten) writeAll(1, log);
     else {
