@@ -1,7 +1,7 @@
 /** A lab machine on our own emulator. */
 import { readFileSync } from 'node:fs';
 
-import { ImageError, UnimplementedError } from '../../capture/formats/errors.ts';
+import { ImageError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
 import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
@@ -40,10 +40,10 @@ export class EmulatedMachine implements LabMachine {
     const create = config.architecture === 'aarch64' ? createVirt : createPc;
     const { machine, watchers } = create(config, kernel, disk, listener, byte => console.write(byte));
     this.#machine = machine;
-    const stop = await runWatched(machine, watchers, limits.guestSeconds * NS_PER_SECOND);
+    const stop = await runToStop(machine, watchers, limits.guestSeconds);
     console.flush();
     if (disk.error !== undefined) return { kind: 'failed', message: disk.error.message };
-    return labStop(stop, limits.guestSeconds);
+    return stop;
   }
 
   interrupt(reason: string): void {
@@ -57,6 +57,16 @@ export class EmulatedMachine implements LabMachine {
 }
 
 type ConsoleOutput = (byte: number) => void;
+
+/** A capture kernel that the host cannot load ends the run: the guest decided how much memory there is for it. */
+async function runToStop(machine: Machine, watchers: readonly KernelWatcher[], guestSeconds: number): Promise<LabStop> {
+  try {
+    return labStop(await runWatched(machine, watchers, guestSeconds * NS_PER_SECOND), guestSeconds);
+  } catch (error) {
+    if (error instanceof UsageError) return { kind: 'failed', message: error.message };
+    throw error;
+  }
+}
 
 /** A machine ready to run, and who watches its kernel. */
 interface CreatedMachine {
