@@ -24,6 +24,23 @@ export const ORC_REG = {
   SP_INDIRECT: 9,
 } as const;
 
+/**
+ * The numbers of 7.x kernels, by those above. Read off the tables of Debian's 7.2 kernel: every function begins with the
+ * stack pointer as its base, realigned ones go over r10 or r13 and an indirect frame pointer. DI was not met there.
+ */
+const RENUMBERED: Readonly<{ [register: number]: number }> = {
+  0: ORC_REG.UNDEFINED,
+  2: ORC_REG.DX,
+  3: ORC_REG.SP,
+  4: ORC_REG.BP,
+  6: ORC_REG.R10,
+  7: ORC_REG.R13,
+  8: ORC_REG.PREV_SP,
+  9: ORC_REG.SP_INDIRECT,
+  10: ORC_REG.BP_INDIRECT,
+};
+const RENUMBERED_SP = 3;
+
 /** What stands at the frame's start. */
 export type OrcType = 'undefined' | 'end' | 'call' | 'regs' | 'regs-partial';
 
@@ -55,12 +72,27 @@ export class OrcTables {
   readonly #program: Program;
   readonly #kernel: Table | undefined;
   readonly #newTypes: boolean;
+  readonly #isRenumbered: boolean;
   #modules: readonly Table[] | undefined;
 
   constructor(program: Program) {
     this.#program = program;
     this.#kernel = kernelTable(program);
     this.#newTypes = program.types.findStruct('orc_entry')?.place('type')?.bitSize === 3;
+    this.#isRenumbered = this.#firstBase() === RENUMBERED_SP;
+  }
+
+  /** The base register at the first instruction of a C function: the stack pointer, whatever its number. */
+  #firstBase(): number | undefined {
+    try {
+      const start = this.#program.symbols.findInKernel('schedule');
+      const at =
+        start === undefined || this.#kernel === undefined ? undefined : this.#entryAddress(this.#kernel, start);
+      return at === undefined ? undefined : readU16(this.#program.memory.readBytes(at, ENTRY_SIZE), 4) & 0xf;
+    } catch (error) {
+      if (error instanceof FaultError) return undefined;
+      throw error;
+    }
   }
 
   /** Tells whether the kernel has ORC tables. */
@@ -79,6 +111,11 @@ export class OrcTables {
   }
 
   #search(table: Table, ip: bigint): OrcEntry | undefined {
+    const at = this.#entryAddress(table, ip);
+    return at === undefined ? undefined : this.#decode(this.#program.memory.readBytes(at, ENTRY_SIZE));
+  }
+
+  #entryAddress(table: Table, ip: bigint): bigint | undefined {
     const { memory } = this.#program;
     let low = 0;
     let high = table.count;
@@ -88,8 +125,12 @@ export class OrcTables {
       if (at + BigInt(memory.readI32(at)) <= ip) low = middle + 1;
       else high = middle;
     }
-    if (low === 0) return undefined;
-    return this.#decode(memory.readBytes(table.entries + BigInt(ENTRY_SIZE * (low - 1)), ENTRY_SIZE));
+    return low === 0 ? undefined : table.entries + BigInt(ENTRY_SIZE * (low - 1));
+  }
+
+  /** A register by the numbers of `ORC_REG`. */
+  #register(number: number): number {
+    return this.#isRenumbered ? (RENUMBERED[number] ?? ORC_REG.UNDEFINED) : number;
   }
 
   #decode(bytes: Uint8Array): OrcEntry {
@@ -97,8 +138,8 @@ export class OrcTables {
     const common = {
       spOffset: readI32(Uint8Array.of(0, 0, bytes[0]!, bytes[1]!), 0) >> 16,
       bpOffset: readI32(Uint8Array.of(0, 0, bytes[2]!, bytes[3]!), 0) >> 16,
-      spReg: flags & 0xf,
-      bpReg: (flags >> 4) & 0xf,
+      spReg: this.#register(flags & 0xf),
+      bpReg: this.#register((flags >> 4) & 0xf),
     };
     if (this.#newTypes)
       return { ...common, type: NEW_TYPES[(flags >> 8) & 7] ?? 'undefined', signal: ((flags >> 11) & 1) === 1 };
