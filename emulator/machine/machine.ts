@@ -5,6 +5,7 @@
  * no alarm either, the guest can never go on and the machine stops.
  */
 import type { Engine } from '../cpu/execute/engine.ts';
+import type { GuestCpu } from '../cpu/execute/guest.ts';
 import type { ExecutionCpu } from '../cpu/execute/execution-cpu.ts';
 import type { Nanoseconds } from '../memory/device.ts';
 import type { VirtualClock } from './clock.ts';
@@ -20,7 +21,6 @@ export type StopReason =
   /** `interrupt` was called. */
   | { readonly kind: 'interrupted'; readonly reason: string };
 
-/** Instructions of a CPU's turn: long when it is alone, short enough for spinlocks when it is not. */
 /** What a snapshot holds of the machine itself. */
 export interface MachineState {
   readonly instructions: number;
@@ -29,6 +29,7 @@ export interface MachineState {
   readonly nextCpu: number;
 }
 
+/** Instructions of a CPU's turn: long when it is alone, short enough for spinlocks when it is not. */
 const ALONE_TURN = 1_000_000;
 const SHARED_TURN = 20_000;
 /** Host milliseconds after which the run loop lets the host's other work go on. */
@@ -77,7 +78,6 @@ export class Machine {
     }
   }
 
-  /** One CPU's turn, or one jump over idle time. */
   save(): MachineState {
     return { instructions: this.engine.retired, skippedNs: this.clock.skippedNs, nextCpu: this.#next };
   }
@@ -89,6 +89,7 @@ export class Machine {
     this.#stop = undefined;
   }
 
+  /** One CPU's turn, or one jump over idle time. */
   #turn(untilNs: Nanoseconds): StopReason | undefined {
     this.clock.fireDue();
     const stop = this.#stop;
@@ -97,42 +98,37 @@ export class Machine {
       return stop;
     }
     if (this.clock.now() >= untilNs) return { kind: 'timeout' };
-    const cpu = this.#nextRunnable();
-    if (cpu === undefined) {
-      const alarm = this.clock.nextAlarm;
-      if (alarm === undefined) return { kind: 'halted' };
-      this.clock.skipTo(Math.min(alarm, untilNs));
-    } else {
-      const turn = this.engine.cpus.length === 1 ? ALONE_TURN : SHARED_TURN;
-      this.engine.runSlice(cpu, this.clock.planSlice(turn));
-    }
+    if (!this.engine.cpus.some(({ guest }) => isAwake(guest))) return this.#skipIdleTime(untilNs);
+    const turn = this.engine.cpus.length === 1 ? ALONE_TURN : SHARED_TURN;
+    this.engine.runSlice(this.#nextInTurn(), this.clock.planSlice(turn));
     return undefined;
   }
 
-  /** The next CPU in turn that does not wait. */
-  #nextRunnable(): ExecutionCpu | undefined {
-    const { cpus } = this.engine;
-    for (let i = 0; i < cpus.length; i++) {
-      const cpu = cpus[(this.#next + i) % cpus.length]!;
-      if (!isRunnable(cpu)) continue;
-      this.#next = (cpu.index + 1) % cpus.length;
-      return cpu;
-    }
+  /** All CPUs wait: time jumps to the next alarm, or to the next event that ends a WFE. */
+  #skipIdleTime(untilNs: Nanoseconds): StopReason | undefined {
+    const now = this.clock.now();
+    const events = this.engine.cpus
+      .filter(({ guest }) => guest.idle === 'waiting-for-event')
+      .map(({ guest }) => ({ guest, at: guest.nextEventNs ?? now }));
+    const next = Math.min(this.clock.nextAlarm ?? Number.POSITIVE_INFINITY, ...events.map(({ at }) => at));
+    if (next === Number.POSITIVE_INFINITY) return { kind: 'halted' };
+    this.clock.skipTo(Math.min(next, untilNs));
+    for (const { guest, at } of events) if (at <= next) guest.endWaitForEvent?.();
     return undefined;
+  }
+
+  /** The next CPU in turn that can run: WFE ends a turn only, while another CPU is awake whose stores may end the wait. */
+  #nextInTurn(): ExecutionCpu {
+    const { cpus } = this.engine;
+    let index = this.#next;
+    while (!isAwake(cpus[index]!.guest) && cpus[index]!.guest.idle !== 'waiting-for-event') {
+      index = (index + 1) % cpus.length;
+    }
+    this.#next = (index + 1) % cpus.length;
+    return cpus[index]!;
   }
 }
 
-/** WFE only ends a turn: a waiting CPU looks again in its next one. */
-function isRunnable({ guest }: ExecutionCpu): boolean {
-  switch (guest.idle) {
-    case 'running':
-    case 'waiting-for-event':
-      return true;
-    case 'waiting-for-interrupt':
-      return guest.wakeUp;
-    case 'off':
-      return false;
-    default:
-      return false;
-  }
+function isAwake({ idle, wakeUp }: GuestCpu): boolean {
+  return idle === 'running' || (idle !== 'off' && wakeUp);
 }

@@ -175,6 +175,7 @@ export class A64Cpu implements GuestCpu {
   }
 
   takeInterrupt(): boolean {
+    if (this.idle === 'waiting-for-event') this.idle = 'running';
     if (!this.wakeUp) return false;
     if (this.idle === 'waiting-for-interrupt') this.idle = 'running';
     const interrupt = takeableInterrupt(this);
@@ -184,9 +185,11 @@ export class A64Cpu implements GuestCpu {
     return true;
   }
 
+  /** Ends WFI also when PSTATE masks the interrupt, WFE only when it does not. */
   get wakeUp(): boolean {
     const { irq, fiq, serror } = this.lines;
-    return irq || fiq || serror;
+    const isPending = irq || fiq || serror;
+    return isPending && (this.idle !== 'waiting-for-event' || takeableInterrupt(this) !== undefined);
   }
 
   modeKey(): number {
@@ -253,10 +256,23 @@ export class A64Cpu implements GuestCpu {
     this.engine.requestAttention();
   }
 
-  /** WFE: consumes an event, or ends the CPU's turn. It never sleeps: the architecture lets WFE wake at any time. */
+  /** WFE: consumes an event, or ends the CPU's turn until the next event. */
   waitForEvent(): void {
-    if (this.#eventRegister) this.#eventRegister = false;
-    else this.engine.requestAttention();
+    if (this.#eventRegister) {
+      this.#eventRegister = false;
+      return;
+    }
+    this.idle = 'waiting-for-event';
+    this.engine.requestAttention();
+  }
+
+  /** An event that is there ends a wait at once; else the event stream of CNTKCTL_EL1 does. */
+  get nextEventNs(): number | undefined {
+    return this.#eventRegister ? 0 : this.timer.nextEvent();
+  }
+
+  endWaitForEvent(): void {
+    this.idle = 'running';
   }
 
   /** The event register is set: the next WFE does not wait. */

@@ -57,6 +57,8 @@ export interface GuestCpu {
   readonly idle: 'running' | 'waiting-for-interrupt' | 'waiting-for-event' | 'off';
   /** Guest time, in nanoseconds, of the next event that ends `waiting-for-event` by itself; `undefined` when there is none. */
   readonly nextEventNs?: number | undefined;
+  /** That event has come: the CPU is `running` again. */
+  endWaitForEvent?(): void;
   /** Key of the facts that translation depends on besides the bytes. */
   modeKey(): number;
 }

@@ -60,6 +60,8 @@ export interface GenericTimerRegisters {
   writeCNTVOFF(value: bigint): void;
   readCNTKCTL(): bigint;
   writeCNTKCTL(value: bigint): void;
+  /** Guest time in nanoseconds of the next event of the event stream; `undefined` while it is off. */
+  nextEvent(): number | undefined;
 }
 
 /** How a CPU_ON call ends; values of PSCI DEN 0022 "Return error codes". */

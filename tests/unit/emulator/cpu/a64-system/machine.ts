@@ -42,6 +42,9 @@ export class StoppedTimer implements GenericTimerRegisters {
   readCNTKCTL(): bigint {
     return this.#cntkctl;
   }
+  nextEvent(): undefined {
+    return undefined;
+  }
   writeCNTKCTL(value: bigint): void {
     this.#cntkctl = value;
   }
