@@ -19,6 +19,13 @@ import { PhysicalDma } from '../../memory/physical-dma.ts';
 import type { BootState } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
+import {
+  type MachineSnapshot,
+  restoreSnapshot,
+  type Savable,
+  type SnapshotSubject,
+  takeSnapshot,
+} from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
@@ -121,6 +128,16 @@ export class PcBoard {
     if (this.#boot !== undefined) this.load(this.#boot);
   }
 
+  /** Takes a snapshot to go back to; the one before is void. The machine must not run. */
+  takeSnapshot(): MachineSnapshot {
+    return takeSnapshot(this.#subject);
+  }
+
+  /** Goes back to the latest snapshot. */
+  restoreSnapshot(snapshot: MachineSnapshot): void {
+    restoreSnapshot(this.#subject, snapshot);
+  }
+
   get serial(): Ns16550 {
     return this.chipset.serial;
   }
@@ -128,6 +145,10 @@ export class PcBoard {
   /** The first host error behind a drive. */
   get driveError(): Error | undefined {
     return this.#config.drives.map(({ backend }) => backend.error).find(error => error !== undefined);
+  }
+
+  get #subject(): SnapshotSubject {
+    return { machine: this.machine, cpus: this.cpus, parts: this.chipset.devices };
   }
 
   /** The engine, once it is there: devices look at the clock before. */

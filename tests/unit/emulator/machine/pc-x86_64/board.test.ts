@@ -48,10 +48,10 @@ describe('q35', () => {
   const { board } = createBoard();
 
   test.each([
-    [0, 0x29c0_8086, 'the host bridge'],
-    [2, 0x1001_1af4, 'the first disk: virtio-blk-pci'],
-    [31, 0x2918_8086, 'the ICH9 LPC bridge'],
-  ])('has in PCI slot %i the device %#x: %s', (slot, id) => {
+    ['the host bridge', 0, 0x29c0_8086],
+    ['the first disk, virtio-blk-pci,', 2, 0x1001_1af4],
+    ['the ICH9 LPC bridge', 31, 0x2918_8086],
+  ])('has %s in PCI slot %i', (_, slot, id) => {
     expect(board.bus.read(LAYOUT.PCIE_ECAM.base + slot * 0x8000, 4)).toBe(id);
   });
 
@@ -110,6 +110,31 @@ describe('a kernel', () => {
     await board.machine.run(1e6);
     expect(console()).toBe('A');
   });
+});
+
+test('a snapshot brings back CPU, devices and memory', async () => {
+  const { board, console } = createBoard();
+  const INC_AL = [0xfe, 0xc0];
+  const INC_MEMORY = [0xfe, 0x04, 0x25, 0x00, 0x00, 0x40, 0x00]; // inc byte [0x400000]
+  const BACK_TO_OUT = [0xf3, 0x90, 0xeb, 0xf2]; // pause; jmp
+  const code = [...AL_A, ...DX_COM1, ...OUT_AL, ...INC_AL, ...INC_MEMORY, ...BACK_TO_OUT];
+  board.loadLinux({ kernel: bzImage(code), commandLine: '' });
+  await board.machine.run(1e6);
+  const snapshot = board.takeSnapshot();
+  const before = {
+    length: console().length,
+    counter: board.memory.ramSlice(0x40_0000, 1)[0]!,
+    ns: board.machine.guestNs,
+  };
+  await board.machine.run(before.ns + 1e6);
+  const first = console().slice(before.length);
+  board.restoreSnapshot(snapshot);
+  expect(board.machine.guestNs).toBe(before.ns);
+  expect(board.memory.ramSlice(0x40_0000, 1)[0]).toBe(before.counter);
+  const again = console().length;
+  await board.machine.run(before.ns + 1e6);
+  expect(first.length).toBeGreaterThan(50);
+  expect(console().slice(again)).toBe(first);
 });
 
 test('what the loader places is in memory', () => {

@@ -101,7 +101,7 @@ describe('what the kernel is entered with', () => {
     expect([gdt[0x1d], gdt[0x1e]! >> 4]).toEqual([0x93, 0xc]);
   });
 
-  test.each([0, 0x10_0200, 0x4000_0000, 0xffff_ffff])('is a page table that maps %#x to itself', address => {
+  test.each([0, 0x10_0200, 0x4000_0000, 0xffff_ffff])('is a page table that maps address %i to itself', address => {
     const { buffer, find } = boot();
     const tables = buffer('page-tables');
     const { paddr } = find('page-tables');
