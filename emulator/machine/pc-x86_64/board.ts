@@ -19,13 +19,7 @@ import { PhysicalDma } from '../../memory/physical-dma.ts';
 import type { BootState } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
-import {
-  type MachineSnapshot,
-  restoreSnapshot,
-  type Savable,
-  type SnapshotSubject,
-  takeSnapshot,
-} from '../snapshot.ts';
+import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
