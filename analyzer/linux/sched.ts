@@ -154,12 +154,16 @@ export class TaskTable {
     return this.active.get(task.cpu)?.address === task.address;
   }
 
+  /** Current tasks of the online CPUs, and of others that were stopped with a task on them. */
   #findActive(): Map<number, Task> {
     const active = new Map<number, Task>();
-    for (const cpu of onlineCpus(this.program)) {
+    const online = onlineCpus(this.program);
+    for (const cpu of possibleCpus(this.program)) {
       const curr = runQueue(this.program, cpu)?.pointer('curr') ?? this.all[cpu]?.address;
       const task = curr === undefined ? undefined : this.#byAddress.get(curr);
-      if (task !== undefined) active.set(cpu, task);
+      if (task === undefined) continue;
+      if (online.includes(cpu) || (task.pid !== 0 && task.struct.has('on_cpu') && task.struct.num('on_cpu') !== 0))
+        active.set(cpu, task);
     }
     return active;
   }
