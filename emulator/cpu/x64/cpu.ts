@@ -3,6 +3,7 @@
  *
  * The parts are in `system/`. This class holds them together and keeps derived facts (mode, translation context) up to date.
  */
+import { CPU_STATE, EXIT } from '../execute/cpu-state.ts';
 import type { AccessKind, AccessRegime, EngineCpu, GuestCpu, WalkResult } from '../execute/guest.ts';
 import type { X64Features } from './features.ts';
 import { modeKey } from './mode.ts';
@@ -315,8 +316,11 @@ export class X64Cpu implements GuestCpu {
   }
 
   tripleFault(): void {
+    const { int32, base } = this.engine;
     this.idle = 'off';
     this.engine.requestAttention();
+    // the faulting instruction is no checkpoint, and would run again
+    int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
     this.host.tripleFault();
   }
 
