@@ -140,7 +140,7 @@ export class VirtBoard {
   }
 
   get #subject(): SnapshotSubject {
-    return { machine: this.machine, cpus: this.cpus as readonly Savable[], parts: this.#parts };
+    return { machine: this.machine, cpus: this.cpus, parts: this.#parts };
   }
 
   /** Where the guest says its vmcoreinfo note is, once its fw_cfg driver has. */
