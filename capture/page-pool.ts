@@ -1,4 +1,5 @@
 /** Encodes pages on worker threads, or on this one, and returns batches in order with bounded memory. */
+import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
 import type { Compressor } from './formats/compression.ts';
@@ -59,6 +60,8 @@ export async function* encodeInOrder(
 ): AsyncGenerator<{ readonly ranges: readonly PfnRange[]; readonly pages: EncodedPages }> {
   const waiting: { ranges: readonly PfnRange[]; pages: ReturnType<EncodeBatch> }[] = [];
   for (const ranges of source) {
+    // Batches that are encoded on this thread give signals and timers their turn.
+    await setImmediate();
     waiting.push({ ranges, pages: encode(ranges) });
     if (waiting.length < window) continue;
     const next = waiting.shift()!;
