@@ -3,6 +3,7 @@ import type { BootPlan } from '../commands/boot.ts';
 import { ConsoleBuffer } from '../lab/console-buffer.ts';
 import { openSink } from './character-sink.ts';
 import { InteractiveConsole } from './interactive.ts';
+import { serveGdb } from './virt-gdb.ts';
 import { VirtSession, type SessionEnd } from './virt-session.ts';
 
 /** How long a character without a newline may wait to be shown. */
@@ -18,7 +19,10 @@ export async function bootOnTerminal(plan: BootPlan): Promise<number> {
   try {
     const withMonitor = plan.serial.kind === 'terminal' && plan.serial.withMonitor;
     using _console = new InteractiveConsole(session, withMonitor);
-    return report(await session.run(), session.diskError);
+    using gdb = plan.gdbPort === undefined ? undefined : await serveGdb(session, plan.gdbPort);
+    const status = report(await session.run(), session.diskError);
+    gdb?.exited(status);
+    return status;
   } finally {
     clearInterval(flusher);
     output.flush();

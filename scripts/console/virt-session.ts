@@ -8,6 +8,7 @@ import { parseFdt } from '../../capture/formats/fdt.ts';
 import type { BlockBackend } from '../../emulator/devices/block/backend.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import { OverlayBackend } from '../../emulator/devices/block/overlay-backend.ts';
+import { Aarch64DebugView } from '../../emulator/debug/gdb-aarch64.ts';
 import type { PvpanicEvent } from '../../emulator/devices/pvpanic.ts';
 import type { StopReason } from '../../emulator/machine/machine.ts';
 import { VirtBoard, type VirtConfig } from '../../emulator/machine/virt-aarch64/board.ts';
@@ -41,7 +42,9 @@ export class VirtSession implements InteractiveTarget, Disposable {
   }[];
   readonly #devices: VirtDevices;
   readonly #board: VirtBoard;
-  #paused = false;
+  /** For debuggers. */
+  readonly debugView: Aarch64DebugView;
+  #paused: boolean;
   #end: SessionEnd | undefined;
   #wake: () => void = () => undefined;
 
@@ -56,6 +59,8 @@ export class VirtSession implements InteractiveTarget, Disposable {
     });
     this.#devices = new VirtDevices(plan, event => this.#heardPanic(event));
     this.#board = this.#powerOn();
+    this.#paused = plan.startPaused;
+    this.debugView = new Aarch64DebugView(this.#board.cpus, this.#board.machine.engine);
   }
 
   [Symbol.dispose](): void {
@@ -143,6 +148,11 @@ export class VirtSession implements InteractiveTarget, Disposable {
       ...(plan.initrd !== undefined && { initrd: readFileSync(plan.initrd) }),
     });
     return board;
+  }
+
+  /** Told when a CPU comes to a breakpoint. */
+  set onBreakpoint(hit: (cpu: number) => void) {
+    this.#board.machine.engine.code.breakpoints.hit = hit;
   }
 
   // For the keyboard and the monitor
@@ -258,7 +268,6 @@ function hex64(value: bigint): string {
 /** What QEMU's options can say and this board does not have. */
 function refuseUnknown(plan: BootPlan): void {
   if (plan.trace.length > 0) throw new UnimplementedError(`-d ${plan.trace.join(',')}`);
-  if (plan.gdbPort !== undefined || plan.startPaused) throw new UnimplementedError('the gdb server (-s, -S, -gdb)');
   if (plan.image.format === 'vmlinux') throw new UnimplementedError('booting an arm64 vmlinux: give its Image');
 }
 

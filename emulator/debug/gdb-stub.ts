@@ -1,0 +1,317 @@
+/**
+ * The commands of gdb's remote protocol on a stopped or running machine. CPUs are threads, numbered from 1; all stop together.
+ *
+ * Source: "Debugging with GDB", appendix "GDB Remote Serial Protocol": sections "Packets", "Stop Reply Packets", "General Query Packets".
+ * Not modelled: watchpoints, reverse execution, non-stop mode, tracepoints, file I/O.
+ */
+import { LARGEST_PACKET } from './gdb-packets.ts';
+
+/** A machine as a debugger sees it. */
+export interface GdbTarget {
+  readonly cpuCount: number;
+  /** target.xml. */
+  readonly description: string;
+  /** How many registers from number 0 on the `g` packet has. */
+  readonly generalRegisters: number;
+  /** A register by its number in the description, little endian. */
+  readRegister(cpu: number, register: number): Uint8Array | undefined;
+  /** @returns false when there is no such register, or it cannot have this value */
+  writeRegister(cpu: number, register: number, bytes: Uint8Array): boolean;
+  /** Memory as a CPU maps it; fewer bytes where it ends. */
+  readMemory(cpu: number, address: bigint, length: number): Uint8Array;
+  /** @returns false when not all of it is mapped RAM */
+  writeMemory(cpu: number, address: bigint, bytes: Uint8Array): boolean;
+  addBreakpoint(address: bigint): void;
+  removeBreakpoint(address: bigint): void;
+  /** What a CPU does, for `info threads`. */
+  describe(cpu: number): string;
+  pause(): void;
+  /** Goes on; the stub is told by `stopped` when that ends. */
+  resume(): void;
+  /** Runs one instruction of a CPU. */
+  step(cpu: number): void;
+  /** Runs a command of the monitor. @returns lines */
+  monitor(line: string): readonly string[];
+  kill(): void;
+}
+
+/** Signals of stop replies. */
+export const GDB_SIGNAL = { INT: 2, TRAP: 5 } as const;
+
+const OK = 'OK';
+const UNSUPPORTED = '';
+/** The numbers mean nothing to gdb. */
+const ERROR = { ARGUMENT: 'E01', MEMORY: 'E14', REGISTER: 'E16' } as const;
+
+type Handler = (argument: string, data: Buffer) => string | undefined;
+
+/** One debugger's session. */
+export class GdbStub {
+  readonly #target: GdbTarget;
+  readonly #send: (text: string) => void;
+  readonly #breakpoints = new Set<bigint>();
+  readonly #commands: Readonly<Record<string, Handler>>;
+  /** CPU of `g`, `m` and the like. */
+  #cpu = 0;
+  /** gdb waits for a stop reply. */
+  #waits = false;
+  #lastStop = stopReply(GDB_SIGNAL.TRAP, 0);
+
+  /** @param send sends a packet with this content */
+  constructor(target: GdbTarget, send: (text: string) => void) {
+    this.#target = target;
+    this.#send = send;
+    this.#commands = {
+      '?': () => this.#lastStop,
+      g: () => this.#readGeneral(),
+      G: argument => this.#writeGeneral(argument),
+      p: argument => this.#readRegister(argument),
+      P: argument => this.#writeRegister(argument),
+      m: argument => this.#readMemory(argument),
+      M: argument => this.#writeMemory(argument),
+      X: (argument, data) => this.#writeBinary(argument, data),
+      Z: argument => this.#breakpoint(argument, true),
+      z: argument => this.#breakpoint(argument, false),
+      H: argument => this.#selectThread(argument),
+      T: argument => (this.#cpuOf(argument) === undefined ? ERROR.ARGUMENT : OK),
+      c: () => this.#continue(),
+      s: () => this.#step(this.#cpu),
+      v: argument => this.#extended(argument),
+      q: argument => this.#query(argument),
+      D: () => this.#detach(),
+      k: () => this.#kill(),
+    };
+  }
+
+  /** Takes a packet. */
+  handle(data: Buffer): void {
+    const text = data.toString('latin1');
+    const reply = this.#commands[text[0] ?? '']?.(text.slice(1), data.subarray(1));
+    // A resumed machine answers when it stops.
+    if (reply !== undefined) this.#send(reply);
+    else if (this.#commands[text[0] ?? ''] === undefined) this.#send(UNSUPPORTED);
+  }
+
+  /** gdb wants the machine to stop. */
+  interrupt(): void {
+    this.#target.pause();
+    this.stopped(GDB_SIGNAL.INT, this.#cpu);
+  }
+
+  /** The machine has stopped. */
+  stopped(signal: number, cpu: number): void {
+    this.#cpu = cpu;
+    this.#lastStop = stopReply(signal, cpu);
+    if (this.#waits) this.#send(this.#lastStop);
+    this.#waits = false;
+  }
+
+  /** The machine is gone. */
+  exited(status: number): void {
+    if (this.#waits) this.#send(`W${hexByte(status)}`);
+    this.#waits = false;
+  }
+
+  /** Takes away what the session has left in the machine. */
+  close(): void {
+    for (const address of this.#breakpoints) this.#target.removeBreakpoint(address);
+    this.#breakpoints.clear();
+  }
+
+  // Registers
+
+  #readGeneral(): string {
+    const registers = Array.from({ length: this.#target.generalRegisters }, (_, n) =>
+      this.#target.readRegister(this.#cpu, n),
+    );
+    return registers.map(bytes => hex(bytes ?? new Uint8Array(0))).join('');
+  }
+
+  #writeGeneral(argument: string): string {
+    const bytes = Buffer.from(argument, 'hex');
+    let offset = 0;
+    for (let n = 0; n < this.#target.generalRegisters && offset < bytes.length; n++) {
+      const size = this.#target.readRegister(this.#cpu, n)?.length ?? 0;
+      if (!this.#target.writeRegister(this.#cpu, n, bytes.subarray(offset, offset + size))) return ERROR.REGISTER;
+      offset += size;
+    }
+    return OK;
+  }
+
+  #readRegister(argument: string): string {
+    const bytes = this.#target.readRegister(this.#cpu, Number.parseInt(argument, 16));
+    return bytes === undefined ? ERROR.REGISTER : hex(bytes);
+  }
+
+  #writeRegister(argument: string): string {
+    const [register = '', value = ''] = argument.split('=');
+    const worked = this.#target.writeRegister(this.#cpu, Number.parseInt(register, 16), Buffer.from(value, 'hex'));
+    return worked ? OK : ERROR.REGISTER;
+  }
+
+  // Memory
+
+  #readMemory(argument: string): string {
+    const range = parseRange(argument);
+    if (range === undefined) return ERROR.ARGUMENT;
+    const length = Math.min(range.length, LARGEST_PACKET / 2);
+    const bytes = this.#target.readMemory(this.#cpu, range.address, length);
+    return bytes.length === 0 && length > 0 ? ERROR.MEMORY : hex(bytes);
+  }
+
+  #writeMemory(argument: string): string {
+    const [place = '', value = ''] = argument.split(':');
+    const range = parseRange(place);
+    return range === undefined ? ERROR.ARGUMENT : this.#store(range.address, Buffer.from(value, 'hex'));
+  }
+
+  #writeBinary(argument: string, data: Buffer): string {
+    const colon = argument.indexOf(':');
+    const range = parseRange(argument.slice(0, colon));
+    return colon < 0 || range === undefined ? ERROR.ARGUMENT : this.#store(range.address, data.subarray(colon + 1));
+  }
+
+  #store(address: bigint, bytes: Uint8Array): string {
+    return this.#target.writeMemory(this.#cpu, address, bytes) ? OK : ERROR.MEMORY;
+  }
+
+  /** Software (0) and hardware (1) breakpoints are the same here: neither changes memory. */
+  #breakpoint(argument: string, insert: boolean): string {
+    const [type = '', place = ''] = argument.split(',');
+    if (type !== '0' && type !== '1') return UNSUPPORTED;
+    const address = parseHex(place);
+    if (address === undefined) return ERROR.ARGUMENT;
+    if (insert) {
+      this.#breakpoints.add(address);
+      this.#target.addBreakpoint(address);
+    } else {
+      this.#breakpoints.delete(address);
+      this.#target.removeBreakpoint(address);
+    }
+    return OK;
+  }
+
+  // Running
+
+  #continue(): undefined {
+    this.#waits = true;
+    this.#target.resume();
+  }
+
+  #step(cpu: number): undefined {
+    this.#target.step(cpu);
+    this.#waits = true;
+    this.stopped(GDB_SIGNAL.TRAP, cpu);
+  }
+
+  #extended(argument: string): string | undefined {
+    if (argument === 'Cont?') return 'vCont;c;C;s;S';
+    if (argument.startsWith('Kill')) {
+      this.#target.kill();
+      return OK;
+    }
+    if (!argument.startsWith('Cont;')) return UNSUPPORTED;
+    // Only the first action counts that is a step: the other CPUs stand still meanwhile.
+    const actions = argument.split(';').slice(1);
+    const step = actions.find(action => /^[sS]/.test(action));
+    if (step === undefined) return this.#continue();
+    return this.#step(this.#cpuOf(step.split(':')[1] ?? '') ?? this.#cpu);
+  }
+
+  #detach(): string {
+    this.close();
+    this.#target.resume();
+    return OK;
+  }
+
+  #kill(): undefined {
+    this.#target.kill();
+  }
+
+  // Threads
+
+  #selectThread(argument: string): string {
+    const cpu = this.#cpuOf(argument.slice(1));
+    if (cpu === undefined) return ERROR.ARGUMENT;
+    if (argument.startsWith('g')) this.#cpu = cpu;
+    return OK;
+  }
+
+  /** CPU of a thread id; 0 and -1 (any, all) are the current one. */
+  #cpuOf(id: string): number | undefined {
+    if (id === '-1' || id === '0' || id === '') return this.#cpu;
+    const thread = Number.parseInt(id, 16);
+    return thread >= 1 && thread <= this.#target.cpuCount ? thread - 1 : undefined;
+  }
+
+  // Queries
+
+  #query(argument: string): string {
+    const [name = '', ...rest] = argument.split(/[:,]/);
+    switch (name) {
+      case 'Supported':
+        return `PacketSize=${LARGEST_PACKET.toString(16)};qXfer:features:read+;vContSupported+`;
+      case 'Xfer':
+        return this.#transfer(rest);
+      case 'Attached':
+        return '1';
+      case 'C':
+        return `QC${(this.#cpu + 1).toString(16)}`;
+      case 'fThreadInfo':
+        return `m${Array.from({ length: this.#target.cpuCount }, (_, cpu) => (cpu + 1).toString(16)).join(',')}`;
+      case 'sThreadInfo':
+        return 'l';
+      case 'ThreadExtraInfo':
+        return this.#threadInfo(rest[0] ?? '');
+      case 'Rcmd':
+        return this.#monitor(rest[0] ?? '');
+      default:
+        return UNSUPPORTED;
+    }
+  }
+
+  /** features:read:target.xml:offset,length */
+  #transfer([object, verb, annex, offset = '', length = '']: readonly string[]): string {
+    if (object !== 'features' || verb !== 'read') return UNSUPPORTED;
+    if (annex !== 'target.xml') return 'E00';
+    const { description } = this.#target;
+    const start = Number.parseInt(offset, 16);
+    const end = start + Number.parseInt(length, 16);
+    return `${end >= description.length ? 'l' : 'm'}${description.slice(start, end)}`;
+  }
+
+  #threadInfo(id: string): string {
+    const cpu = this.#cpuOf(id);
+    return cpu === undefined ? ERROR.ARGUMENT : hex(Buffer.from(this.#target.describe(cpu)));
+  }
+
+  #monitor(command: string): string {
+    const lines = this.#target.monitor(Buffer.from(command, 'hex').toString());
+    for (const line of lines) this.#send(`O${hex(Buffer.from(`${line}\n`))}`);
+    return OK;
+  }
+}
+
+function stopReply(signal: number, cpu: number): string {
+  return `T${hexByte(signal)}thread:${hexByte(cpu + 1)};`;
+}
+
+function hexByte(value: number): string {
+  return value.toString(16).padStart(2, '0');
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function parseHex(text: string): bigint | undefined {
+  return /^[0-9a-f]{1,16}$/i.test(text) ? BigInt(`0x${text}`) : undefined;
+}
+
+/** `address,length`, both hexadecimal. */
+function parseRange(text: string): { readonly address: bigint; readonly length: number } | undefined {
+  const [start = '', size = ''] = text.split(',');
+  const address = parseHex(start);
+  const length = Number.parseInt(size, 16);
+  return address === undefined || Number.isNaN(length) ? undefined : { address, length };
+}
