@@ -9,7 +9,7 @@
 import { FaultError } from '../../capture/formats/errors.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
-import { MAX_FRAMES, inRange } from './frames.ts';
+import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
 import type { Backtrace, SavedRegisters, StackItem, StackRange } from './frames.ts';
 import { cpuStacks, taskStack } from './stacks.ts';
 
@@ -32,7 +32,7 @@ export function unwindAarch64(program: Program, tasks: TaskTable, task: Task): B
   const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
   const regs = userRegistersAddress(program, stack);
   const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
-  const items: StackItem[] = start === undefined ? [] : walk(program, start, stacks);
+  const items: StackItem[] = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
   if (!task.isKernelThread && task.pid !== 0) appendUserRegisters(program, items, regs);
   return { items, end: regs };
 }
@@ -76,7 +76,7 @@ function activeStart(program: Program, task: Task, stacks: readonly StackRange[]
   }
   const own = stacks.at(-1)!;
   const from = fp !== undefined && inRange(own, fp) ? fp : own.end;
-  return searchDown(program, own, from) ?? registerStart(program, saved, stacks) ?? sleepingStart(program, task);
+  return searchDown(program, own, from) ?? registerStart(program, saved, stacks);
 }
 
 function registerStart(

@@ -49,6 +49,12 @@ export interface Backtrace {
   readonly end: bigint;
 }
 
+/** What stands in place of the frames of a task that ran on a CPU of which the dump has no registers. */
+export const NO_REGISTERS: UnwindProblem = {
+  kind: 'problem',
+  text: 'the task was running, and the registers of its CPU are not in the dump',
+};
+
 /** More frames than any sound stack has. */
 export const MAX_FRAMES = 1000;
 

@@ -10,7 +10,7 @@ import { ORC_REG, OrcTables } from '../debug-info/orc.ts';
 import type { OrcEntry } from '../debug-info/orc.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
-import { MAX_FRAMES, inRange } from './frames.ts';
+import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
 import type { Backtrace, SavedRegisters, StackItem, StackRange } from './frames.ts';
 import { cpuStacks, taskStack } from './stacks.ts';
 
@@ -49,7 +49,7 @@ export function unwindX86(program: Program, task: Task, taskTable: TaskTable): B
   const active = taskTable.isActive(task);
   const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
   const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
-  const items = start === undefined ? [] : walk(program, start, stacks);
+  const items = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
   return { items, end: stack.end - PT_REGS_SIZE };
 }
 
@@ -79,7 +79,7 @@ function activeStart(program: Program, task: Task, stacks: readonly StackRange[]
       if (found !== undefined) return { ...found, bp };
     }
   }
-  return registerStart(program, task) ?? sleepingStart(program, task);
+  return registerStart(program, task);
 }
 
 /** The lowest word of a stack that is a return address into a function. */
