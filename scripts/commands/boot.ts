@@ -39,7 +39,7 @@ Options are QEMU's (one dash or two):
   -chardev stdio|null|file,id=ID[,path=PATH]   for -device virtconsole,chardev=ID (behind a virtio-serial-*)
   -no-reboot                       end instead of resetting
   -snapshot                        keep disks as they are
-  -d ITEMS, -D FILE                trace channels, and where they go
+  -d ITEMS, -D FILE                traces (int, mmu, guest_errors), and the file they go to
   -s, -S, -gdb tcp::PORT           gdb server
 On the terminal: Ctrl-a x quits, Ctrl-a c is the monitor.
 

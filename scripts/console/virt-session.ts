@@ -9,6 +9,7 @@ import type { BlockBackend } from '../../emulator/devices/block/backend.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import { OverlayBackend } from '../../emulator/devices/block/overlay-backend.ts';
 import { Aarch64DebugView } from '../../emulator/debug/gdb-aarch64.ts';
+import { TRACE_CHANNELS } from '../../emulator/debug/trace.ts';
 import type { PvpanicEvent } from '../../emulator/devices/pvpanic.ts';
 import type { StopReason } from '../../emulator/machine/machine.ts';
 import { VirtBoard, type VirtConfig } from '../../emulator/machine/virt-aarch64/board.ts';
@@ -17,6 +18,7 @@ import type { BootPlan } from '../commands/boot.ts';
 import type { DiskOption } from '../commands/boot-options.ts';
 import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
 import { parseMachineOption } from '../lab/machine-option.ts';
+import { isChannel, TraceFile } from './trace-file.ts';
 import { VirtDevices } from './virt-devices.ts';
 import type { InteractiveTarget } from './interactive.ts';
 import type { MonitorRegion } from './monitor.ts';
@@ -41,6 +43,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
     readonly option: DiskOption;
   }[];
   readonly #devices: VirtDevices;
+  readonly #trace: TraceFile | undefined;
   readonly #board: VirtBoard;
   /** For debuggers. */
   readonly debugView: Aarch64DebugView;
@@ -57,6 +60,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
       const file = new FileBackend(option.file, option.readOnly || option.snapshot);
       return { file, option, backend: option.snapshot && !option.readOnly ? new OverlayBackend(file) : file };
     });
+    this.#trace = plan.trace.length > 0 ? new TraceFile(plan.trace.filter(isChannel), plan.traceFile) : undefined;
     this.#devices = new VirtDevices(plan, event => this.#heardPanic(event));
     this.#board = this.#powerOn();
     this.#paused = plan.startPaused;
@@ -64,6 +68,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#trace?.[Symbol.dispose]();
     this.#devices[Symbol.dispose]();
     for (const { file } of this.#disks) file[Symbol.dispose]();
   }
@@ -136,6 +141,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
       })),
       consoleOutput: this.#output,
       devices: this.#devices.devices,
+      ...(this.#trace && { trace: this.#trace.trace }),
       epochSeconds: EPOCH_SECONDS,
       seeds: true,
     };
@@ -267,7 +273,10 @@ function hex64(value: bigint): string {
 
 /** What QEMU's options can say and this board does not have. */
 function refuseUnknown(plan: BootPlan): void {
-  if (plan.trace.length > 0) throw new UnimplementedError(`-d ${plan.trace.join(',')}`);
+  for (const item of plan.trace) {
+    if (!isChannel(item))
+      throw new UnimplementedError(`-d ${item}: there are ${Object.keys(TRACE_CHANNELS).join(', ')}`);
+  }
   if (plan.image.format === 'vmlinux') throw new UnimplementedError('booting an arm64 vmlinux: give its Image');
 }
 

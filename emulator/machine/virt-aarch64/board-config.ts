@@ -1,6 +1,7 @@
 /** What a `virt` board is made of, as the one who makes it says. */
 import type { EngineOptions } from '../../cpu/execute/engine.ts';
 import type { BlockBackend } from '../../devices/block/backend.ts';
+import type { Trace } from '../../debug/trace.ts';
 import type { PvpanicEvent } from '../../devices/pvpanic.ts';
 
 /** Where a virtio device is: `mmio` is QEMU's `virtio-…-device`, `pci` its `virtio-…-pci`. */
@@ -44,4 +45,6 @@ export interface VirtConfig {
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
   readonly epochSeconds: number;
   readonly engine?: Partial<EngineOptions>;
+  /** What is traced; without it nothing is. */
+  readonly trace?: Trace;
 }

@@ -5,8 +5,9 @@
  */
 import { assert } from '../../../capture/formats/errors.ts';
 import { type A64Cpu, type A64Guest, cpuModel, type CpuModel, createA64Guest } from '../../cpu/a64/index.ts';
-import type { EngineCpu } from '../../cpu/execute/guest.ts';
+import type { EngineCpu, GuestCpu } from '../../cpu/execute/guest.ts';
 import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
+import { tracedCpu } from '../../debug/trace.ts';
 import { EmptyFlash } from '../../devices/empty-flash.ts';
 import { FwCfg, vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
 import { GenericTimer } from '../../devices/generic-timer.ts';
@@ -87,10 +88,10 @@ export class VirtBoard {
     this.#gic = this.#createGic(cpus);
     this.#timers = this.#indexes.map(index => this.#createTimer(index));
     const guest = createA64Guest(this.#model, () => cpus[this.machine.engine.current.index]!);
-    const createCpu = (engineCpu: EngineCpu): A64Cpu => {
+    const createCpu = (engineCpu: EngineCpu): GuestCpu => {
       const cpu = this.#createCpu(guest, engineCpu);
       cpus.push(cpu);
-      return cpu;
+      return config.trace === undefined ? cpu : tracedCpu(cpu, config.trace);
     };
     const engine = new Engine(guest, this.memory, this.bus, config.cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
