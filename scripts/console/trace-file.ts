@@ -18,10 +18,13 @@ export class TraceFile implements Disposable {
   readonly trace: Trace;
   readonly #fd: number;
   #lines: string[] = [];
+  /** An interrupted program does not dispose. */
+  readonly #onExit = (): void => this.#flush();
 
   /** @throws UsageError when the file cannot be written */
   constructor(channels: readonly TraceChannel[], path: string | undefined) {
     this.#fd = path === undefined ? STANDARD_ERROR : openTrace(path);
+    process.once('exit', this.#onExit);
     this.trace = {
       channels: new Set(channels),
       record: entry => {
@@ -32,6 +35,7 @@ export class TraceFile implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    process.off('exit', this.#onExit);
     this.#flush();
     if (this.#fd !== STANDARD_ERROR) closeSync(this.#fd);
   }
