@@ -34,15 +34,9 @@ const PURE: readonly (PureEvaluator | undefined)[] = pureEvaluators();
  * Runs a block. Afterwards the state's PC is that of the next instruction, or of the faulting one when `exit` is set;
  * the budget has paid for the instructions that retired.
  * @param page guest-virtual address of the block's page
- * @param live the block's values that matter, in order; all of them unless the caller knows better
  */
-export function evaluateBlock(
-  block: Block,
-  page: bigint,
-  context: EvaluationContext,
-  live: readonly Value[] = block.values,
-): void {
-  new Evaluation(block, page, context).run(live);
+export function evaluateBlock(block: Block, page: bigint, context: EvaluationContext): void {
+  new Evaluation(block, page, context).run();
 }
 
 class Evaluation {
@@ -59,11 +53,11 @@ class Evaluation {
     this.#results.length = block.values.length;
   }
 
-  run(live: readonly Value[]): void {
+  run(): void {
     const { view, base } = this.#context;
     const count = this.#block.instructions.length;
     view.setInt32(base + CPU_STATE.budget, view.getInt32(base + CPU_STATE.budget, true) - count, true);
-    for (const value of live) {
+    for (const value of this.#block.values) {
       const evaluate = PURE[value.op.index];
       if (evaluate) this.#results[value.position] = evaluate(value.args.map(this.#valueOf), value.immediate);
       else if (!this.#runEffect(value)) return;

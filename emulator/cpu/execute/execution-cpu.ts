@@ -148,11 +148,6 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
     this.banks.flushContexts(key => matches(Math.floor(key / MODE_KEYS)));
   }
 
-  invalidateCode(paddr: number): void {
-    const address = this.ramAddress(paddr - (paddr % PAGE));
-    if (address >= 0) this.#host.code.written(address, PAGE);
-  }
-
   ramAddress(paddr: number): number {
     const { memory } = this.#host;
     const address = memory.ramAddress(paddr);

@@ -90,8 +90,6 @@ export interface EngineCpu {
   flushTlbContexts(matches: (key: number) => boolean): void;
   /** In contexts whose key satisfies the predicate, flushes addresses whose highest bit is 0. */
   flushTlbLowerHalf(matches: (key: number) => boolean): void;
-  /** Drops translated code of the page that holds this physical address, on all CPUs. */
-  invalidateCode(paddr: number): void;
 
   // Guest-virtual memory, for helpers that may fault. A fault is kept by the guest, and delivered when the helper returns
 
