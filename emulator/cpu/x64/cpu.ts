@@ -70,6 +70,8 @@ export class X64Cpu implements GuestCpu {
   readonly apicId: number;
   readonly cpuCount: number;
   idle: GuestCpu['idle'] = 'off';
+  /** Called at a host call, with the PC still on it; see `system/host-call.ts`. Undefined: the instruction is what it always is. */
+  hostCall: (() => void) | undefined;
   /** NMIs are held off from the delivery of one to the next IRET. */
   nmiBlocked = false;
   /** TF was set when the instruction that has just run began: a #DB is due. */
@@ -313,6 +315,13 @@ export class X64Cpu implements GuestCpu {
   halt(): void {
     this.idle = 'waiting-for-interrupt';
     this.engine.requestAttention();
+  }
+
+  /** Stops the CPU until a start-up of the machine or of its own; the host calls it, at a host call. */
+  powerOff(): void {
+    this.idle = 'off';
+    this.engine.requestAttention();
+    this.engine.int32[(this.engine.base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
   }
 
   tripleFault(): void {

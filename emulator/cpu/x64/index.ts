@@ -8,6 +8,7 @@ import { systemHelpers } from './system/helper-implementations.ts';
 import type { X64Surroundings } from './system/interfaces.ts';
 import { translateBlock } from './translate-block.ts';
 
+export { HOST_CALL_BYTES } from './system/host-call.ts';
 export type { X64CpuState, X64Entry } from './cpu.ts';
 export { X64Cpu };
 export { type X64Model, X64_MODEL_NAMES, x64Model } from './models.ts';
@@ -27,8 +28,9 @@ export function createX64Guest(model: X64Model, cpuCount: number, current: () =>
   return {
     name: 'x86_64',
     layout: X64_LAYOUT,
-    translateBlock: (code, start, key, nextPage) =>
-      translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1),
+    translateBlock: (code, start, key, nextPage, limit) =>
+      translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1, limit),
+    storesChangeRunningCode: true,
     helpers: systemHelpers(current),
     createCpu: (engine, surroundings) => new X64Cpu(engine, model, cpuCount, surroundings),
   };

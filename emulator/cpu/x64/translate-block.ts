@@ -22,6 +22,7 @@ export type NextPage = () => DataView | undefined;
  * @param code the bytes of the page
  * @param nextPage gives the bytes of the following page, for an instruction that crosses
  * @param pauseEndsTurn false on a machine of one CPU, where PAUSE does nothing
+ * @param end offset in the page at which no other instruction of the block begins; just behind `start`, a debugger steps
  * @returns undefined when an instruction crosses and `nextPage` gives nothing
  */
 export function translateBlock(
@@ -31,12 +32,15 @@ export function translateBlock(
   features: X64Features,
   nextPage: NextPage,
   pauseEndsTurn = true,
+  end = code.byteLength,
 ): Block | undefined {
   const decoder = decoderFor(features);
-  const t = new Translation(start, mode, features, pauseEndsTurn);
-  const limit = mode.stepping ? 1 : MAX_INSTRUCTIONS;
+  const single = mode.stepping || end === start + 1;
+  const t = new Translation(start, mode, features, { pauseEndsTurn, single });
+  const limit = single ? 1 : MAX_INSTRUCTIONS;
+  const last = Math.min(end, code.byteLength);
   let offset = start;
-  while (offset < code.byteLength && t.ir.instructionCount < limit && t.terminal === undefined) {
+  while (offset < last && t.ir.instructionCount < limit && t.terminal === undefined) {
     const decoded = decoder.decode({ page: code, next: undefined }, offset, mode);
     if (decoded === 'beyond-page') {
       if (offset === start) return translateCrossing(t, decoder, code, offset, nextPage);

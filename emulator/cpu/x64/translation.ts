@@ -20,14 +20,21 @@ import { raiseException, requireAligned, requireVm86Privilege } from './system/h
 
 type Int = Value<IntType>;
 
+/** What the machine and the debugger want of a translation. */
+export interface TranslationOptions {
+  /** PAUSE lets other CPUs run. */
+  readonly pauseEndsTurn: boolean;
+  /** The block is one instruction, and a string instruction does one element. */
+  readonly single: boolean;
+}
+
 /** The translation of one block; `terminal` is set by the instruction that ends it. */
 export class Translation {
   readonly ir: BlockBuilder;
   readonly flags: Flags;
   readonly mode: X64Mode;
   readonly features: X64Features;
-  /** PAUSE lets other CPUs run. */
-  readonly pauseEndsTurn: boolean;
+  readonly options: TranslationOptions;
   terminal: Terminal | undefined;
   #decoded: Decoded | undefined;
   #addresses = new Map<MemoryOperand, Value<'i64'>>();
@@ -35,12 +42,12 @@ export class Translation {
   stackAdjustment = 0;
 
   /** @param start byte offset of the block in its page */
-  constructor(start: number, mode: X64Mode, features: X64Features, pauseEndsTurn: boolean) {
+  constructor(start: number, mode: X64Mode, features: X64Features, options: TranslationOptions) {
     this.ir = new BlockBuilder(start);
     this.flags = new Flags(this.ir);
     this.mode = mode;
     this.features = features;
-    this.pauseEndsTurn = pauseEndsTurn;
+    this.options = options;
   }
 
   /** Begins an instruction whose bytes start at `offset` of the page. */

@@ -42,6 +42,7 @@ export const SYSTEM = {
   '0F 01 /4': 'SMSW Ev',
   '0F 01 /6': 'LMSW Ew cpl0',
   '0F 01 /7 mem': 'INVLPG M cpl0',
+  '0F 01 C1': 'VMCALL',
   '0F 01 C8': 'MONITOR monitor',
   '0F 01 C9': 'MWAIT monitor',
   '0F 01 CA': 'CLAC smap',

@@ -135,7 +135,7 @@ const nothing = (): void => undefined;
 export const hints: Semantics<typeof HINTS> = {
   NOP: nothing,
   PAUSE: t => {
-    if (!t.pauseEndsTurn) return;
+    if (!t.options.pauseEndsTurn) return;
     t.ir.call(pause);
     t.endBlock();
   },
@@ -221,7 +221,7 @@ function string(operation: StringOperation): (t: Translation, a: Operand) => voi
       addressSize: insn.addressSize,
       repeat: insn.prefixes.repeat,
       segment,
-      single: t.mode.stepping,
+      single: t.options.single,
     });
     const done = ir.call(stringOperation, ir.i32(form));
     if (insn.prefixes.repeat !== 0) t.branch(done, t.next, ir.instructionOffset);

@@ -199,6 +199,7 @@ export const system: Semantics<typeof SYSTEM> = {
     t.resume();
   },
   INVLPG: (t, a) => void t.ir.call(helper.invalidatePage, t.address(a)),
+  VMCALL: continuing(helper.vmcall),
   MONITOR: calling(helper.monitor),
   MWAIT: continuing(helper.monitorWait),
   CLAC: t => {

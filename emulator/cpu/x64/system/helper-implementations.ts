@@ -406,6 +406,11 @@ function waitHelpers(current: () => X64Cpu): Table {
       goOn(cpu, length);
       cpu.halt();
     },
+    [helper.vmcall.name]: () => {
+      const cpu = current();
+      if (cpu.hostCall === undefined || cpu.cpl !== 0) cpu.raise(fault(VECTOR.UD));
+      else cpu.hostCall();
+    },
     [helper.pause.name]: () => current().engine.requestAttention(),
     [helper.monitor.name]: () => undefined,
     // the monitored address is not watched: MWAIT may wake at any time, and ends the turn

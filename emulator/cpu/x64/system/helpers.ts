@@ -104,6 +104,8 @@ export const invalidatePcid = faultingHelper('x64.invalidatePcid', ['i64', 'i64'
 
 // Waiting
 
+/** VMCALL: no VMX operation, so #UD, or a host call (host-call.ts); continues. */
+export const vmcall = faultingHelper('x64.vmcall', ['i32'], 'none');
 /** HLT: (length); continues. */
 export const halt = faultingHelper('x64.halt', ['i32'], 'none');
 /** PAUSE: ends the CPU's turn. */

@@ -137,6 +137,7 @@ class StringRun {
     // a destination shortly ahead of the source, in the string's direction, repeats a pattern: element by element
     const ahead = this.#step > 0n ? to - from : from - to;
     if (from < 0 || to < 0 || (ahead > 0 && ahead < bytes)) return 0;
+    if (!this.#cpu.mayWrite(to - back, bytes)) return -1;
     new Uint8Array(this.#cpu.view.buffer).copyWithin(to - back, from - back, from - back + bytes);
     this.#cpu.written(to - back, bytes);
     this.#advance(GPR.SI, elements);
@@ -152,6 +153,7 @@ class StringRun {
     const to = this.#resolve(destination, 'write');
     if (to < 0) return to === -1 ? -1 : 0;
     const bytes = elements * size;
+    if (!this.#cpu.mayWrite(to, bytes)) return -1;
     const { view } = this.#cpu;
     const memory = new Uint8Array(view.buffer, to, bytes);
     const value = view.getBigUint64(this.#cpu.base + X64_STATE.r[GPR.AX]!.offset, true);
