@@ -163,6 +163,18 @@ export class CodeCache {
     return this.#hasCode[(address - this.#memory.ramBase) >>> 12] === 1;
   }
 
+  /** Whether writing `size` bytes at a linear-memory address in RAM would drop translated code. */
+  isWatched(address: number, size: number): boolean {
+    const last = address + size - 1;
+    for (let start = address - (address % PAGE); start <= last; start += PAGE) {
+      if (!this.hasCode(start)) continue;
+      const from = Math.max(address, start) - start;
+      const to = Math.min(last, start + PAGE - 1) - start + 1;
+      if ((this.#pages.get(start)!.pieces & pieceMask(from, to)) !== 0) return true;
+    }
+    return false;
+  }
+
   /** Tells the cache that `size` bytes were or are about to be written at a linear-memory address in RAM. */
   written(address: number, size: number): void {
     const last = address + size - 1;

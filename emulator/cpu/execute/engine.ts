@@ -108,6 +108,10 @@ export class Engine {
     return this.#current;
   }
 
+  get storesChangeRunningCode(): boolean {
+    return this.#guest.storesChangeRunningCode ?? false;
+  }
+
   get helpers(): Guest['helpers'] {
     return this.#guest.helpers;
   }
@@ -142,19 +146,29 @@ export class Engine {
 
   /** Runs one instruction of a CPU, whatever breakpoints and interrupts there are, as debuggers want it. */
   step(cpu: ExecutionCpu): void {
+    this.#begin(cpu, 1);
+    this.memory.int32[(cpu.base + CPU_STATE.exit) >> 2] = 0;
+    this.#runAlone(cpu);
+    this.#end();
+  }
+
+  /** Runs the instruction at the PC as a block of its own, and delivers its exception. */
+  #runAlone(cpu: ExecutionCpu): void {
     const { int32 } = this.memory;
     const exit = (cpu.base + CPU_STATE.exit) >> 2;
-    this.#begin(cpu, 1);
-    int32[exit] = 0;
     const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
     const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
     const page = cpu.codePage(low, high);
     const nextPage = (): DataView | undefined => cpu.nextCodePage(low, high)?.code;
     const offset = low & (PAGE - 1);
     const block = page && this.#guest.translateBlock(page.code, offset, cpu.codeMode, nextPage, offset + 1);
-    if (block !== undefined) evaluateBlock(block, cpu.pc - BigInt(offset), cpu);
-    if (block === undefined || (int32[exit] & EXIT.exception) !== 0) cpu.guest.deliverException();
-    this.#end();
+    cpu.unit.allowingCodeWrites(() => {
+      if (block !== undefined) evaluateBlock(block, cpu.pc - BigInt(offset), cpu);
+    });
+    if (block === undefined || (int32[exit]! & EXIT.exception) !== 0) {
+      int32[exit]! &= ~EXIT.exception;
+      cpu.guest.deliverException();
+    }
   }
 
   #begin(cpu: ExecutionCpu, instructions: number): void {
@@ -201,7 +215,8 @@ export class Engine {
       }
       if ((int32[exit] & EXIT.exception) !== 0) {
         int32[exit] &= ~EXIT.exception;
-        cpu.guest.deliverException();
+        if (cpu.unit.heldBack) this.#runAlone(cpu);
+        else cpu.guest.deliverException();
         // a CPU that stops by its exception (triple fault) never comes to another checkpoint
         if (this.#budget <= 0) int32[exit] |= EXIT.budget;
         direct = false;

@@ -26,6 +26,8 @@ export interface EngineHost {
   readonly code: CodeCache;
   readonly helpers: Readonly<Record<string, HelperImplementation>>;
   readonly retired: number;
+  /** See `Guest.storesChangeRunningCode`. */
+  readonly storesChangeRunningCode: boolean;
   /** See `Guest.sharesUpperHalf`. */
   sharesUpperHalf(context: number, other: number): boolean;
   requestAttention(): void;
@@ -91,7 +93,7 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
       pageMode: 0,
     }));
     this.guest = createGuestCpu(this);
-    this.unit = new MemoryUnit(host.memory, bus, this.banks, host.code, base, this.guest);
+    this.unit = new MemoryUnit(host.memory, bus, this.banks, host.code, base, this.guest, host.storesChangeRunningCode);
   }
 
   get helpers(): Readonly<Record<string, HelperImplementation>> {
@@ -114,6 +116,9 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
 
   resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number {
     return this.unit.resolve(low, high, kind, regime);
+  }
+  mayWrite(address: number, size: number): boolean {
+    return this.unit.mayWrite(address, size);
   }
   written(address: number, size: number): void {
     if (this.#host.code.hasCode(address)) this.#host.code.written(address, size);

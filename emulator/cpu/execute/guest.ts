@@ -102,6 +102,11 @@ export interface EngineCpu {
    * Whoever writes there tells `written`.
    */
   resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number;
+  /**
+   * To be asked before `size` bytes are written at a linear-memory address in RAM. @returns false when they are translated code of a guest
+   * whose stores change running code: the helper returns as after a fault, and its instruction runs again by itself
+   */
+  mayWrite(address: number, size: number): boolean;
   /** Drops code translated from bytes that were written at a linear-memory address in RAM. */
   written(address: number, size: number): void;
 
@@ -135,6 +140,11 @@ export interface Guest {
     nextPage: () => DataView | undefined,
     limit: number,
   ): Block | undefined;
+  /**
+   * A store into code that runs takes effect at the next instruction, without a barrier. The engine then leaves the block before such a store,
+   * runs its instruction alone, and looks the code up anew.
+   */
+  readonly storesChangeRunningCode?: boolean;
   /** Whether two contexts (keys of `setContext`) translate negative addresses alike, as those of one kernel's address spaces do. */
   sharesUpperHalf?(context: number, other: number): boolean;
   /** Implementations of all helpers that translated blocks call, by name. They act on the CPU that runs now. */

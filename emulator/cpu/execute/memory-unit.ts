@@ -38,10 +38,24 @@ export class MemoryUnit {
   };
   /** Whether the page that `fetch` found last is guarded. */
   fetchedGuarded = false;
+  /** A store into translated code was held back: its instruction is to run alone. Whoever sees to that clears it. */
+  heldBack = false;
+  /** Stores into translated code go ahead: the block ends with their instruction, or need not notice. */
+  #changesCode: boolean;
+  readonly #holdsBack: boolean;
   /** Physical address of the last access that `#resolve` sent to a device. */
   #devicePaddr = 0;
 
-  constructor(memory: GuestMemory, bus: Bus, banks: TranslationBanks, code: CodeCache, base: number, guest: GuestCpu) {
+  /** @param holdsBack stores into translated code wait until their instruction runs alone */
+  constructor(
+    memory: GuestMemory,
+    bus: Bus,
+    banks: TranslationBanks,
+    code: CodeCache,
+    base: number,
+    guest: GuestCpu,
+    holdsBack: boolean,
+  ) {
     this.#memory = memory;
     this.#bus = bus;
     this.#banks = banks;
@@ -49,6 +63,24 @@ export class MemoryUnit {
     this.#base = base;
     this.#scratch = base + CPU_STATE.scratch;
     this.#guest = guest;
+    this.#holdsBack = holdsBack;
+    this.#changesCode = !holdsBack;
+  }
+
+  /** Lets an instruction that runs alone store into translated code. */
+  allowingCodeWrites(run: () => void): void {
+    this.#changesCode = true;
+    this.heldBack = false;
+    run();
+    this.#changesCode = !this.#holdsBack;
+  }
+
+  /** See `EngineCpu.mayWrite`. */
+  mayWrite(address: number, size: number): boolean {
+    if (this.#changesCode || !this.#code.isWatched(address, size)) return true;
+    this.heldBack = true;
+    this.#fault();
+    return false;
   }
 
   /** Loads into the scratch area, zero-extended to 8 bytes (16 for a vector). @returns false when it faulted: `exit` is set */
@@ -71,6 +103,7 @@ export class MemoryUnit {
     if (crossesPage(low, size)) return this.#storeCrossing(low, high, access);
     const address = this.#resolve(low, high, 'write', regime);
     if (address >= 0) {
+      if (!this.mayWrite(address, size)) return false;
       this.#memory.bytes.copyWithin(address, this.#scratch, this.#scratch + size);
       if (this.#code.hasCode(address)) this.#code.written(address, size);
       return true;
@@ -186,6 +219,8 @@ export class MemoryUnit {
     const tail = this.#resolve(nextLow, nextHigh, 'write', access.regime);
     const tailPaddr = this.#devicePaddr;
     if (tail === FAULT) return false;
+    if (head >= 0 && !this.mayWrite(head, first)) return false;
+    if (tail >= 0 && !this.mayWrite(tail, access.size - first)) return false;
     for (let i = 0; i < access.size; i++) {
       const address = i < first ? head : tail;
       const offset = i < first ? i : i - first;

@@ -76,6 +76,8 @@ export class X64Cpu implements GuestCpu {
   nmiBlocked = false;
   /** TF was set when the instruction that has just run began: a #DB is due. */
   stepArmed = false;
+  /** The exception or interrupt that was taken last, for traces. */
+  lastDelivered: Pick<Fault, 'vector' | 'errorCode'> = fault(VECTOR.DE);
   #modeKey = 0;
   /** Halves of addresses of pages in the upper half that are not global. */
   readonly #localPages: number[] = [];
