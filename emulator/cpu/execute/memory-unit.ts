@@ -75,9 +75,9 @@ export class MemoryUnit {
     this.#changesCode = !this.#holdsBack;
   }
 
-  /** See `EngineCpu.mayWrite`. */
+  /** See `EngineCpu.mayWrite`. Addresses that are no RAM may be written. */
   mayWrite(address: number, size: number): boolean {
-    if (this.#changesCode || !this.#code.isWatched(address, size)) return true;
+    if (this.#changesCode || address < 0 || !this.#code.isWatched(address, size)) return true;
     this.heldBack = true;
     this.#fault();
     return false;
@@ -219,8 +219,7 @@ export class MemoryUnit {
     const tail = this.#resolve(nextLow, nextHigh, 'write', access.regime);
     const tailPaddr = this.#devicePaddr;
     if (tail === FAULT) return false;
-    if (head >= 0 && !this.mayWrite(head, first)) return false;
-    if (tail >= 0 && !this.mayWrite(tail, access.size - first)) return false;
+    if (!this.mayWrite(head, first) || !this.mayWrite(tail, access.size - first)) return false;
     for (let i = 0; i < access.size; i++) {
       const address = i < first ? head : tail;
       const offset = i < first ? i : i - first;
