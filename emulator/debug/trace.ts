@@ -4,8 +4,14 @@
  * A traced CPU is a layer between the engine and the architecture's side of a CPU, put in only when a channel is on:
  * without one nothing is asked and nothing is slower.
  */
-import type { A64Cpu } from '../cpu/a64/index.ts';
-import type { AccessKind, GuestCpu } from '../cpu/execute/guest.ts';
+import type { AccessKind, EngineCpu, GuestCpu } from '../cpu/execute/guest.ts';
+
+/** Where a CPU is. */
+export interface TracePlace {
+  readonly pc: bigint;
+  /** Exception level or privilege level: `EL1`, `CPL3`. */
+  readonly level: string;
+}
 
 /** What happened. Addresses are guest-virtual, except `paddr`. */
 export type TraceRecord =
@@ -14,10 +20,10 @@ export type TraceRecord =
       readonly channel: 'int';
       readonly cpu: number;
       readonly what: 'exception' | 'interrupt';
-      readonly from: { readonly pc: bigint; readonly level: number };
-      readonly to: { readonly pc: bigint; readonly level: number };
-      /** ESR_ELx and FAR_ELx of the level that took a synchronous exception. */
-      readonly syndrome: { readonly esr: bigint; readonly far: bigint } | undefined;
+      readonly from: TracePlace;
+      readonly to: TracePlace;
+      /** Why, by the names of the registers (or of the parts of the frame) that tell the handler. */
+      readonly syndrome: Readonly<Record<string, bigint>> | undefined;
     }
   /** A translation that the soft TLB did not have. */
   | {
@@ -46,13 +52,23 @@ export interface Trace {
   readonly record: (record: TraceRecord) => void;
 }
 
+/** What traces ask of an architecture. */
+export interface TraceView {
+  readonly cpu: GuestCpu & { readonly engine: EngineCpu };
+  level(): string;
+  /** Why the exception or interrupt was taken that was taken last. */
+  syndrome(what: 'exception' | 'interrupt'): Readonly<Record<string, bigint>> | undefined;
+}
+
 /** Puts the traces that are on between the engine and a CPU. */
-export function tracedCpu(cpu: A64Cpu, { channels, record }: Trace): GuestCpu {
+export function tracedCpu(view: TraceView, { channels, record }: Trace): GuestCpu {
+  const { cpu } = view;
   const { index } = cpu.engine;
+  const place = (): TracePlace => ({ pc: cpu.engine.pc, level: view.level() });
   const taking = (what: 'exception' | 'interrupt', take: () => boolean): boolean => {
-    const from = place(cpu);
+    const from = place();
     const taken = take();
-    if (taken) record({ channel: 'int', cpu: index, what, from, to: place(cpu), syndrome: syndromeOf(cpu, what) });
+    if (taken) record({ channel: 'int', cpu: index, what, from, to: place(), syndrome: view.syndrome(what) });
     return taken;
   };
   const layer: GuestCpu = {
@@ -82,7 +98,7 @@ export function tracedCpu(cpu: A64Cpu, { channels, record }: Trace): GuestCpu {
       return cpu.idle;
     },
     get nextEventNs() {
-      return (cpu as GuestCpu).nextEventNs;
+      return cpu.nextEventNs;
     },
   };
   return layer;
@@ -94,8 +110,8 @@ export function formatTraceRecord(entry: TraceRecord): string {
   switch (entry.channel) {
     case 'int': {
       const { what, from, to, syndrome } = entry;
-      const why = syndrome === undefined ? '' : ` ESR ${hex(syndrome.esr)} FAR ${hex(syndrome.far)}`;
-      return `int: ${cpu} ${what} at EL${from.level} ${hex(from.pc)} to EL${to.level} ${hex(to.pc)}${why}`;
+      const why = Object.entries(syndrome ?? {}).map(([name, value]) => ` ${name} ${hex(value)}`);
+      return `int: ${cpu} ${what} at ${from.level} ${hex(from.pc)} to ${to.level} ${hex(to.pc)}${why.join('')}`;
     }
     case 'mmu': {
       const { access, vaddr, paddr } = entry;
@@ -104,18 +120,6 @@ export function formatTraceRecord(entry: TraceRecord): string {
     default:
       return `guest_errors: ${cpu} ${entry.access} ${hex(entry.vaddr)}: nothing is there`;
   }
-}
-
-function place(cpu: A64Cpu): { pc: bigint; level: number } {
-  return { pc: cpu.engine.pc, level: cpu.exceptionLevel };
-}
-
-/** Interrupts have no syndrome. */
-function syndromeOf(cpu: A64Cpu, what: 'exception' | 'interrupt'): { esr: bigint; far: bigint } | undefined {
-  if (what === 'interrupt') return undefined;
-  const level = cpu.exceptionLevel;
-  const registers = new Map(cpu.systemRegisters());
-  return { esr: registers.get(`ESR_EL${level}`) ?? 0n, far: registers.get(`FAR_EL${level}`) ?? 0n };
 }
 
 function addressOf(low: number, high: number): bigint {

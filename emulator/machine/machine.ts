@@ -14,6 +14,8 @@ import type { VirtualClock } from './clock.ts';
 export type StopReason =
   | { readonly kind: 'power-off' }
   | { readonly kind: 'reset' }
+  /** The guest ended the run with a status, by isa-debug-exit. */
+  | { readonly kind: 'exit'; readonly status: number }
   /** All CPUs are off or wait for interrupts that no device will raise. */
   | { readonly kind: 'halted' }
   /** The limit of guest time was reached. */

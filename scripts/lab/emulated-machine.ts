@@ -123,7 +123,7 @@ function createWatchers(
   return watchers;
 }
 
-/** The disk is on PCI on q35, on virtio-mmio on microvm. */
+/** Disks are on PCI on q35 and on virtio-mmio on microvm, whatever the scenario says. */
 function createPc(
   config: LabMachineConfig,
   kernel: KernelImage,
@@ -136,12 +136,13 @@ function createPc(
   if (kernel.format !== 'bzImage') {
     throw new ImageError(`${kernel.format} cannot be booted on x86_64 so far: give a bzImage`, { file: config.kernel });
   }
+  const type = parsePcMachineOption(config.machine);
   const board = new PcBoard({
-    board: parsePcMachineOption(config.machine),
+    board: type,
     cpu: config.cpu,
     cpuCount: config.cpus,
     memoryBytes: config.memorySize,
-    drives: [{ backend: disk }],
+    drives: [{ backend: disk, bus: type === 'q35' ? 'pci' : 'mmio' }],
     consoleOutput: output,
     epochSeconds: EPOCH_SECONDS,
   });
@@ -155,6 +156,8 @@ function labStop(stop: StopReason, guestSeconds: number): LabStop {
       return { kind: 'timeout', guestSeconds };
     case 'halted':
       return { kind: 'failed', message: 'all CPUs wait for interrupts that no device will raise' };
+    case 'exit':
+      return { kind: 'failed', message: `the guest ended the run with status ${stop.status}` };
     default:
       return stop;
   }

@@ -20,6 +20,8 @@ export interface AcpiConfig {
   readonly memoryBytes: number;
   /** microvm: number of virtio-mmio devices. */
   readonly virtioDevices: number;
+  /** Port of a pvpanic device, when there is one. */
+  readonly pvpanicPort?: number | undefined;
 }
 
 /** The tables as memory contents. */
@@ -43,7 +45,7 @@ export function buildAcpiTables(config: AcpiConfig): AcpiTables {
   const isQ35 = config.board === 'q35';
   const dsdt = place.add(
     'DSDT',
-    table('DSDT', isQ35 ? 1 : 2, isQ35 ? q35Dsdt() : microvmDsdt(microvmSlots(config.virtioDevices))),
+    table('DSDT', isQ35 ? 1 : 2, isQ35 ? q35Dsdt(config) : microvmDsdt(microvmSlots(config.virtioDevices))),
   );
   const listed = [place.add('FACP', isQ35 ? q35Fadt(place.add('FACS', facs()), dsdt) : microvmFadt(dsdt))];
   listed.push(place.add('APIC', madt(config)));

@@ -3,59 +3,49 @@
  *
  * Source: QEMU 7.2 hw/i386/pc_q35.c, microvm.c; addresses are in layout.ts, devices in chipset.ts.
  */
-import { assert } from '../../../capture/formats/errors.ts';
-import type { EngineCpu } from '../../cpu/execute/guest.ts';
-import { Engine, type EngineOptions, engineReservedBytes } from '../../cpu/execute/engine.ts';
+import { assert, UsageError } from '../../../capture/formats/errors.ts';
+import type { EngineCpu, GuestCpu } from '../../cpu/execute/guest.ts';
+import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
 import { createX64Guest, type PortSpace, type X64Cpu, type X64Guest, x64Model } from '../../cpu/x64/index.ts';
+import { tracedCpu } from '../../debug/trace.ts';
+import { x64TraceView } from '../../debug/trace-x86_64.ts';
 import type { ApicCpu } from '../../devices/apic/local-apic.ts';
-import type { BlockBackend } from '../../devices/block/backend.ts';
+import { vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
 import type { Ns16550 } from '../../devices/ns16550.ts';
-import { VirtioBlock } from '../../devices/virtio/block.ts';
+import type { PciFunction } from '../../devices/pci/function.ts';
+import { PvpanicPci } from '../../devices/pvpanic.ts';
+import { VirtioConsole } from '../../devices/virtio/console.ts';
+import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
 import { VirtioPciFunction } from '../../devices/virtio/pci-transport.ts';
-import type { PvpanicEvent } from '../../devices/pvpanic.ts';
 import { Bus } from '../../memory/bus.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
+import { createVirtioDevices, type IsaDevice, type UnpluggedVirtio, type VirtioBus } from '../board-devices.ts';
 import type { BootState } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
 import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
+import type { PcConfig } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
-import { type PcBoard as PcBoardName, ramRanges } from './layout.ts';
+import { PORT, ramRanges } from './layout.ts';
 
-/** A disk on the board: virtio-blk-pci on q35, virtio-blk-device on microvm. */
-export interface PcDrive {
-  readonly backend: BlockBackend;
-  /** Serial number that the guest reads, at most 20 characters. */
-  readonly serial?: string;
-}
-
-/** What a board is made of. */
-export interface PcConfig {
-  readonly board: PcBoardName;
-  /** `-cpu`: qemu64, Nehalem, Haswell, max. */
-  readonly cpu: string;
-  readonly cpuCount: number;
-  /** RAM in bytes, a multiple of 64 KiB. */
-  readonly memoryBytes: number;
-  readonly drives: readonly PcDrive[];
-  /** Takes each character that the guest sends to COM1. */
-  readonly consoleOutput: (byte: number) => void;
-  /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
-  readonly epochSeconds: number;
-  /** Told what the guest says to pvpanic. */
-  readonly panicked?: (event: PvpanicEvent) => void;
-  readonly engine?: Partial<EngineOptions>;
-}
+export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
+export type { PcConfig } from './board-config.ts';
 
 /** The time-stamp counter's rate: one tick a nanosecond of guest time. */
 const TSC_HZ = 1_000_000_000;
-/** q35: disks take the PCI slots from here on. */
-const FIRST_DRIVE_SLOT = 2;
+/** q35: what is plugged takes the PCI slots from here on. */
+const FIRST_FREE_SLOT = 2;
 /** Before the engine is there nothing has run. */
 const POWERED_OFF: InstructionCounter = { retired: 0, requestAttention: () => undefined };
+
+/** A moment of a board. */
+export interface PcSnapshot {
+  readonly machine: MachineSnapshot;
+  readonly vmcoreinfo: VmcoreinfoLocation | undefined;
+}
 
 /** The board: a machine, and what of its hardware others may touch. */
 export class PcBoard {
@@ -63,12 +53,18 @@ export class PcBoard {
   readonly memory: GuestMemory;
   readonly cpus: readonly X64Cpu[];
   readonly chipset: PcChipset;
+  /** Asks the guest to shut down. */
+  readonly powerKey: { readonly press: () => void };
+  /** The virtio consoles, in the order of the configuration. */
+  readonly consoles: readonly VirtioConsole[];
   readonly bus = new Bus('memory');
   readonly #config: PcConfig;
   readonly #portBus = new Bus('ports');
   readonly #clock: VirtualClock;
   readonly #dma: PhysicalDma;
+  readonly #virtio: readonly UnpluggedVirtio[];
   #boot: BootState | undefined;
+  #vmcoreinfo: VmcoreinfoLocation | undefined;
 
   constructor(config: PcConfig) {
     this.#config = config;
@@ -79,18 +75,21 @@ export class PcBoard {
     this.memory = new GuestMemory(engineReservedBytes(cpuCount), ranges);
     this.#clock = new VirtualClock(() => this.#counter);
     this.#dma = new PhysicalDma(this.memory, (address, size) => this.machine.engine.code.written(address, size));
+    this.#virtio = createVirtioDevices(config.drives, config.devices);
+    this.consoles = this.#virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.chipset = this.#createChipset();
+    this.powerKey = { press: this.chipset.pressPowerButton };
     this.#place();
     const guest = createX64Guest(x64Model(config.cpu), cpuCount, () => cpus[this.machine.engine.current.index]!);
-    const createCpu = (engineCpu: EngineCpu): X64Cpu => {
+    const createCpu = (engineCpu: EngineCpu): GuestCpu => {
       const cpu = this.#createCpu(guest, engineCpu);
       cpus.push(cpu);
-      return cpu;
+      return config.trace === undefined ? cpu : tracedCpu(x64TraceView(cpu), config.trace);
     };
     const engine = new Engine(guest, this.memory, this.bus, cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
     for (const cpu of cpus) cpu.reset(cpu.apicId === 0);
-    this.#plugDrives();
+    this.#plugFunctions();
   }
 
   /** Puts a kernel into memory, and the boot CPU at its entry. Call it once, before the machine runs. */
@@ -119,21 +118,29 @@ export class PcBoard {
   reset(): void {
     for (const device of this.chipset.devices) device.reset();
     for (const cpu of this.cpus) cpu.reset(cpu.apicId === 0);
+    this.#vmcoreinfo = undefined;
     if (this.#boot !== undefined) this.load(this.#boot);
   }
 
   /** Takes a snapshot to go back to; the one before is void. The machine must not run. */
-  takeSnapshot(): MachineSnapshot {
-    return takeSnapshot(this.#subject);
+  takeSnapshot(): PcSnapshot {
+    return { machine: takeSnapshot(this.#subject), vmcoreinfo: this.#vmcoreinfo };
   }
 
   /** Goes back to the latest snapshot. */
-  restoreSnapshot(snapshot: MachineSnapshot): void {
-    restoreSnapshot(this.#subject, snapshot);
+  restoreSnapshot({ machine, vmcoreinfo }: PcSnapshot): void {
+    restoreSnapshot(this.#subject, machine);
+    this.#vmcoreinfo = vmcoreinfo;
   }
 
-  get serial(): Ns16550 {
+  /** COM1. */
+  get uart(): Ns16550 {
     return this.chipset.serial;
+  }
+
+  /** Where the guest says its vmcoreinfo note is, once its fw_cfg driver has. */
+  get vmcoreinfo(): VmcoreinfoLocation | undefined {
+    return this.#vmcoreinfo;
   }
 
   /** The first host error behind a drive. */
@@ -151,12 +158,14 @@ export class PcBoard {
   }
 
   #acpi(): AcpiConfig {
-    const { board, cpuCount, memoryBytes, drives } = this.#config;
-    return { board, cpuCount, memoryBytes, virtioDevices: board === 'microvm' ? drives.length : 0 };
+    const { board, cpuCount, memoryBytes } = this.#config;
+    const pvpanic = this.#isaDevices().find(({ type }) => type === 'pvpanic-isa');
+    const pvpanicPort = pvpanic && (pvpanic.port ?? PORT.PVPANIC.base);
+    return { board, cpuCount, memoryBytes, virtioDevices: this.#on('mmio').length, pvpanicPort };
   }
 
   #createChipset(): PcChipset {
-    const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount, panicked } = this.#config;
+    const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount } = this.#config;
     const stop = (reason: StopReason): void => this.machine.stop(reason);
     return new PcChipset({
       board,
@@ -168,12 +177,12 @@ export class PcBoard {
       currentCpu: () => this.machine.engine.current.index,
       consoleOutput,
       epochSeconds,
-      fwCfgFiles: [],
-      virtio: board === 'microvm' ? this.#disks() : [],
+      fwCfgFiles: [vmcoreinfoFile(location => (this.#vmcoreinfo = location))],
+      virtio: this.#on('mmio'),
+      isaDevices: this.#isaDevices(),
       powerOff: () => stop({ kind: 'power-off' }),
       resetMachine: () => stop({ kind: 'reset' }),
-      panicked: panicked ?? (() => undefined),
-      debugExit: status => stop({ kind: 'interrupted', reason: `isa-debug-exit: ${status}` }),
+      debugExit: status => stop({ kind: 'exit', status }),
     });
   }
 
@@ -202,16 +211,25 @@ export class PcBoard {
     for (const { region, device } of portDevices) this.#portBus.map(region.base, region.size, device);
   }
 
-  #disks(): VirtioBlock[] {
-    return this.#config.drives.map(({ backend, serial }) => new VirtioBlock(backend, serial));
+  #on(bus: VirtioBus): readonly VirtioDevice[] {
+    return this.#virtio.filter(unplugged => unplugged.bus === bus).map(({ device }) => device);
   }
 
-  #plugDrives(): void {
+  #isaDevices(): readonly IsaDevice[] {
+    const { devices = [] } = this.#config;
+    return devices.filter(device => device.type === 'pvpanic-isa' || device.type === 'isa-debug-exit');
+  }
+
+  #plugFunctions(): void {
     const { pci } = this.chipset;
-    if (pci === undefined) return;
-    for (const [i, disk] of this.#disks().entries()) {
-      pci.plug(FIRST_DRIVE_SLOT + i, new VirtioPciFunction(disk, this.#dma));
-    }
+    const functions: readonly PciFunction[] = [
+      ...this.#on('pci').map(device => new VirtioPciFunction(device, this.#dma)),
+      ...(this.#config.devices ?? []).flatMap(extra =>
+        extra.type === 'pvpanic' ? [new PvpanicPci(extra.report)] : [],
+      ),
+    ];
+    if (pci === undefined && functions.length > 0) throw new UsageError('microvm has no PCI bus');
+    for (const [i, pciFunction] of functions.entries()) pci?.plug(FIRST_FREE_SLOT + i, pciFunction);
   }
 }
 

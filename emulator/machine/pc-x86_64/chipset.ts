@@ -16,10 +16,11 @@ import { Ns16550 } from '../../devices/ns16550.ts';
 import { ICH9_LPC_IDENTITY, PciHostBridge, Q35_IDENTITY } from '../../devices/pci/host-bridge.ts';
 import { PciConfigPorts, PciHost } from '../../devices/pci/host.ts';
 import { PciWindow } from '../../devices/pci/windows.ts';
-import { Pvpanic, type PvpanicEvent } from '../../devices/pvpanic.ts';
+import { Pvpanic } from '../../devices/pvpanic.ts';
 import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
 import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
 import type { Clock, Device, DmaMemory, InterruptLine } from '../../memory/device.ts';
+import type { IsaDevice } from '../board-devices.ts';
 import { PcInterrupts } from './interrupts.ts';
 import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO_COUNT, type PcBoard, PORT, type Region } from './layout.ts';
 
@@ -42,11 +43,11 @@ export interface PcChipsetConfig {
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
   readonly epochSeconds: number;
   readonly fwCfgFiles: readonly FwCfgFile[];
+  readonly isaDevices: readonly IsaDevice[];
   /** microvm: what sits on the virtio-mmio transports, the last slot first. */
   readonly virtio: readonly VirtioDevice[];
   readonly powerOff: () => void;
   readonly resetMachine: () => void;
-  readonly panicked: (event: PvpanicEvent) => void;
   /** `isa-debug-exit` was written. */
   readonly debugExit: (status: number) => void;
 }
@@ -135,16 +136,22 @@ export class PcChipset {
   }
 
   private placePorts(): void {
-    const { board, memory, memoryBytes, cpus, fwCfgFiles, resetMachine, panicked, debugExit } = this.config;
+    const { board, memory, memoryBytes, cpus, fwCfgFiles, resetMachine } = this.config;
     this.port(PORT.COM1, this.serial);
     const fwCfg = { layout: 'ports', memory, memoryBytes, cpuCount: cpus.length, files: fwCfgFiles } as const;
     this.port(PORT.FW_CFG, new FwCfg(fwCfg));
-    this.port(PORT.PVPANIC, new Pvpanic(panicked));
-    this.port(PORT.DEBUG_EXIT, new DebugExit(debugExit));
+    for (const device of this.config.isaDevices) this.placeIsaDevice(device);
     if (board !== 'q35') return;
     const keyboard = new I8042(this.isa(IRQ.KEYBOARD), resetMachine);
     this.port(PORT.KBD_DATA, keyboard);
     this.port(PORT.KBD_COMMAND, new KeyboardCommandPort(keyboard));
+  }
+
+  private placeIsaDevice(isaDevice: IsaDevice): void {
+    const isPvpanic = isaDevice.type === 'pvpanic-isa';
+    const { base, size } = isPvpanic ? PORT.PVPANIC : PORT.DEBUG_EXIT;
+    const device = isPvpanic ? new Pvpanic(isaDevice.report) : new DebugExit(this.config.debugExit);
+    this.port({ base: isaDevice.port ?? base, size }, device);
   }
 
   /** The configuration ports, with the reset port in the middle of them. */

@@ -46,7 +46,8 @@ const NOTIFY_STATUS_CHANGE = 0x80;
 const GED_POWER_DOWN = 2;
 
 /** q35's definition block, without the table header. */
-export function q35Dsdt(): Aml {
+export function q35Dsdt({ pvpanicPort }: { readonly pvpanicPort?: number | undefined } = {}): Aml {
+  const isa = [keyboard(), com1(), rtc(), ...(pvpanicPort === undefined ? [] : [pvpanic(pvpanicPort)])];
   const pci = device(
     'PCI0',
     name('_HID', eisaId('PNP0A08')),
@@ -56,7 +57,7 @@ export function q35Dsdt(): Aml {
     name('_CRS', pciResources()),
     name('_PRT', pciRouting()),
     fwCfg(),
-    device('SF8', name('_ADR', integer(0x1f_0000)), keyboard(), com1(), rtc()),
+    device('SF8', name('_ADR', integer(0x1f_0000)), ...isa),
   );
   return [...scope('_SB', pci, hpet()), ...sleepState(0)];
 }
@@ -124,6 +125,15 @@ function com1(): Aml {
 function rtc(): Aml {
   const ports = ioPorts(PORT.RTC.base, 8);
   return device('RTC', name('_HID', eisaId('PNP0B00')), name('_CRS', resources(ports, irq(IRQ.RTC))));
+}
+
+function pvpanic(port: number): Aml {
+  return device(
+    'PEVT',
+    name('_HID', string('QEMU0001')),
+    name('_STA', integer(STA_ALL)),
+    name('_CRS', resources(ioPorts(port, PORT.PVPANIC.size))),
+  );
 }
 
 function hpet(): Aml {

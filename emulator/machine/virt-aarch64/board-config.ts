@@ -1,27 +1,7 @@
 /** What a `virt` board is made of, as the one who makes it says. */
 import type { EngineOptions } from '../../cpu/execute/engine.ts';
-import type { BlockBackend } from '../../devices/block/backend.ts';
 import type { Trace } from '../../debug/trace.ts';
-import type { PvpanicEvent } from '../../devices/pvpanic.ts';
-
-/** Where a virtio device is: `mmio` is QEMU's `virtio-…-device`, `pci` its `virtio-…-pci`. */
-export type VirtioBus = 'mmio' | 'pci';
-
-/** A disk on the board. */
-export interface VirtDrive {
-  readonly backend: BlockBackend;
-  readonly bus: VirtioBus;
-  /** Serial number that the guest reads, at most 20 characters. */
-  readonly serial?: string;
-}
-
-/** A device that is there only when asked for. */
-export type VirtExtraDevice =
-  | { readonly type: 'rng'; readonly bus: VirtioBus }
-  /** A virtio console; `output` takes what the guest writes to it. */
-  | { readonly type: 'console'; readonly bus: VirtioBus; readonly output: (bytes: Uint8Array) => void }
-  /** pvpanic-pci; `report` is told what the guest says. */
-  | { readonly type: 'pvpanic'; readonly report: (event: PvpanicEvent) => void };
+import type { ExtraDevice, VirtioDrive } from '../board-devices.ts';
 
 /** What a board is made of. */
 export interface VirtConfig {
@@ -37,9 +17,9 @@ export interface VirtConfig {
   readonly virtualization: boolean;
   /** The device tree has seeds (always the same ones). */
   readonly seeds: boolean;
-  readonly drives: readonly VirtDrive[];
+  readonly drives: readonly VirtioDrive[];
   /** Plugged behind the drives, in this order. */
-  readonly devices?: readonly VirtExtraDevice[];
+  readonly devices?: readonly ExtraDevice[];
   /** Takes each character that the guest sends to its UART. */
   readonly consoleOutput: (byte: number) => void;
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */

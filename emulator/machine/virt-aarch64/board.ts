@@ -7,6 +7,7 @@ import { assert } from '../../../capture/formats/errors.ts';
 import { type A64Cpu, type A64Guest, cpuModel, type CpuModel, createA64Guest } from '../../cpu/a64/index.ts';
 import type { EngineCpu, GuestCpu } from '../../cpu/execute/guest.ts';
 import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
+import { a64TraceView } from '../../debug/trace-aarch64.ts';
 import { tracedCpu } from '../../debug/trace.ts';
 import { EmptyFlash } from '../../devices/empty-flash.ts';
 import { FwCfg, vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
@@ -23,6 +24,7 @@ import { Bus } from '../../memory/bus.ts';
 import type { Device } from '../../memory/device.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
+import { createVirtioDevices, type UnpluggedVirtio, type VirtioBus } from '../board-devices.ts';
 import type { BootState } from '../boot-state.ts';
 import { VirtualClock } from '../clock.ts';
 import { Machine } from '../machine.ts';
@@ -33,16 +35,17 @@ import {
   type SnapshotSubject,
   takeSnapshot,
 } from '../snapshot.ts';
-import type { VirtConfig, VirtioBus } from './board-config.ts';
+import type { VirtConfig } from './board-config.ts';
 import type { Seeds, VirtDeviceTreeConfig } from './device-tree.ts';
 import { directBoot, type LinuxBoot } from './direct-boot.ts';
 import { createInterruptController, type InterruptController } from './interrupt-controller.ts';
 import { affinityOf, LAYOUT, POWER_KEY_PIN, PPI, type Region, SPI } from './layout.ts';
 import { createPcieHost } from './pcie.ts';
 import { createPsciHost } from './power-control.ts';
-import { createVirtioDevices, createVirtioMmio, type UnpluggedVirtio } from './virtio-devices.ts';
+import { createVirtioMmio } from './virtio-devices.ts';
 
-export type { VirtConfig, VirtDrive, VirtExtraDevice, VirtioBus } from './board-config.ts';
+export type { ExtraDevice as VirtExtraDevice, VirtioBus } from '../board-devices.ts';
+export type { VirtConfig } from './board-config.ts';
 
 /** The seeds of every run: fixed, because the same input gives the same run. */
 const SEEDS: Seeds = {
@@ -91,7 +94,7 @@ export class VirtBoard {
     const createCpu = (engineCpu: EngineCpu): GuestCpu => {
       const cpu = this.#createCpu(guest, engineCpu);
       cpus.push(cpu);
-      return config.trace === undefined ? cpu : tracedCpu(cpu, config.trace);
+      return config.trace === undefined ? cpu : tracedCpu(a64TraceView(cpu), config.trace);
     };
     const engine = new Engine(guest, this.memory, this.bus, config.cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
@@ -101,7 +104,7 @@ export class VirtBoard {
     this.uart = this.#createUart();
     this.powerKey = this.#createGpio();
     this.#createRtc();
-    const virtio = createVirtioDevices(config);
+    const virtio = createVirtioDevices(config.drives, config.devices);
     this.consoles = virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.#createVirtioMmio(virtio);
     this.#createPcie(virtio);

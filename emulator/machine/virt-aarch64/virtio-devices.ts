@@ -1,41 +1,8 @@
-/** The board's virtio devices: drives first, then what else the configuration asks for. */
-import { VirtioBlock } from '../../devices/virtio/block.ts';
-import { VirtioConsole } from '../../devices/virtio/console.ts';
+/** The board's memory-mapped virtio transports. */
 import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
 import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
-import { VirtioRng } from '../../devices/virtio/rng.ts';
 import type { DmaMemory, InterruptLine } from '../../memory/device.ts';
-import type { VirtConfig, VirtDrive, VirtExtraDevice, VirtioBus } from './board-config.ts';
 import { LAYOUT, type Region, SPI, VIRTIO_MMIO_COUNT } from './layout.ts';
-
-/** Seed of virtio-rng: fixed, because the same input gives the same run. */
-const RNG_SEED = 0x1b2c_3d4e_5f60;
-
-/** A virtio device that waits for its transport. */
-export interface UnpluggedVirtio {
-  readonly bus: VirtioBus;
-  readonly device: VirtioDevice;
-}
-
-/** Makes the devices. */
-export function createVirtioDevices({ drives, devices = [] }: VirtConfig): readonly UnpluggedVirtio[] {
-  return [...drives.map(createDrive), ...devices.flatMap(createExtra)];
-}
-
-function createDrive({ backend, bus, serial }: VirtDrive): UnpluggedVirtio {
-  return { bus, device: new VirtioBlock(backend, serial) };
-}
-
-function createExtra(extra: VirtExtraDevice): readonly UnpluggedVirtio[] {
-  switch (extra.type) {
-    case 'rng':
-      return [{ bus: extra.bus, device: new VirtioRng(RNG_SEED) }];
-    case 'console':
-      return [{ bus: extra.bus, device: new VirtioConsole(extra.output) }];
-    default:
-      return [];
-  }
-}
 
 /** A memory-mapped transport and its place. */
 export interface PlacedTransport {

@@ -40,8 +40,8 @@ test('an access to nowhere is a guest error and an exception', async () => {
     channel: 'int',
     cpu: 0,
     what: 'exception',
-    from: { pc: 0x4000_0004n, level: 1 },
-    to: { pc: 0x200n, level: 1 },
-    syndrome: { esr: 0x9600_0010n, far: 0x0b00_0000n },
+    from: { pc: 0x4000_0004n, level: 'EL1' },
+    to: { pc: 0x200n, level: 'EL1' },
+    syndrome: { ESR: 0x9600_0010n, FAR: 0x0b00_0000n },
   });
 });

@@ -13,7 +13,7 @@ function createBoard(config: Partial<PcConfig> = {}): { board: PcBoard; console:
     cpu: 'qemu64',
     cpuCount: 1,
     memoryBytes: 128 * MIB,
-    drives: [{ backend: new OverlayBackend(new ZeroBackend(MIB)) }],
+    drives: [{ backend: new OverlayBackend(new ZeroBackend(MIB)), bus: config.board === 'microvm' ? 'mmio' : 'pci' }],
     consoleOutput: byte => {
       text += String.fromCharCode(byte);
     },
@@ -100,6 +100,21 @@ describe('a kernel', () => {
     const { board } = createBoard();
     board.loadLinux({ kernel: bzImage([...code, ...STOP]), commandLine: '' });
     expect(await board.machine.run(1e6)).toEqual({ kind });
+  });
+
+  test('ends the run with a status by isa-debug-exit', async () => {
+    const { board } = createBoard({ devices: [{ type: 'isa-debug-exit', port: 0xf4 }] });
+    board.loadLinux({ kernel: bzImage([0xb0, 0x03, 0xe6, 0xf4, ...STOP]), commandLine: '' }); // mov al, 3; out 0xf4, al
+    expect(await board.machine.run(1e6)).toEqual({ kind: 'exit', status: 7 });
+  });
+
+  test('panics to pvpanic where one is asked for', async () => {
+    const events: string[] = [];
+    const { board } = createBoard({ devices: [{ type: 'pvpanic-isa', report: event => events.push(event) }] });
+    const code = [0xb0, 0x01, 0x66, 0xba, 0x05, 0x05, ...OUT_AL, ...STOP];
+    board.loadLinux({ kernel: bzImage(code), commandLine: '' });
+    await board.machine.run(1e6);
+    expect(events).toEqual(['panicked']);
   });
 
   test('reads all ones from ports that nothing answers at', async () => {

@@ -36,7 +36,7 @@ function setup(board: PcBoard) {
     virtio: board === 'microvm' ? [new VirtioBlock(createMemoryDisk(MIB))] : [],
     powerOff: () => events.push('off'),
     resetMachine: () => events.push('reset'),
-    panicked: event => events.push(event),
+    isaDevices: [{ type: 'pvpanic-isa', report: event => events.push(event) }, { type: 'isa-debug-exit' }],
     debugExit: status => events.push(`exit ${status}`),
   });
   const memory = new Bus('memory');
