@@ -7,24 +7,29 @@
 import type { A64Cpu } from '../cpu/a64/index.ts';
 import { A64_STATE } from '../cpu/a64/state.ts';
 import type { Engine } from '../cpu/execute/engine.ts';
-import { PhysicalDma } from '../memory/physical-dma.ts';
+import { decodeEl1Half } from '../cpu/a64/system/translation-control.ts';
+import type { DebugView, PageMapping } from './debug-view.ts';
+import { a64Mappings } from './page-tables.ts';
+import { bytes32, bytes64, feature, register } from './target-description.ts';
+import { grouped, hex32, hex64 } from './register-dump.ts';
+import { VirtualMemory } from './virtual-memory.ts';
 
 /** Register numbers in the order of the description. */
 const NUMBER = { SP: 31, PC: 32, CPSR: 33, V0: 34, FPSR: 66, FPCR: 67, SYSTEM: 68 } as const;
-const PAGE = 4096n;
+const SCTLR_M = 1n;
 
 /** The machine-independent part of a debug target is the session's: who runs, who pauses. */
-export class Aarch64DebugView {
+export class Aarch64DebugView implements DebugView {
   readonly description: string;
   readonly generalRegisters = NUMBER.V0;
   readonly #cpus: readonly A64Cpu[];
   readonly #engine: Engine;
-  readonly #dma: PhysicalDma;
+  readonly #virtual: VirtualMemory;
 
   constructor(cpus: readonly A64Cpu[], engine: Engine) {
     this.#cpus = cpus;
     this.#engine = engine;
-    this.#dma = new PhysicalDma(engine.memory, (address, size) => engine.code.written(address, size));
+    this.#virtual = new VirtualMemory(engine, (cpu, vaddr) => this.translate(cpu, vaddr));
     this.description = describeTarget([...cpus[0]!.systemRegisters()].map(([name]) => name));
   }
 
@@ -64,25 +69,64 @@ export class Aarch64DebugView {
     return true;
   }
 
-  /** RAM as the CPU maps it, up to the first byte that is not. */
   readMemory(index: number, address: bigint, length: number): Uint8Array {
-    const parts: Uint8Array[] = [];
-    for (const { vaddr, size } of pieces(address, length)) {
-      const paddr = this.#cpus[index]!.translateForDebugger(vaddr);
-      const part = paddr === undefined ? new Uint8Array(0) : this.#engine.memory.ramSlice(paddr, size);
-      parts.push(part);
-      if (part.length < size) break;
-    }
-    return Buffer.concat(parts);
+    return this.#virtual.read(index, address, length);
   }
 
-  /** @returns false, with nothing written, when not all of it is mapped RAM */
   writeMemory(index: number, address: bigint, bytes: Uint8Array): boolean {
-    if (this.readMemory(index, address, bytes.length).length < bytes.length) return false;
-    for (const { vaddr, offset, size } of pieces(address, bytes.length)) {
-      this.#dma.write(this.#cpus[index]!.translateForDebugger(vaddr)!, bytes.subarray(offset, offset + size));
-    }
-    return true;
+    return this.#virtual.write(index, address, bytes);
+  }
+
+  translate(index: number, vaddr: bigint): number | undefined {
+    return this.#cpus[index]!.translateForDebugger(vaddr);
+  }
+
+  mappings(index: number, limit: number): readonly PageMapping[] {
+    const cpu = this.#cpus[index]!;
+    const value = (name: string): bigint => this.register(index, name) ?? 0n;
+    if ((value('sctlr_el1') & SCTLR_M) === 0n) return [];
+    const { features, configuration } = cpu;
+    const bits = configuration.model.physicalAddressBits;
+    const lower = decodeEl1Half(0, value('tcr_el1'), value('ttbr0_el1'), features, bits);
+    const upper = decodeEl1Half(1, value('tcr_el1'), value('ttbr1_el1'), features, bits);
+    const found = a64Mappings(this.#engine.memory, lower, false, limit);
+    return [...found, ...a64Mappings(this.#engine.memory, upper, true, limit - found.length)];
+  }
+
+  register(index: number, name: string): bigint | undefined {
+    const cpu = this.#cpus[index]!;
+    const number = /^x(\d+)$/.exec(name)?.[1];
+    if (number !== undefined) return Number(number) <= 30 ? cpu.registers.x(Number(number)) : undefined;
+    if (name === 'pc') return cpu.engine.pc;
+    if (name === 'lr') return cpu.registers.x(30);
+    if (name === 'sp') return cpu.registers.get64(A64_STATE.sp);
+    if (name === 'cpsr' || name === 'pstate') return BigInt(cpu.process.saved() >>> 0);
+    const upper = name.toUpperCase();
+    for (const [system, value] of cpu.systemRegisters()) if (system.toUpperCase() === upper) return value;
+    return undefined;
+  }
+
+  dumpRegisters(index: number): readonly string[] {
+    const cpu = this.#cpus[index]!;
+    const { registers, process: state, engine } = cpu;
+    const names = [
+      ` PC=${hex64(engine.pc)}`,
+      ...Array.from({ length: 31 }, (_, n) => `X${String(n).padStart(2, '0')}=${hex64(registers.x(n))}`),
+      ` SP=${hex64(registers.get64(A64_STATE.sp))}`,
+    ];
+    const pstate = state.saved();
+    const flags = ['N', 'Z', 'C', 'V'].map((flag, i) => ((pstate >>> (31 - i)) & 1 ? flag : '-')).join('');
+    const mode = `EL${state.exceptionLevel}${state.field('SP') ? 'h' : 't'}`;
+    const vectors = Array.from({ length: 32 }, (_, n) => {
+      const view = Buffer.from(this.#vector(cpu, n));
+      return `Q${String(n).padStart(2, '0')}=${hex64(view.readBigUInt64LE(8))}:${hex64(view.readBigUInt64LE(0))}`;
+    });
+    return [
+      ...grouped(names, 3),
+      `PSTATE=${hex32(pstate)} ${flags} ${mode}`,
+      `     FPCR=${hex32(registers.get32(A64_STATE.FPCR))} FPSR=${hex32(registers.get32(A64_STATE.FPSR))}`,
+      ...grouped(vectors, 2),
+    ];
   }
 
   addBreakpoint(address: bigint): void {
@@ -112,31 +156,6 @@ function writeProcessState(cpu: A64Cpu, value: number): boolean {
   cpu.process.restore(value);
   cpu.contextChanged();
   return true;
-}
-
-/** Cuts a range at page boundaries. */
-function* pieces(
-  address: bigint,
-  length: number,
-): Generator<{ readonly vaddr: bigint; readonly offset: number; readonly size: number }> {
-  for (let offset = 0; offset < length;) {
-    const vaddr = BigInt.asUintN(64, address + BigInt(offset));
-    const size = Math.min(length - offset, Number(PAGE - (vaddr % PAGE)));
-    yield { vaddr, offset, size };
-    offset += size;
-  }
-}
-
-function bytes64(value: bigint): Uint8Array {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt.asUintN(64, value));
-  return bytes;
-}
-
-function bytes32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value | 0);
-  return bytes;
 }
 
 const VECTOR_TYPES = [
@@ -223,12 +242,4 @@ function describeTarget(systemRegisters: readonly string[]): string {
     feature('kdump-lab.aarch64.system-registers', system),
     '</target>',
   ].join('\n');
-}
-
-function feature(name: string, contents: readonly string[]): string {
-  return `<feature name="${name}">\n${contents.join('\n')}\n</feature>`;
-}
-
-function register(name: string, bits: number, attributes = ''): string {
-  return `<reg name="${name}" bitsize="${bits}" ${attributes}/>`;
 }
