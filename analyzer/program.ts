@@ -55,6 +55,7 @@ export class Program implements Disposable {
   readonly vmlinux: ElfFile | undefined;
   /** What KASLR added to link addresses. */
   readonly kaslrOffset: bigint;
+  /** In the order in which they were met; the list grows while commands run. */
   readonly warnings: string[];
   #percpuOffsets: readonly bigint[] | undefined;
   #percpuVariables: ReadonlyMap<string, BtfVariable> | undefined;
@@ -87,6 +88,11 @@ export class Program implements Disposable {
   [Symbol.dispose](): void {
     this.dump[Symbol.dispose]();
     this.vmlinux?.source[Symbol.dispose]();
+  }
+
+  /** Notes, once, something that the user ought to know about what commands show. */
+  warn(text: string): void {
+    if (!this.warnings.includes(text)) this.warnings.push(text);
   }
 
   /** A structure at an address. @throws UnimplementedError when this kernel has no such structure */

@@ -1,13 +1,8 @@
 /** Tasks; `include/linux/sched.h`, `kernel/sched/sched.h`, `include/linux/pid.h`. */
-import { FaultError, UnimplementedError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
-import { StructObject } from '../types/object.ts';
+import type { StructObject } from '../types/object.ts';
 import { onlineCpus, possibleCpus } from './cpumask.ts';
-import { listForEach } from './list.ts';
-import { idrForEach } from './xarray.ts';
-
-/** PID_MAX_LIMIT of 64-bit kernels: no list of tasks is longer. */
-const MAX_TASKS = 4 * 1024 * 1024;
+import { findTasks } from './find-tasks.ts';
 
 /** A task and what most commands ask of it. */
 export class Task {
@@ -128,7 +123,8 @@ export class TaskTable {
     const idle = idleTasks(program);
     const known = new Set(idle.map(task => task.address));
     const others = findTasks(program)
-      .filter(task => !known.has(task.address))
+      .filter(struct => !known.has(struct.address))
+      .map(struct => new Task(program, struct))
       .map(task => ({ task, pid: task.pid }))
       .sort((a, b) => a.pid - b.pid);
     this.all = [...idle, ...others.map(({ task }) => task)];
@@ -183,61 +179,4 @@ function idleTasks(program: Program): Task[] {
   }
   if (tasks.length > 0) return tasks;
   return [new Task(program, program.object('task_struct', program.symbols.need('init_task')))];
-}
-
-/** From the pid table of the initial namespace; from the list of tasks when that fails. */
-function findTasks(program: Program): Task[] {
-  try {
-    const tasks = tasksOfPidNamespace(program);
-    if (tasks.length > 0) return tasks;
-  } catch (error) {
-    if (!(error instanceof FaultError || error instanceof UnimplementedError)) throw error;
-  }
-  return tasksOfLists(program);
-}
-
-/** `init_pid_ns.idr` since 4.15 (commit 95846ecf9dac "pid: replace pid bitmap implementation with IDR API"). */
-function tasksOfPidNamespace(program: Program): Task[] {
-  const namespace = program.findGlobal('pid_namespace', 'init_pid_ns');
-  if (namespace === undefined || !namespace.has('idr')) return [];
-  const type = program.types.struct('task_struct');
-  const link = BigInt(program.object('task_struct', 0n).offsetOf('pid_links'));
-  const tasks: Task[] = [];
-  for (const pid of idrForEach(program, namespace.embedded('idr'))) {
-    const first = program.object('pid', pid.pointer).pointer('tasks[0].first');
-    if (first !== 0n) tasks.push(new Task(program, new StructObject(program.memory, type, first - link)));
-    if (tasks.length > MAX_TASKS) break;
-  }
-  return tasks;
-}
-
-/** `for_each_process_thread`. */
-function tasksOfLists(program: Program): Task[] {
-  const type = program.types.struct('task_struct');
-  const init = program.object('task_struct', program.symbols.need('init_task'));
-  const at = (list: bigint, member: string): StructObject =>
-    new StructObject(program.memory, type, list - BigInt(init.offsetOf(member)));
-  const tasks: Task[] = [];
-  for (const link of listForEach(program, init.addressOf('tasks'), MAX_TASKS)) {
-    const leader = at(link, 'tasks');
-    tasks.push(new Task(program, leader));
-    for (const thread of threadsOf(program, leader)) tasks.push(new Task(program, at(thread, threadMember(init))));
-  }
-  return tasks;
-}
-
-/** `thread_node` on `signal->thread_head` since 3.14; the older ring `thread_group` went away in 6.7. */
-function threadMember(task: StructObject): string {
-  return task.has('thread_group') ? 'thread_group' : 'thread_node';
-}
-
-function* threadsOf(program: Program, leader: StructObject): Generator<bigint> {
-  if (leader.has('thread_group')) {
-    yield* listForEach(program, leader.addressOf('thread_group'), MAX_TASKS);
-    return;
-  }
-  const head = leader.follow('signal')?.addressOf('thread_head');
-  const own = leader.addressOf('thread_node');
-  if (head === undefined) return;
-  for (const link of listForEach(program, head, MAX_TASKS)) if (link !== own) yield link;
 }

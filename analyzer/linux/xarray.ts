@@ -1,4 +1,5 @@
 /** XArrays, IDRs and radix trees; `include/linux/xarray.h`, `lib/xarray.c`, and before 4.20 `lib/radix-tree.c`. */
+import { FaultError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 
@@ -16,26 +17,25 @@ export interface XarrayEntry {
   readonly pointer: bigint;
 }
 
-/** A node on the way, for commands that show the tree itself. */
-export interface XarrayNode {
-  readonly address: bigint;
-  readonly index: bigint;
-  readonly depth: number;
+/** What a walk tells on its way. */
+export interface XarrayVisitor {
+  /** Takes the fault of an unreadable node, whose subtree is left out; without it the fault ends the walk. */
+  readonly onFault?: (fault: FaultError) => void;
 }
 
-/** `xa_for_each`: the entries of a `struct xarray`, in order of index. @param onNode called for each node before its slots */
+/** `xa_for_each`: the entries of a `struct xarray`, in order of index. */
 export function* xaForEach(
   program: Program,
   xarray: StructObject,
-  onNode?: (node: XarrayNode) => void,
+  visitor: XarrayVisitor = {},
 ): Generator<XarrayEntry> {
-  if (xarray.has('xa_head')) yield* walk(program, xarray.pointer('xa_head'), 'xa_node', XA_INTERNAL, onNode);
-  else yield* walk(program, xarray.pointer('rnode'), 'radix_tree_node', 1n, onNode);
+  if (xarray.has('xa_head')) yield* walk(program, xarray.pointer('xa_head'), 'xa_node', XA_INTERNAL, visitor);
+  else yield* walk(program, xarray.pointer('rnode'), 'radix_tree_node', 1n, visitor);
 }
 
 /** `idr_for_each_entry`: an IDR is an XArray, before 4.20 a radix tree, under another name. */
-export function* idrForEach(program: Program, idr: StructObject): Generator<XarrayEntry> {
-  yield* xaForEach(program, idr.embedded('idr_rt'));
+export function* idrForEach(program: Program, idr: StructObject, visitor?: XarrayVisitor): Generator<XarrayEntry> {
+  yield* xaForEach(program, idr.embedded('idr_rt'), visitor);
 }
 
 function* walk(
@@ -43,7 +43,7 @@ function* walk(
   head: bigint,
   struct: string,
   nodeMark: bigint,
-  onNode: ((node: XarrayNode) => void) | undefined,
+  visitor: XarrayVisitor,
 ): Generator<XarrayEntry> {
   if (head === 0n) return;
   if (!isNode(head, nodeMark)) {
@@ -51,13 +51,13 @@ function* walk(
     return;
   }
   const root = program.object(struct, head & ~3n);
-  yield* walkNode(program, root, 0n, 0, { struct, nodeMark, onNode, seen: new Set() });
+  yield* walkNode(program, root, 0n, 0, { struct, nodeMark, visitor, seen: new Set() });
 }
 
 interface WalkState {
   readonly struct: string;
   readonly nodeMark: bigint;
-  readonly onNode: ((node: XarrayNode) => void) | undefined;
+  readonly visitor: XarrayVisitor;
   readonly seen: Set<bigint>;
 }
 
@@ -70,18 +70,26 @@ function* walkNode(
 ): Generator<XarrayEntry> {
   if (depth > MAX_DEPTH || state.seen.has(node.address)) return;
   state.seen.add(node.address);
-  state.onNode?.({ address: node.address, index: base, depth });
-  const shift = node.big('shift') & 63n;
-  const slots = node.addressOf('slots');
-  for (let slot = 0; slot < node.lengthOf('slots'); slot++) {
-    const entry = program.memory.readU64(slots + BigInt(8 * slot));
-    if (entry === 0n) continue;
-    const index = base + (BigInt(slot) << shift);
-    if (!isNode(entry, state.nodeMark)) {
-      if ((entry & 3n) !== XA_INTERNAL) yield { index, pointer: entry };
-      continue;
-    }
-    yield* walkNode(program, program.object(state.struct, entry & ~3n), index, depth + 1, state);
+  for (const { index, pointer } of slotsOf(program, node, base, state.visitor)) {
+    if (isNode(pointer, state.nodeMark))
+      yield* walkNode(program, program.object(state.struct, pointer & ~3n), index, depth + 1, state);
+    else if ((pointer & 3n) !== XA_INTERNAL) yield { index, pointer };
+  }
+}
+
+/** The slots of a node that are in use. @throws FaultError when the node cannot be read and the visitor takes no faults */
+function slotsOf(program: Program, node: StructObject, base: bigint, { onFault }: XarrayVisitor): XarrayEntry[] {
+  try {
+    const shift = node.big('shift') & 63n;
+    const slots = node.addressOf('slots');
+    return Array.from({ length: node.lengthOf('slots') }, (_, slot) => ({
+      index: base + (BigInt(slot) << shift),
+      pointer: program.memory.readU64(slots + BigInt(8 * slot)),
+    })).filter(({ pointer }) => pointer !== 0n);
+  } catch (error) {
+    if (onFault === undefined || !(error instanceof FaultError)) throw error;
+    onFault(error);
+    return [];
   }
 }
 

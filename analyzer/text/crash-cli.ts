@@ -27,7 +27,7 @@ export async function runCrash(args: readonly string[], usage: string): Promise<
   try {
     const options = parseOptions(args);
     using program = new Program({ dump: options.dump, vmlinux: options.vmlinux, systemMap: options.systemMap });
-    for (const warning of program.warnings) process.stderr.write(`crash: ${warning}\n`);
+    showWarnings(program);
     const session = new Session(program);
     if (options.commands !== undefined) return await runCommands(session, options.commands, options.json);
     const { runPrompt } = await import('./prompt.ts');
@@ -37,6 +37,15 @@ export async function runCrash(args: readonly string[], usage: string): Promise<
     process.stderr.write(`crash: ${error.message}\n${error instanceof UsageError ? 'Try --help.\n' : ''}`);
     return 1;
   }
+}
+
+const shownWarnings = new WeakMap<Program, number>();
+
+/** Writes the warnings that have come up since the last call. */
+export function showWarnings(program: Program): void {
+  for (const warning of program.warnings.slice(shownWarnings.get(program) ?? 0))
+    process.stderr.write(`crash: WARNING: ${warning}\n`);
+  shownWarnings.set(program, program.warnings.length);
 }
 
 /** The reader of our output went away: nobody is left to write for. */
@@ -113,6 +122,7 @@ async function runCommands(session: Session, commands: readonly string[], json: 
   for (const line of commands) {
     const result = await runLine(session, line, json);
     process.stdout.write(result.text);
+    showWarnings(session.program);
     if (result.error !== undefined) {
       status = 1;
       process.stderr.write(`${result.command}: ${result.error}\n`);

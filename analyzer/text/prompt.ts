@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline/promises';
 import { COMMANDS, extensionNames, loadCommand } from '../commands/registry.ts';
 import type { Session } from '../commands/session.ts';
 import { runLine } from '../shell.ts';
+import { showWarnings } from './crash-cli.ts';
 
 const MAX_COMPLETIONS = 200;
 const MAX_HISTORY = 1000;
@@ -45,6 +46,7 @@ export async function runPrompt(session: Session, silent: boolean): Promise<numb
 async function show(session: Session, line: string): Promise<boolean> {
   const result = await runLine(session, line);
   process.stdout.write(result.error === undefined ? result.text : `${result.text}${result.command}: ${result.error}\n`);
+  showWarnings(session.program);
   return result.exit;
 }
 
