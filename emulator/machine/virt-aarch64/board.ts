@@ -16,6 +16,7 @@ import { Pl011 } from '../../devices/pl011.ts';
 import { Pl031 } from '../../devices/pl031.ts';
 import { GpioKey, Pl061 } from '../../devices/pl061.ts';
 import type { PciFunction } from '../../devices/pci/function.ts';
+import type { PciHost } from '../../devices/pci/host.ts';
 import { PvpanicPci } from '../../devices/pvpanic.ts';
 import { VirtioConsole } from '../../devices/virtio/console.ts';
 import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
@@ -69,6 +70,7 @@ export class VirtBoard {
   /** The virtio consoles, in the order of the configuration. */
   readonly consoles: readonly VirtioConsole[];
   readonly bus = new Bus('memory');
+  readonly pci: PciHost;
   readonly #config: VirtConfig;
   readonly #model: CpuModel;
   readonly #clock: VirtualClock;
@@ -107,7 +109,7 @@ export class VirtBoard {
     const virtio = createVirtioDevices(config.drives, config.devices);
     this.consoles = virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.#createVirtioMmio(virtio);
-    this.#createPcie(virtio);
+    this.pci = this.#createPcie(virtio);
   }
 
   /** Puts a kernel into memory, and the boot CPU at its entry. Call it once, before the machine runs. */
@@ -253,7 +255,7 @@ export class VirtBoard {
   }
 
   /** Devices take the slots from 1 on: 0 is the host bridge. */
-  #createPcie(virtio: readonly UnpluggedVirtio[]): void {
+  #createPcie(virtio: readonly UnpluggedVirtio[]): PciHost {
     const { msi } = this.#gic;
     const host = createPcieHost(
       spi => this.#gic.spiLine(spi),
@@ -267,6 +269,7 @@ export class VirtBoard {
       ),
     ];
     for (const [i, pciFunction] of functions.entries()) host.plug(i + 1, pciFunction);
+    return host;
   }
 
   #place({ base, size }: Region, device: Device): void {
