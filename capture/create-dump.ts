@@ -32,7 +32,7 @@ import type { Architecture, Dump } from './sources/dump-file.ts';
 import { writeDiskDump } from './writer-diskdump.ts';
 import type { DiskDumpResult } from './writer-diskdump.ts';
 import { loadsOf, writeElf } from './writer-elf.ts';
-import type { ElfLoad, ElfResult } from './writer-elf.ts';
+import type { ElfLoad, ElfPlan, ElfResult } from './writer-elf.ts';
 
 /** A dump that is to be copied. */
 export interface SourceDump extends Disposable {
@@ -198,13 +198,14 @@ export async function writeElfCore(
   source: SourceDump,
   filtered: FilteredPages,
   sink: DumpSink,
-  options: Omit<WriteOptions, 'compressor' | 'eraseInfo'>,
+  options: Omit<WriteOptions, 'compressor' | 'eraseInfo'> & Pick<ElfPlan, 'aliases'>,
 ): Promise<ElfResult> {
   const setup = { compressor: undefined, erase: options.erase, findZeroPages: false };
   await using encoder = openEncoder(source, options.threads, setup);
   return await writeElf(sink, {
     description: source.description,
     loads: elfLoads(source),
+    ...(options.aliases && { aliases: options.aliases }),
     dumped: filtered.dumped,
     available: source.pages.available,
     encode: encoder.encode,

@@ -53,6 +53,8 @@ export function plainLoad(start: number, end: number, vaddr: bigint): ElfLoad {
 export interface ElfPlan {
   readonly description: DumpDescription;
   readonly loads: readonly ElfLoad[];
+  /** The same memory under further virtual addresses: program headers without bytes of their own. */
+  readonly aliases?: readonly ElfLoad[];
   readonly dumped: PageBitmap;
   /** Pages whose bytes the source has: others in a short gap are written as zeros. */
   readonly available: PageBitmap;
@@ -109,15 +111,16 @@ export function elfSegments(loads: readonly ElfLoad[], dumped: PageBitmap, pageS
 export async function writeElf(sink: DumpSink, plan: ElfPlan): Promise<ElfResult> {
   const { pageSize, notes } = plan.description;
   const segments = elfSegments(plan.loads, plan.dumped, pageSize);
-  const layout = layOut(segments, notes.length);
+  const aliases = (plan.aliases ?? []).flatMap(alias => aliasSegments(alias, segments));
+  const layout = layOut(segments, aliases.length, notes.length);
   sink.write(0, fileHeader(plan, layout, sink.isStream ? 0 : DUMP_ELF_INCOMPLETE));
-  sink.write(ELF64_EHDR.size, programHeaders(segments, layout, layout.dataEnd));
-  if (layout.isExtended) sink.write(layout.sectionHeader, sectionHeader(segments.length + 1));
+  sink.write(ELF64_EHDR.size, programHeaders(segments, aliases, layout, layout.dataEnd));
+  if (layout.isExtended) sink.write(layout.sectionHeader, sectionHeader(layout.headers));
   sink.write(layout.notes, notes);
   const writer = new SegmentWriter(sink, plan, layout.data);
   const noSpace = await writer.writeAll(segments);
   if (noSpace !== undefined && !sink.isStream)
-    sink.write(ELF64_EHDR.size, programHeaders(segments, layout, writer.position));
+    sink.write(ELF64_EHDR.size, programHeaders(segments, aliases, layout, writer.position));
   if (noSpace === undefined && !sink.isStream) sink.write(0, fileHeader(plan, layout, 0));
   return {
     excludedPages: segments.reduce((sum, { end, dataEnd }) => sum + Math.floor((end - dataEnd) / pageSize), 0),
@@ -138,8 +141,8 @@ interface Layout {
   readonly dataEnd: number;
 }
 
-function layOut(segments: readonly Segment[], noteSize: number): Layout {
-  const headers = segments.length + 1;
+function layOut(segments: readonly Segment[], aliases: number, noteSize: number): Layout {
+  const headers = segments.length + aliases + 1;
   const isExtended = headers >= PN_XNUM;
   const sectionHeader = ELF64_EHDR.size + headers * ELF64_PHDR.size;
   const notes = sectionHeader + (isExtended ? ELF64_SHDR.size : 0);
@@ -171,29 +174,63 @@ function sectionHeader(headers: number): Uint8Array {
   return ELF64_SHDR.build({ sh_size: 1, sh_info: headers });
 }
 
+/** A part of a segment that a further program header shows. */
+interface AliasSegment {
+  readonly alias: ElfLoad;
+  /** Index of the segment that has the bytes. */
+  readonly segment: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Cuts an alias at the borders of segments. What no segment has is not shown. */
+function aliasSegments(alias: ElfLoad, segments: readonly Segment[]): AliasSegment[] {
+  return segments.flatMap(({ start, end }, segment) => {
+    const part = { alias, segment, start: Math.max(start, alias.start), end: Math.min(end, alias.end) };
+    return part.start < part.end ? [part] : [];
+  });
+}
+
 /** Headers of the segments that begin before `written`, the end of what is in the file; the rest stays zero. */
-function programHeaders(segments: readonly Segment[], layout: Layout, written: number): Uint8Array {
+function programHeaders(
+  segments: readonly Segment[],
+  aliases: readonly AliasSegment[],
+  layout: Layout,
+  written: number,
+): Uint8Array {
   const bytes = new Uint8Array(layout.headers * ELF64_PHDR.size);
   const { notes, noteSize } = layout;
   bytes.set(ELF64_PHDR.build({ p_type: PT.NOTE, p_offset: notes, p_filesz: noteSize, p_memsz: noteSize, p_align: 4n }));
+  const offsets: number[] = [];
   let offset = layout.data;
   for (const [index, { load, start, end, dataEnd }] of segments.entries()) {
+    offsets.push(offset);
     const size = Math.min(dataEnd - start, Math.max(0, written - offset));
     if (written < layout.dataEnd && offset >= written) break;
-    const header = ELF64_PHDR.build({
-      p_type: PT.LOAD,
-      p_flags: load.flags,
-      p_offset: size === 0 ? 0 : offset,
-      p_vaddr: BigInt.asUintN(64, load.vaddr + BigInt(start - load.start)),
-      p_paddr: BigInt(start),
-      p_filesz: size,
-      p_memsz: end - start,
-      p_align: load.align,
-    });
-    bytes.set(header, (index + 1) * ELF64_PHDR.size);
+    bytes.set(loadHeader(load, start, end, offset, size), (index + 1) * ELF64_PHDR.size);
     offset += dataEnd - start;
   }
+  for (const [index, { alias, segment, start, end }] of aliases.entries()) {
+    const base = offsets[segment];
+    if (base === undefined) continue;
+    const at = base + start - segments[segment]!.start;
+    const size = Math.max(0, Math.min(end, segments[segment]!.dataEnd, start + written - at) - start);
+    bytes.set(loadHeader(alias, start, end, at, size), (1 + segments.length + index) * ELF64_PHDR.size);
+  }
   return bytes;
+}
+
+function loadHeader(load: ElfLoad, start: number, end: number, offset: number, size: number): Uint8Array {
+  return ELF64_PHDR.build({
+    p_type: PT.LOAD,
+    p_flags: load.flags,
+    p_offset: size === 0 ? 0 : offset,
+    p_vaddr: BigInt.asUintN(64, load.vaddr + BigInt(start - load.start)),
+    p_paddr: BigInt(start),
+    p_filesz: size,
+    p_memsz: end - start,
+    p_align: load.align,
+  });
 }
 
 /** Writes the bytes of all segments, one after the other. */

@@ -57,6 +57,42 @@ export class FlattenedSink implements DumpSink {
   }
 }
 
+/** Writes a dump as a flattened file, which gets its name when the end record is in it. */
+export class FlattenedFileSink implements DumpSink {
+  readonly name: string;
+  readonly isStream = true;
+  readonly #file: DumpSink;
+  readonly #flattened: FlattenedSink;
+  #position = 0;
+
+  /** @param file takes the records, in order */
+  constructor(file: DumpSink) {
+    this.name = file.name;
+    this.#file = file;
+    this.#flattened = new FlattenedSink(file.name, bytes => {
+      this.#file.write(this.#position, bytes);
+      this.#position += bytes.length;
+    });
+  }
+
+  get bytesWritten(): number {
+    return this.#flattened.bytesWritten;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#flattened.write(offset, bytes);
+  }
+
+  commit(): void {
+    this.#flattened.commit();
+    this.#file.commit();
+  }
+
+  abort(): void {
+    this.#file.abort();
+  }
+}
+
 /** Reads exactly so many bytes of a stream, fewer only at its end. */
 export type StreamRead = (length: number) => Uint8Array;
 

@@ -9,8 +9,8 @@ import { addressBits, field } from '../formats/bits.ts';
 import { FormatError } from '../formats/errors.ts';
 import type { MemorySource } from '../formats/memory-source.ts';
 import type { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
-import { readEntry } from './page-walk.ts';
-import type { KernelAddressSpace, Level, PageTableReader, Walk, WalkStep } from './page-walk.ts';
+import { walkTables } from './page-walk.ts';
+import type { EntryKind, KernelAddressSpace, Level, PageTableReader, TableLevel, Walk } from './page-walk.ts';
 
 /** Bits 1:0 of a descriptor. */
 export const DESCRIPTOR = { INVALID: 0, BLOCK: 1, TABLE: 3 } as const;
@@ -38,39 +38,26 @@ export interface Aarch64Geometry {
 /** Reads VMSAv8-64 stage 1 tables. */
 export class Aarch64PageTables implements PageTableReader {
   readonly geometry: Aarch64Geometry;
-  readonly levels: number;
+  readonly tableLevels: readonly TableLevel[];
   readonly #memory: MemorySource;
-  readonly #indexBits: number;
-  readonly #rootBits: number;
 
   constructor(memory: MemorySource, geometry: Aarch64Geometry) {
     this.#memory = memory;
     this.geometry = geometry;
-    const { pageShift, vaBits, configuredVaBits } = geometry;
-    this.#indexBits = pageShift - 3;
-    this.levels = Math.ceil((vaBits - pageShift) / this.#indexBits);
-    const rootShift = pageShift + (this.levels - 1) * this.#indexBits;
-    this.#rootBits = Math.min(this.#indexBits, Math.max(configuredVaBits, vaBits) - rootShift);
-    // The 64K format has one level-1 table of up to 1024 entries, more than its index bits would be for 48 bits.
-    if (pageShift === 16 && this.levels === 3) this.#rootBits = Math.max(configuredVaBits, vaBits) - rootShift;
+    this.tableLevels = tableLevels(geometry);
   }
 
   walk(root: number, vaddr: bigint): Walk {
-    const steps: WalkStep[] = [];
-    let table = root;
-    for (let fromLeaf = this.levels - 1; fromLeaf >= 0; fromLeaf--) {
-      const shift = this.geometry.pageShift + fromLeaf * this.#indexBits;
-      const bits = fromLeaf === this.levels - 1 ? this.#rootBits : this.#indexBits;
-      const entryPaddr = table + 8 * Number((vaddr >> BigInt(shift)) & ((1n << BigInt(bits)) - 1n));
-      const entry = readEntry(this.#memory, entryPaddr);
-      steps.push({ level: levelName(fromLeaf, this.levels), entryPaddr, entry });
-      if ((entry & VALID) === 0n) break;
-      const isTable = TYPE.get(entry) === DESCRIPTOR.TABLE && fromLeaf > 0;
-      const output = this.outputAddress(entry, isTable ? this.geometry.pageShift : shift);
-      if (isTable) table = output;
-      else return { steps, paddr: output + Number(vaddr & ((1n << BigInt(shift)) - 1n)), mappedSize: 2 ** shift };
-    }
-    return { steps, paddr: undefined, mappedSize: 0 };
+    return walkTables(this.#memory, this, root, vaddr);
+  }
+
+  kindOf(entry: bigint, { shift }: TableLevel): EntryKind {
+    if ((entry & VALID) === 0n) return 'none';
+    return TYPE.get(entry) === DESCRIPTOR.TABLE && shift > this.geometry.pageShift ? 'table' : 'leaf';
+  }
+
+  targetOf(entry: bigint, { shift }: TableLevel, kind: EntryKind): number {
+    return this.outputAddress(entry, kind === 'table' ? this.geometry.pageShift : shift);
   }
 
   /** Output address of a descriptor; bits below `low` belong to other fields or to the page offset. */
@@ -83,8 +70,20 @@ export class Aarch64PageTables implements PageTableReader {
 }
 
 /** Folded levels have no name of their own: the top table is always the PGD. */
-function levelName(fromLeaf: number, levels: number): Level {
-  return fromLeaf === levels - 1 ? 'PGD' : LEVEL_NAMES[fromLeaf]!;
+function tableLevels({ pageShift, vaBits, configuredVaBits }: Aarch64Geometry): TableLevel[] {
+  const indexBits = pageShift - 3;
+  const count = Math.ceil((vaBits - pageShift) / indexBits);
+  const rootShift = pageShift + (count - 1) * indexBits;
+  const topBits = Math.max(configuredVaBits, vaBits) - rootShift;
+  // The 64K format has one level-1 table of up to 1024 entries, more than its index bits would be for 48 bits.
+  const rootBits = pageShift === 16 && count === 3 ? topBits : Math.min(indexBits, topBits);
+  return Array.from({ length: count }, (_, index) => {
+    const fromLeaf = count - 1 - index;
+    const shift = pageShift + fromLeaf * indexBits;
+    return index === 0
+      ? { name: 'PGD', shift, indexBits: rootBits }
+      : { name: LEVEL_NAMES[fromLeaf]!, shift, indexBits };
+  });
 }
 
 /** What VMCOREINFO, or a symbol table and a guess, say about an arm64 kernel. */

@@ -23,14 +23,56 @@ export interface Walk {
   readonly mappedSize: number;
 }
 
+/** A level of tables: how many entries a table has, and how much each of them covers. */
+export interface TableLevel {
+  readonly name: Level;
+  /** log2 of the bytes that one entry covers. */
+  readonly shift: number;
+  /** log2 of the number of entries. */
+  readonly indexBits: number;
+}
+
+/** What an entry says: nothing is mapped, a further table, or memory. */
+export type EntryKind = 'none' | 'table' | 'leaf';
+
 /** Reads page tables of one architecture and one paging mode. */
 export interface PageTableReader {
+  /** From the root to the leaves. */
+  readonly tableLevels: readonly TableLevel[];
+  /** Tells what an entry of a level is. */
+  kindOf(entry: bigint, level: TableLevel): EntryKind;
+  /** Physical address that an entry of a level names: of a table, or of the memory that it maps. */
+  targetOf(entry: bigint, level: TableLevel, kind: EntryKind): number;
   /**
    * Translates through the tables at a root.
    * @param root physical address of the top table
    * @throws FaultError when a table itself cannot be read
    */
   walk(root: number, vaddr: bigint): Walk;
+}
+
+/**
+ * Translates through tables as `PageTableReader.walk` describes.
+ * @throws FaultError when a table itself cannot be read
+ */
+export function walkTables(memory: MemorySource, tables: PageTableReader, root: number, vaddr: bigint): Walk {
+  const steps: WalkStep[] = [];
+  let table = root;
+  for (const level of tables.tableLevels) {
+    const index = (vaddr >> BigInt(level.shift)) & ((1n << BigInt(level.indexBits)) - 1n);
+    const entryPaddr = table + 8 * Number(index);
+    const entry = readEntry(memory, entryPaddr);
+    steps.push({ level: level.name, entryPaddr, entry });
+    const kind = tables.kindOf(entry, level);
+    if (kind === 'none') break;
+    const target = tables.targetOf(entry, level, kind);
+    if (kind === 'table') table = target;
+    else {
+      const offset = Number(vaddr & ((1n << BigInt(level.shift)) - 1n));
+      return { steps, paddr: target + offset, mappedSize: 2 ** level.shift };
+    }
+  }
+  return { steps, paddr: undefined, mappedSize: 0 };
 }
 
 /** Translates kernel virtual addresses of one dump. */

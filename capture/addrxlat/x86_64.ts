@@ -9,8 +9,8 @@ import { addressBits } from '../formats/bits.ts';
 import { FormatError } from '../formats/errors.ts';
 import type { MemorySource } from '../formats/memory-source.ts';
 import type { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
-import { readEntry } from './page-walk.ts';
-import type { KernelAddressSpace, Level, PageTableReader, Walk, WalkStep } from './page-walk.ts';
+import { walkTables } from './page-walk.ts';
+import type { EntryKind, KernelAddressSpace, PageTableReader, TableLevel, Walk } from './page-walk.ts';
 
 /** `__START_KERNEL_map`: where the kernel image is linked. */
 export const START_KERNEL_MAP = 0xffff_ffff_8000_0000n;
@@ -19,18 +19,20 @@ export const PAGE_OFFSET_BASE = { L4: 0xffff_8880_0000_0000n, L5: 0xff11_0000_00
 
 /** Entry bits. */
 export const PAGE = { PRESENT: 1n, PSE: 0x80n } as const;
-const INDEX_BITS = 9n;
-const LEVELS: readonly { readonly name: Level; readonly shift: number }[] = [
-  { name: 'PGD', shift: 48 },
-  { name: 'P4D', shift: 39 },
-  { name: 'PUD', shift: 30 },
-  { name: 'PMD', shift: 21 },
-  { name: 'PTE', shift: 12 },
+const FIVE_LEVELS: readonly TableLevel[] = [
+  { name: 'PGD', shift: 48, indexBits: 9 },
+  { name: 'P4D', shift: 39, indexBits: 9 },
+  { name: 'PUD', shift: 30, indexBits: 9 },
+  { name: 'PMD', shift: 21, indexBits: 9 },
+  { name: 'PTE', shift: 12, indexBits: 9 },
 ];
+/** Linux folds the P4D away. */
+const FOUR_LEVELS: readonly TableLevel[] = [{ name: 'PGD', shift: 39, indexBits: 9 }, ...FIVE_LEVELS.slice(2)];
 
 /** Reads 4- and 5-level tables. */
 export class X86PageTables implements PageTableReader {
   readonly fiveLevels: boolean;
+  readonly tableLevels: readonly TableLevel[];
   readonly #memory: MemorySource;
   readonly #keep: bigint;
 
@@ -38,24 +40,21 @@ export class X86PageTables implements PageTableReader {
   constructor(memory: MemorySource, fiveLevels: boolean, encryptionMask = 0n) {
     this.#memory = memory;
     this.fiveLevels = fiveLevels;
+    this.tableLevels = fiveLevels ? FIVE_LEVELS : FOUR_LEVELS;
     this.#keep = ~encryptionMask;
   }
 
   walk(root: number, vaddr: bigint): Walk {
-    const steps: WalkStep[] = [];
-    let table = root;
-    for (const { name, shift } of this.fiveLevels ? LEVELS : LEVELS.slice(1)) {
-      const entryPaddr = table + 8 * Number((vaddr >> BigInt(shift)) & ((1n << INDEX_BITS) - 1n));
-      const entry = readEntry(this.#memory, entryPaddr);
-      steps.push({ level: !this.fiveLevels && name === 'P4D' ? 'PGD' : name, entryPaddr, entry });
-      if ((entry & PAGE.PRESENT) === 0n) break;
-      const isLeaf = shift === 12 || ((entry & PAGE.PSE) !== 0n && shift <= 30);
-      const output = addressBits(entry & this.#keep, 51, isLeaf ? shift : 12);
-      if (isLeaf)
-        return { steps, paddr: output + Number(vaddr & ((1n << BigInt(shift)) - 1n)), mappedSize: 2 ** shift };
-      table = output;
-    }
-    return { steps, paddr: undefined, mappedSize: 0 };
+    return walkTables(this.#memory, this, root, vaddr);
+  }
+
+  kindOf(entry: bigint, { shift }: TableLevel): EntryKind {
+    if ((entry & PAGE.PRESENT) === 0n) return 'none';
+    return shift === 12 || ((entry & PAGE.PSE) !== 0n && shift <= 30) ? 'leaf' : 'table';
+  }
+
+  targetOf(entry: bigint, { shift }: TableLevel, kind: EntryKind): number {
+    return addressBits(entry & this.#keep, 51, kind === 'leaf' ? shift : 12);
   }
 }
 

@@ -21,6 +21,7 @@ import { FaultError, FormatError, UnimplementedError, UsageError } from '../../c
 import { Vmcoreinfo } from '../../capture/formats/vmcoreinfo.ts';
 import { FileSink, NoSpaceError, NullSink } from '../../capture/output/dump-sink.ts';
 import type { DumpSink } from '../../capture/output/dump-sink.ts';
+import { OwnedSink } from '../../capture/output/owned-sink.ts';
 import { DUMP_LEVEL, MAX_DUMP_LEVEL } from '../../capture/page-classifier.ts';
 import { noExclusions } from '../../capture/page-filter.ts';
 import type { PfnRange } from '../../capture/page-bitmap.ts';
@@ -305,42 +306,6 @@ class Job {
 
   #fileSink(path: string): DumpSink {
     return new FileSink(path, this.#options.sizeLimit);
-  }
-}
-
-/** A sink that is dropped unless it was committed, also when the program is interrupted. */
-class OwnedSink implements DumpSink, Disposable {
-  readonly name: string;
-  readonly isStream: boolean;
-  readonly #sink: DumpSink;
-  readonly #abort = (): void => this.#sink.abort();
-
-  constructor(sink: DumpSink) {
-    this.#sink = sink;
-    this.name = sink.name;
-    this.isStream = sink.isStream;
-    process.once('exit', this.#abort);
-  }
-
-  get bytesWritten(): number {
-    return this.#sink.bytesWritten;
-  }
-
-  write(offset: number, bytes: Uint8Array): void {
-    this.#sink.write(offset, bytes);
-  }
-
-  commit(): void {
-    this.#sink.commit();
-  }
-
-  abort(): void {
-    this.#sink.abort();
-  }
-
-  [Symbol.dispose](): void {
-    process.off('exit', this.#abort);
-    this.#sink.abort();
   }
 }
 

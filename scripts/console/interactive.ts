@@ -68,7 +68,13 @@ export class InteractiveConsole implements Disposable {
   }
 
   #run(line: string): void {
-    this.#print(runMonitorCommand(this.#target, line));
+    const answer = runMonitorCommand(this.#target, line);
+    if (answer instanceof Promise) void answer.then(lines => this.#answer(lines));
+    else this.#answer(answer);
+  }
+
+  #answer(lines: readonly string[]): void {
+    this.#print(lines);
     this.#terminal.stdout.write(PROMPT);
   }
 

@@ -3,6 +3,7 @@
  *
  * Source: QEMU documentation, title "QEMU Monitor".
  */
+import { describeProgress, isDumpProblem, parseDumpArguments, type GuestDumper } from './guest-dump.ts';
 
 /** A region of the machine's address space. */
 export interface MonitorRegion {
@@ -33,20 +34,24 @@ export interface MonitorTarget {
   readPhysical(paddr: number, length: number): Uint8Array;
   /** Physical address behind a virtual one, if it is mapped. */
   translate(cpu: number, vaddr: bigint): number | undefined;
+  readonly dumper: GuestDumper;
 }
+
+/** Lines to show; later, when the command takes its time. */
+export type MonitorAnswer = string[] | Promise<string[]>;
 
 export const PROMPT = '(kdump-lab) ';
 
 interface MonitorCommand {
   readonly synopsis: string;
   readonly help: string;
-  run(target: MonitorTarget, args: readonly string[], format: string): string[];
+  run(target: MonitorTarget, args: readonly string[], format: string): MonitorAnswer;
 }
 
 const COMMANDS: Readonly<Record<string, MonitorCommand>> = {
   help: { synopsis: 'help', help: 'list the commands', run: listCommands },
   info: {
-    synopsis: 'info status|registers|cpus|mtree',
+    synopsis: 'info status|registers|cpus|mtree|dump',
     help: 'show something of the machine',
     run: (target, args) => info(target, args[0] ?? ''),
   },
@@ -57,12 +62,17 @@ const COMMANDS: Readonly<Record<string, MonitorCommand>> = {
   },
   xp: { synopsis: 'xp/FMT ADDRESS', help: 'memory at a physical address', run: examinePhysical },
   stop: { synopsis: 'stop', help: 'pause the machine', run: act(target => target.pause()) },
-  cont: { synopsis: 'cont', help: 'go on', run: act(target => target.resume()) },
+  cont: { synopsis: 'cont', help: 'go on', run: resume },
   system_reset: { synopsis: 'system_reset', help: 'reset the machine', run: act(target => target.reset()) },
   system_powerdown: {
     synopsis: 'system_powerdown',
     help: 'press the power key',
     run: act(target => target.powerDown()),
+  },
+  'dump-guest-memory': {
+    synopsis: 'dump-guest-memory [-p] [-d] [-z|-l|-s] [-R] FILE [BEGIN LENGTH]',
+    help: 'write the memory to a file: ELF, or kdump-compressed with zlib, lzo, snappy (-R: not flattened; -d: do not wait; -p: map)',
+    run: dumpMemory,
   },
   quit: { synopsis: 'quit', help: 'end the machine', run: act(target => target.quit()) },
 };
@@ -81,12 +91,36 @@ function listCommands(): string[] {
 }
 
 /** Runs one line. What the user gets wrong is an answer, not an error. @returns lines to show */
-export function runMonitorCommand(target: MonitorTarget, line: string): string[] {
+export function runMonitorCommand(target: MonitorTarget, line: string): MonitorAnswer {
   const [word = '', ...args] = line.trim().split(/\s+/);
   if (word === '') return [];
   const [name = '', format = ''] = word.split('/', 2);
   const command = COMMANDS[ALIASES[name] ?? name];
   return command === undefined ? [`unknown command: ${name} (try help)`] : command.run(target, args, format);
+}
+
+function resume(target: MonitorTarget): string[] {
+  if (target.dumper.isActive) return ['Error: There is a dump in process, please wait.'];
+  target.resume();
+  return [];
+}
+
+/** The machine stands until the dump is written; with -d the monitor does not wait for it. */
+async function dumpMemory(target: MonitorTarget, args: readonly string[]): Promise<string[]> {
+  try {
+    const request = parseDumpArguments(args);
+    const dump = target.dumper.dump(request);
+    // What goes wrong later is in `info dump`.
+    if (request.detach) return await Promise.race([dump.then(asWarnings), Promise.resolve([])]);
+    return asWarnings(await dump);
+  } catch (error) {
+    if (isDumpProblem(error)) return [`Error: ${error.message}`];
+    throw error;
+  }
+}
+
+function asWarnings(warnings: readonly string[]): string[] {
+  return warnings.map(warning => `Warning: ${warning}`);
 }
 
 function info(target: MonitorTarget, topic: string): string[] {
@@ -107,8 +141,10 @@ function info(target: MonitorTarget, topic: string): string[] {
       return target
         .regions()
         .map(({ base, size, name }) => `  ${hex(BigInt(base), 16)}-${hex(BigInt(base + size - 1), 16)} : ${name}`);
+    case 'dump':
+      return describeProgress(target.dumper.progress);
     default:
-      return [`info ${topic}: there are status, registers, cpus, mtree`];
+      return [`info ${topic}: there are status, registers, cpus, mtree, dump`];
   }
 }
 

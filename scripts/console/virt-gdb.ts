@@ -30,7 +30,10 @@ function gdbTarget(session: VirtSession): GdbTarget {
     pause: () => session.pause(),
     resume: () => session.resume(),
     step: cpu => view.step(cpu),
-    monitor: line => runMonitorCommand(session, line),
+    monitor: line => {
+      const answer = runMonitorCommand(session, line);
+      return answer instanceof Promise ? ["it goes on in the background: see 'info dump'"] : answer;
+    },
     kill: () => session.quit(),
   };
 }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 
 import { UnimplementedError } from '../../capture/formats/errors.ts';
 import { parseFdt } from '../../capture/formats/fdt.ts';
+import type { MachineState } from '../../capture/sources/machine-memory.ts';
 import type { BlockBackend } from '../../emulator/devices/block/backend.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import { OverlayBackend } from '../../emulator/devices/block/overlay-backend.ts';
@@ -17,9 +18,11 @@ import { LAYOUT } from '../../emulator/machine/virt-aarch64/layout.ts';
 import type { BootPlan } from '../commands/boot.ts';
 import type { DiskOption } from '../commands/boot-options.ts';
 import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
+import { virtMachineState } from '../lab/machine-state.ts';
 import { parseMachineOption } from '../lab/machine-option.ts';
 import { isChannel, TraceFile } from './trace-file.ts';
 import { VirtDevices } from './virt-devices.ts';
+import { GuestDumper } from './guest-dump.ts';
 import type { InteractiveTarget } from './interactive.ts';
 import type { MonitorRegion } from './monitor.ts';
 
@@ -47,6 +50,7 @@ export class VirtSession implements InteractiveTarget, Disposable {
   readonly #board: VirtBoard;
   /** For debuggers. */
   readonly debugView: Aarch64DebugView;
+  readonly dumper = new GuestDumper(this);
   #paused: boolean;
   #end: SessionEnd | undefined;
   #wake: () => void = () => undefined;
@@ -251,6 +255,10 @@ export class VirtSession implements InteractiveTarget, Disposable {
       size: end - base,
     }));
     return [...devices, ram].sort((a, b) => a.base - b.base);
+  }
+
+  machineState(): MachineState {
+    return virtMachineState(this.#board);
   }
 
   readPhysical(paddr: number, length: number): Uint8Array {

@@ -1,6 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-import { runMonitorCommand, type MonitorTarget } from '../../../../scripts/console/monitor.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { openDump } from '../../../../capture/sources/dump-file.ts';
+import { GuestDumper } from '../../../../scripts/console/guest-dump.ts';
+import { machineState, pageContents } from '../../../support/synthetic-dump.ts';
+import { runMonitorCommand, type MonitorAnswer, type MonitorTarget } from '../../../../scripts/console/monitor.ts';
 
 const RAM = Uint8Array.from({ length: 64 }, (_, i) => i);
 const RAM_BASE = 0x4000_0000;
@@ -27,11 +34,19 @@ function fakeTarget() {
     readPhysical: (paddr, length) =>
       RAM.subarray(Math.min(64, Math.max(0, paddr - RAM_BASE)), Math.max(0, paddr - RAM_BASE + length)),
     translate: (_, vaddr) => (vaddr >> 32n === 0xffff_8000n ? RAM_BASE + Number(vaddr & 0xffff_ffffn) : undefined),
+    dumper: new GuestDumper({
+      get paused() {
+        return paused;
+      },
+      pause: () => target.pause(),
+      resume: () => target.resume(),
+      machineState,
+    }),
   };
   return { target, calls };
 }
 
-function run(line: string): string[] {
+function run(line: string): MonitorAnswer {
   return runMonitorCommand(fakeTarget().target, line);
 }
 
@@ -63,7 +78,7 @@ describe('looking', () => {
 describe('what is wrong is said', () => {
   test.each([
     ['fly', ['unknown command: fly (try help)']],
-    ['info weather', ['info weather: there are status, registers, cpus, mtree']],
+    ['info weather', ['info weather: there are status, registers, cpus, mtree, dump']],
     ['x/3z 0', ['/3z: not a format (count, then x d u o or c, then b h w or g)']],
     ['x/x', [': not an address (0x…, a number, $register, each with +offset)']],
     ['x/x $nothing', ['$nothing: not an address (0x…, a number, $register, each with +offset)']],
@@ -98,5 +113,72 @@ test.each([
 test('stop shows in info status', () => {
   const { target } = fakeTarget();
   runMonitorCommand(target, 'stop');
-  expect(runMonitorCommand(target, 'info status')[0]).toBe('VM status: paused');
+  expect(runMonitorCommand(target, 'info status')).toContain('VM status: paused');
+});
+
+describe('dump-guest-memory', () => {
+  let folder = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'kdump-lab-test-'));
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each([
+    ['', 'ELF', false, 'none'],
+    ['-p ', 'ELF', false, 'none'],
+    ['-z ', 'kdump-compressed', true, 'zlib'],
+    ['-l -R ', 'kdump-compressed', false, 'lzo'],
+    ['-s ', 'kdump-compressed', true, 'snappy'],
+  ])('writes what QEMU writes with "%s"', async (options, format, flattened) => {
+    const { target, calls } = fakeTarget();
+    const file = join(folder, 'memory');
+    const answer = await runMonitorCommand(target, `dump-guest-memory ${options}${file}`);
+    expect(answer).toEqual(['Warning: no VMCOREINFO in the memory of the machine']);
+    expect(calls).toEqual(['pause', 'resume']);
+    using dump = openDump([file]);
+    expect([dump.format, dump.flattened]).toEqual([format, flattened]);
+    expect(Buffer.compare(dump.memory.readPage(105), pageContents(105))).toBe(0);
+    expect(runMonitorCommand(target, 'info dump')).toEqual(['Status: completed']);
+  });
+
+  test('leaves a machine that was stopped as it is', async () => {
+    const { target, calls } = fakeTarget();
+    runMonitorCommand(target, 'stop');
+    await runMonitorCommand(target, `dump-guest-memory ${join(folder, 'memory')}`);
+    expect(calls.at(-1)).toBe('pause');
+  });
+
+  test('writes only the range that is asked for', async () => {
+    const { target } = fakeTarget();
+    const file = join(folder, 'memory');
+    await runMonitorCommand(target, `dump-guest-memory ${file} 0x64000 0x2000`);
+    using dump = openDump([file]);
+    expect([99, 100, 101, 102].map(pfn => dump.memory.hasPage(pfn))).toEqual([false, true, true, false]);
+  });
+
+  test('does not let the machine go on before it is done', async () => {
+    const { target } = fakeTarget();
+    expect(await runMonitorCommand(target, `dump-guest-memory -d ${join(folder, 'memory')}`)).toEqual([]);
+    expect(runMonitorCommand(target, 'info dump')).toContain('Status: active');
+    expect(runMonitorCommand(target, 'cont')).toEqual(['Error: There is a dump in process, please wait.']);
+    while (target.dumper.isActive) await new Promise(resolve => setImmediate(resolve));
+    expect(runMonitorCommand(target, 'info dump')).toEqual(['Status: completed']);
+  });
+
+  test.each([
+    ['-w FILE', 'Error: not implemented: win-dmp: a crash dump of a Windows guest'],
+    ['-y FILE', 'Error: dump-guest-memory: -y is no option of it'],
+    ['-z -l FILE', 'Error: dump-guest-memory: only one of -z, -l and -s can be given'],
+    ['-z -p FILE', "Error: kdump-compressed format doesn't support paging or filter"],
+    ['', 'Error: dump-guest-memory: [-p] [-d] [-z|-l|-s] [-R] FILE [BEGIN LENGTH]'],
+    ['FILE 0x1000', 'Error: dump-guest-memory: 0x1000 : not a physical address and a length in bytes'],
+    ['FILE 0x100000000 4096', 'Error: dump: no memory of the machine is in the range'],
+  ])('refuses %s', async (args, message) => {
+    const { target } = fakeTarget();
+    const file = join(folder, 'memory');
+    expect(await runMonitorCommand(target, `dump-guest-memory ${args.replace('FILE', file)}`)).toEqual([message]);
+    expect(existsSync(file)).toBe(false);
+  });
 });

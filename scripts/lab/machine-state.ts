@@ -1,0 +1,113 @@
+/** Boards as the dump writers and the analyzer take them: RAM, registers of each CPU, where the guest's VMCOREINFO is. */
+import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
+import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
+import { QEMU_SEGMENTS, qemuNote, type QemuSegment } from '../../capture/formats/qemu-note.ts';
+import type { MachineState } from '../../capture/sources/machine-memory.ts';
+import type { A64Cpu } from '../../emulator/cpu/a64/index.ts';
+import type { X64Cpu } from '../../emulator/cpu/x64/index.ts';
+import { GPR, SEGMENT } from '../../emulator/cpu/x64/state.ts';
+import type { VmcoreinfoLocation } from '../../emulator/devices/fw-cfg.ts';
+import type { GuestMemory } from '../../emulator/memory/guest-memory.ts';
+
+/** What is needed of a `virt` board. */
+interface VirtParts {
+  readonly memory: GuestMemory;
+  readonly cpus: readonly A64Cpu[];
+  readonly vmcoreinfo: VmcoreinfoLocation | undefined;
+}
+
+/** The same of a PC. */
+interface PcParts {
+  readonly memory: GuestMemory;
+  readonly cpus: readonly X64Cpu[];
+  readonly vmcoreinfo?: VmcoreinfoLocation | undefined;
+}
+
+/** A `virt` machine that stands still. */
+export function virtMachineState({ memory, cpus, vmcoreinfo }: VirtParts): MachineState {
+  return { ...memoryOf(memory), architecture: 'aarch64', cpus: cpus.map(a64Registers), ...noteOf(vmcoreinfo) };
+}
+
+/** A PC that stands still. */
+export function pcMachineState({ memory, cpus, vmcoreinfo }: PcParts): MachineState {
+  return { ...memoryOf(memory), architecture: 'x86_64', cpus: cpus.map(x64Registers), ...noteOf(vmcoreinfo) };
+}
+
+function memoryOf(memory: GuestMemory): Pick<MachineState, 'name' | 'ram' | 'read'> {
+  return {
+    name: 'the machine',
+    ram: memory.ranges.map(({ start, size }): PhysicalRange => ({ start, end: start + size })),
+    read: (paddr, length) => memory.ramSlice(paddr, length),
+  };
+}
+
+/** The guest's format 1 is an ELF note; another kind of guest has nothing for us. */
+function noteOf(location: VmcoreinfoLocation | undefined): Pick<MachineState, 'vmcoreinfoNote'> {
+  const GUEST_FORMAT_ELF = 1;
+  if (location === undefined || location.guestFormat !== GUEST_FORMAT_ELF || location.size === 0) return {};
+  return { vmcoreinfoNote: { paddr: location.paddr, size: location.size } };
+}
+
+/** QEMU numbers threads from 1. */
+function a64Registers({ registers, process: state, engine }: A64Cpu, index: number): CpuRegisters {
+  const values = Array.from({ length: 31 }, (_, n): [string, bigint] => [`x${n}`, registers.x(n)]);
+  return {
+    pid: index + 1,
+    registers: new Map([
+      ...values,
+      ['sp', state.stackPointer(state.exceptionLevel)],
+      ['pc', engine.pc],
+      ['pstate', BigInt(state.saved() >>> 0)],
+    ]),
+  };
+}
+
+const GENERAL: readonly (readonly [name: string, number: number])[] = [
+  ['ax', GPR.AX],
+  ['bx', GPR.BX],
+  ['cx', GPR.CX],
+  ['dx', GPR.DX],
+  ['si', GPR.SI],
+  ['di', GPR.DI],
+  ['sp', GPR.SP],
+  ['bp', GPR.BP],
+  ...Array.from({ length: 8 }, (_, n) => [`r${n + 8}`, n + 8] as const),
+];
+/** Segments in the order of `QEMU_SEGMENTS`, without the two tables. */
+const SEGMENTS = [
+  ['cs', SEGMENT.CS],
+  ['ds', SEGMENT.DS],
+  ['es', SEGMENT.ES],
+  ['fs', SEGMENT.FS],
+  ['gs', SEGMENT.GS],
+  ['ss', SEGMENT.SS],
+  ['ldt', SEGMENT.LDTR],
+  ['tr', SEGMENT.TR],
+] as const;
+
+function x64Registers(cpu: X64Cpu, index: number): MachineState['cpus'][number] {
+  const { state, registers } = cpu;
+  const values = new Map([
+    ...GENERAL.map(([name, number]) => [name, state.gpr(number)] as const),
+    ...SEGMENTS.slice(0, 6).map(([name, number]) => [name, BigInt(state.selector(number))] as const),
+    ['ip', cpu.ip] as const,
+    ['flags', BigInt(state.eflags >>> 0)] as const,
+    ['fs_base', state.base(SEGMENT.FS)] as const,
+    ['gs_base', state.base(SEGMENT.GS)] as const,
+  ]);
+  const segments = Object.fromEntries([
+    ...SEGMENTS.map(([name, number]): [string, QemuSegment] => {
+      const { selector, base, limit, attributes } = state.segment(number);
+      return [name, { selector, base, limit, flags: attributes }];
+    }),
+    ['gdt', { selector: 0, flags: 0, ...registers.gdtr }] as [string, QemuSegment],
+    ['idt', { selector: 0, flags: 0, ...registers.idtr }] as [string, QemuSegment],
+  ]) as Record<(typeof QEMU_SEGMENTS)[number], QemuSegment>;
+  const { cr0, cr2, cr3, cr4, kernelGsBase } = registers;
+  const controlRegisters = [BigInt(cr0 >>> 0), 0n, cr2, BigInt(cr3), BigInt(cr4 >>> 0)];
+  return {
+    pid: index + 1,
+    registers: values,
+    notes: [qemuNote(values, { segments, controlRegisters, kernelGsBase })],
+  };
+}
