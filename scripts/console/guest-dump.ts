@@ -136,28 +136,40 @@ const COMPRESSED: Readonly<Record<string, 'zlib' | 'lzo' | 'snappy'>> = { z: 'zl
  * @throws UsageError, UnimplementedError
  */
 export function parseDumpArguments(args: readonly string[]): DumpRequest & { readonly detach: boolean } {
-  const letters = args.filter(arg => /^-[a-zA-Z]+$/.test(arg)).flatMap(arg => [...arg.slice(1)]);
-  const [path, begin, length, extra] = args.filter(arg => !/^-[a-zA-Z]+$/.test(arg));
+  const letters = args.filter(isLetters).flatMap(arg => arg.slice(1).split(''));
+  const [path, begin, length, extra] = args.filter(arg => !isLetters(arg));
   const unknown = letters.find(letter => !'pdzlswR'.includes(letter));
   if (unknown !== undefined) throw new UsageError(`dump-guest-memory: -${unknown} is no option of it`);
   if (letters.includes('w')) parseDumpFormat('win-dmp');
   if (path === undefined || extra !== undefined)
     throw new UsageError('dump-guest-memory: [-p] [-d] [-z|-l|-s] [-R] FILE [BEGIN LENGTH]');
+  return checkDumpRequest({
+    path: path.replace(/^file:/, ''),
+    format: formatOf(letters),
+    paging: letters.includes('p'),
+    range: begin === undefined ? undefined : parseRange(begin, length),
+    detach: letters.includes('d'),
+  });
+}
+
+function isLetters(arg: string): boolean {
+  return /^-[a-zA-Z]+$/.test(arg);
+}
+
+function formatOf(letters: readonly string[]): DumpFormat {
   const compressors = [...new Set(letters.filter(letter => letter in COMPRESSED))];
   if (compressors.length > 1) throw new UsageError('dump-guest-memory: only one of -z, -l and -s can be given');
   const compressor = COMPRESSED[compressors[0] ?? ''];
-  const paging = letters.includes('p');
-  const range = begin === undefined ? undefined : parseRange(begin, length);
-  if ((paging || range !== undefined) && compressor !== undefined)
+  return compressor === undefined
+    ? 'elf'
+    : parseDumpFormat(`kdump-${letters.includes('R') ? 'raw-' : ''}${compressor}`);
+}
+
+/** @throws UsageError for what QEMU refuses, too */
+export function checkDumpRequest<T extends DumpRequest>(request: T): T {
+  if (request.format !== 'elf' && (request.paging || request.range !== undefined))
     throw new UsageError("kdump-compressed format doesn't support paging or filter");
-  const raw = letters.includes('R') ? 'raw-' : '';
-  return {
-    path: path.replace(/^file:/, ''),
-    format: compressor === undefined ? 'elf' : parseDumpFormat(`kdump-${raw}${compressor}`),
-    paging,
-    range,
-    detach: letters.includes('d'),
-  };
+  return request;
 }
 
 /** @throws UsageError */

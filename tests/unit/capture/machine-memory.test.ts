@@ -5,7 +5,7 @@ import { MemorySourceBytes } from '../../../capture/formats/byte-source.ts';
 import { DiskDumpFile } from '../../../capture/formats/diskdump.ts';
 import { ElfCore } from '../../../capture/formats/elf-core.ts';
 import { AARCH64_REGISTERS, X86_64_REGISTERS, buildNote, parsePrstatus } from '../../../capture/formats/elf-notes.ts';
-import { FaultError, FormatError } from '../../../capture/formats/errors.ts';
+import { FaultError } from '../../../capture/formats/errors.ts';
 import { MemorySink } from '../../../capture/output/dump-sink.ts';
 import { machineDump } from '../../../capture/sources/machine-memory.ts';
 import { PAGE_SIZE, machineState, pageContents } from '../../support/synthetic-dump.ts';

@@ -112,7 +112,7 @@ test.each([
 
 test('stop shows in info status', () => {
   const { target } = fakeTarget();
-  runMonitorCommand(target, 'stop');
+  void runMonitorCommand(target, 'stop');
   expect(runMonitorCommand(target, 'info status')).toContain('VM status: paused');
 });
 
@@ -145,7 +145,7 @@ describe('dump-guest-memory', () => {
 
   test('leaves a machine that was stopped as it is', async () => {
     const { target, calls } = fakeTarget();
-    runMonitorCommand(target, 'stop');
+    void runMonitorCommand(target, 'stop');
     await runMonitorCommand(target, `dump-guest-memory ${join(folder, 'memory')}`);
     expect(calls.at(-1)).toBe('pause');
   });
