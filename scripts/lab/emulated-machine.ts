@@ -1,7 +1,7 @@
 /** A lab machine on our own emulator. */
 import { readFileSync } from 'node:fs';
 
-import { ImageError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import { UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
 import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
@@ -133,16 +133,13 @@ function createPc(
 ): CreatedMachine {
   if (config.capture !== undefined) throw new UnimplementedError('--mode host for x86_64');
   if (config.traceKexec === true) throw new UnimplementedError('--trace kexec for x86_64');
-  if (kernel.format !== 'bzImage') {
-    throw new ImageError(`${kernel.format} cannot be booted on x86_64 so far: give a bzImage`, { file: config.kernel });
-  }
-  const type = parsePcMachineOption(config.machine);
+  const machine = parsePcMachineOption(config.machine);
   const board = new PcBoard({
-    board: type,
+    ...machine,
     cpu: config.cpu,
     cpuCount: config.cpus,
     memoryBytes: config.memorySize,
-    drives: [{ backend: disk, bus: type === 'q35' ? 'pci' : 'mmio' }],
+    drives: [{ backend: disk, bus: machine.board === 'q35' ? 'pci' : 'mmio' }],
     consoleOutput: output,
     epochSeconds: EPOCH_SECONDS,
   });

@@ -10,6 +10,7 @@
 import { assert } from '../../../capture/formats/errors.ts';
 import type { LoadSegment } from '../boot-state.ts';
 import { type Aml, littleEndian } from './aml.ts';
+import { ALL_PARTS, type PcParts } from './board-config.ts';
 import { microvmDsdt, microvmSlots, q35Dsdt } from './dsdt.ts';
 import { ACPI_TABLES_SIZE, acpiTablesBase, GSI, IRQ, LAYOUT, type PcBoard, PORT, type Region } from './layout.ts';
 
@@ -20,6 +21,7 @@ export interface AcpiConfig {
   readonly memoryBytes: number;
   /** microvm: number of virtio-mmio devices. */
   readonly virtioDevices: number;
+  readonly parts?: PcParts;
   /** Port of a pvpanic device, when there is one. */
   readonly pvpanicPort?: number | undefined;
 }
@@ -42,15 +44,20 @@ const CHECKSUM_AT = 9;
 /** Builds all tables of a board. */
 export function buildAcpiTables(config: AcpiConfig): AcpiTables {
   const place = new Placement(acpiTablesBase(config.board, config.memoryBytes));
+  const { parts = ALL_PARTS } = config;
   const isQ35 = config.board === 'q35';
   const dsdt = place.add(
     'DSDT',
-    table('DSDT', isQ35 ? 1 : 2, isQ35 ? q35Dsdt(config) : microvmDsdt(microvmSlots(config.virtioDevices))),
+    table(
+      'DSDT',
+      isQ35 ? 1 : 2,
+      isQ35 ? q35Dsdt({ ...config, parts }) : microvmDsdt(microvmSlots(config.virtioDevices), parts),
+    ),
   );
   const listed = [place.add('FACP', isQ35 ? q35Fadt(place.add('FACS', facs()), dsdt) : microvmFadt(dsdt))];
   listed.push(place.add('APIC', madt(config)));
   if (isQ35) {
-    listed.push(place.add('HPET', hpetTable()));
+    if (parts.hpet) listed.push(place.add('HPET', hpetTable()));
     listed.push(place.add('MCFG', mcfg()));
     listed.push(place.add('WAET', waet()));
   }

@@ -4,9 +4,29 @@ import type { Trace } from '../../debug/trace.ts';
 import type { ExtraDevice, IsaDevice, VirtioDrive } from '../board-devices.ts';
 import type { PcBoard } from './layout.ts';
 
+/** Parts that QEMU's `-machine` turns on and off; all are there unless something else is said. */
+export interface PcParts {
+  /** ACPI tables and hardware. Without them there are MP tables, and nothing powers the machine off. */
+  readonly acpi: boolean;
+  /** The i8254. */
+  readonly pit: boolean;
+  /** The pair of i8259. */
+  readonly pic: boolean;
+  /** The MC146818; q35 always has it. */
+  readonly rtc: boolean;
+  /** COM1; q35 always has it. */
+  readonly isaSerial: boolean;
+  /** q35 only. */
+  readonly hpet: boolean;
+}
+
+/** What a PC has unless something else is said. */
+export const ALL_PARTS: PcParts = { acpi: true, pit: true, pic: true, rtc: true, isaSerial: true, hpet: true };
+
 /** The board and its parts. */
 export interface PcConfig {
   readonly board: PcBoard;
+  readonly parts?: Partial<PcParts>;
   /** `-cpu`: qemu64, Nehalem, Haswell, max. */
   readonly cpu: string;
   readonly cpuCount: number;

@@ -26,7 +26,7 @@ import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
 import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
-import type { PcConfig } from './board-config.ts';
+import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
 import { PORT, ramRanges } from './layout.ts';
@@ -157,18 +157,24 @@ export class PcBoard {
     return (this.machine as Machine | undefined)?.engine ?? POWERED_OFF;
   }
 
+  get #parts(): PcParts {
+    return { ...ALL_PARTS, ...this.#config.parts };
+  }
+
   #acpi(): AcpiConfig {
     const { board, cpuCount, memoryBytes } = this.#config;
     const pvpanic = this.#isaDevices().find(({ type }) => type === 'pvpanic-isa');
     const pvpanicPort = pvpanic && (pvpanic.port ?? PORT.PVPANIC.base);
-    return { board, cpuCount, memoryBytes, virtioDevices: this.#on('mmio').length, pvpanicPort };
+    return { board, cpuCount, memoryBytes, virtioDevices: this.#on('mmio').length, pvpanicPort, parts: this.#parts };
   }
 
   #createChipset(): PcChipset {
     const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount } = this.#config;
+    const parts = this.#parts;
     const stop = (reason: StopReason): void => this.machine.stop(reason);
     return new PcChipset({
       board,
+      parts,
       clock: this.#clock,
       memory: this.#dma,
       memoryBytes,

@@ -21,6 +21,7 @@ import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
 import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
 import type { Clock, Device, DmaMemory, InterruptLine } from '../../memory/device.ts';
 import type { IsaDevice } from '../board-devices.ts';
+import type { PcParts } from './board-config.ts';
 import { PcInterrupts } from './interrupts.ts';
 import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO_COUNT, type PcBoard, PORT, type Region } from './layout.ts';
 
@@ -31,6 +32,7 @@ const IO_APIC_PINS = 24;
 /** What a board decides and gives. */
 export interface PcChipsetConfig {
   readonly board: PcBoard;
+  readonly parts: PcParts;
   readonly clock: Clock;
   readonly memory: DmaMemory;
   readonly memoryBytes: number;
@@ -74,7 +76,7 @@ export class PcChipset {
 
   constructor(config: PcChipsetConfig) {
     this.config = config;
-    this.interrupts = new PcInterrupts(config);
+    this.interrupts = new PcInterrupts({ ...config, hasPic: config.parts.pic });
     const { clock } = config;
     this.serial = new Ns16550({ interrupt: this.isa(IRQ.COM1), clock, output: config.consoleOutput });
     this.placeTimers();
@@ -84,7 +86,7 @@ export class PcChipset {
       this.pressPowerButton = this.createAcpiPm();
     } else {
       this.placeVirtio();
-      this.pressPowerButton = this.createGed();
+      this.pressPowerButton = config.parts.acpi ? this.createGed() : () => undefined;
     }
     this.placeInterruptControllers();
   }
@@ -103,28 +105,35 @@ export class PcChipset {
 
   private placeInterruptControllers(): void {
     const { pic, ioApics, localApicPage } = this.interrupts;
-    this.port(PORT.PIC_MASTER, pic.masterPorts);
-    this.port(PORT.PIC_SLAVE, pic.slavePorts);
-    this.port(PORT.ELCR, pic.elcrPorts);
+    if (this.config.parts.pic) {
+      this.port(PORT.PIC_MASTER, pic.masterPorts);
+      this.port(PORT.PIC_SLAVE, pic.slavePorts);
+      this.port(PORT.ELCR, pic.elcrPorts);
+    }
     for (const [i, ioApic] of ioApics.entries()) this.map(i === 0 ? LAYOUT.IO_APIC : LAYOUT.IO_APIC2, ioApic);
     this.map(LAYOUT.LOCAL_APIC, localApicPage);
   }
 
   /** While the HPET replaces the legacy timers, theirs are cut off. */
   private placeTimers(): void {
-    const { clock, epochSeconds, board } = this.config;
+    const { clock, epochSeconds, board, parts } = this.config;
     const timer = new Gate(this.isa(IRQ.TIMER));
     const alarm = new Gate(this.isa(IRQ.RTC));
-    const pit = new I8254(clock, timer);
-    this.port(PORT.PIT, pit);
-    this.port(PORT.PORT_B, new PortB(pit));
-    this.port(PORT.RTC, new Mc146818({ interrupt: alarm, clock, epochSeconds }));
-    if (board !== 'q35') return;
+    if (parts.pit) this.placePit(timer);
+    if (parts.rtc) this.port(PORT.RTC, new Mc146818({ interrupt: alarm, clock, epochSeconds }));
+    if (board !== 'q35' || !parts.hpet) return;
     const legacyChanged = (isOn: boolean): void => {
       timer.setOpen(!isOn);
       alarm.setOpen(!isOn);
     };
     this.map(LAYOUT.HPET, new Hpet({ clock, lines: this.hpetLines(), routes: HPET_ROUTES, legacyChanged }));
+  }
+
+  /** microvm has no port 0x61, by which channel 2 is gated. */
+  private placePit(interrupt: InterruptLine): void {
+    const pit = new I8254(this.config.clock, interrupt);
+    this.port(PORT.PIT, pit);
+    if (this.config.board === 'q35') this.port(PORT.PORT_B, new PortB(pit));
   }
 
   /** Pins 2 and 8 are the ISA interrupts that legacy replacement takes over. */
@@ -137,7 +146,7 @@ export class PcChipset {
 
   private placePorts(): void {
     const { board, memory, memoryBytes, cpus, fwCfgFiles, resetMachine } = this.config;
-    this.port(PORT.COM1, this.serial);
+    if (this.config.parts.isaSerial) this.port(PORT.COM1, this.serial);
     const fwCfg = { layout: 'ports', memory, memoryBytes, cpuCount: cpus.length, files: fwCfgFiles } as const;
     this.port(PORT.FW_CFG, new FwCfg(fwCfg));
     for (const device of this.config.isaDevices) this.placeIsaDevice(device);

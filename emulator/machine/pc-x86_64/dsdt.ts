@@ -34,6 +34,8 @@ import {
   wordBusNumbers,
   wordIo,
 } from './aml.ts';
+import type { AcpiConfig } from './acpi-tables.ts';
+import { ALL_PARTS, type PcParts } from './board-config.ts';
 import { GSI, IRQ, LAYOUT, MICROVM_VIRTIO_COUNT, PORT } from './layout.ts';
 
 /** Present, enabled, shown, working. */
@@ -46,7 +48,7 @@ const NOTIFY_STATUS_CHANGE = 0x80;
 const GED_POWER_DOWN = 2;
 
 /** q35's definition block, without the table header. */
-export function q35Dsdt({ pvpanicPort }: { readonly pvpanicPort?: number | undefined } = {}): Aml {
+export function q35Dsdt({ pvpanicPort, parts = ALL_PARTS }: Pick<AcpiConfig, 'pvpanicPort' | 'parts'> = {}): Aml {
   const isa = [keyboard(), com1(), rtc(), ...(pvpanicPort === undefined ? [] : [pvpanic(pvpanicPort)])];
   const pci = device(
     'PCI0',
@@ -59,13 +61,14 @@ export function q35Dsdt({ pvpanicPort }: { readonly pvpanicPort?: number | undef
     fwCfg(),
     device('SF8', name('_ADR', integer(0x1f_0000)), ...isa),
   );
-  return [...scope('_SB', pci, hpet()), ...sleepState(0)];
+  return [...scope('_SB', pci, ...(parts.hpet ? [hpet()] : [])), ...sleepState(0)];
 }
 
 /** microvm's definition block. @param virtioSlots transports that have a device */
-export function microvmDsdt(virtioSlots: readonly number[]): Aml {
+export function microvmDsdt(virtioSlots: readonly number[], parts: PcParts = ALL_PARTS): Aml {
   const transports = virtioSlots.map(slot => virtioTransport(slot));
-  return [...scope('_SB', fwCfg(), com1(), rtc(), genericEvents(), powerButton(), ...transports), ...sleepState(5)];
+  const optional = [...(parts.isaSerial ? [com1()] : []), ...(parts.rtc ? [rtc()] : [])];
+  return [...scope('_SB', fwCfg(), ...optional, genericEvents(), powerButton(), ...transports), ...sleepState(5)];
 }
 
 function pciResources(): Aml {

@@ -16,6 +16,8 @@ const IO_APIC_PINS = 24;
 /** What a board gives to its interrupt controllers. */
 export interface PcInterruptWiring {
   readonly board: PcBoard;
+  /** The pair of i8259 is there. */
+  readonly hasPic: boolean;
   readonly clock: Clock;
   readonly cpus: readonly ApicCpu[];
   readonly tscHz: number;
@@ -32,8 +34,10 @@ export class PcInterrupts {
   /** One on q35, two on microvm. */
   readonly ioApics: readonly IoApic[];
   private readonly timerPin: number;
+  private readonly hasPic: boolean;
 
-  constructor({ board, clock, cpus, tscHz, currentCpu }: PcInterruptWiring) {
+  constructor({ board, hasPic, clock, cpus, tscHz, currentCpu }: PcInterruptWiring) {
+    this.hasPic = hasPic;
     this.pic = new I8259Pair({ set: level => this.localApics[0]?.setLint(0, level) });
     const acknowledgePic = (): number => this.pic.acknowledge();
     this.localApics = cpus.map((cpu, id) => new LocalApic({ id, bus: this.bus, cpu, clock, tscHz, acknowledgePic }));
@@ -47,6 +51,7 @@ export class PcInterrupts {
   isaLine(irq: number): InterruptLine {
     const pic = this.pic.line(irq);
     const apic = this.gsiLine(irq === IRQ.TIMER ? this.timerPin : irq);
+    if (!this.hasPic) return apic;
     return {
       set: level => {
         pic.set(level);

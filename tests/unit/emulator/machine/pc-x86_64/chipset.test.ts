@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createMemoryDisk } from '../../../../../emulator/devices/block/overlay-backend.ts';
 import { VirtioBlock } from '../../../../../emulator/devices/virtio/block.ts';
 import { VirtioPciFunction } from '../../../../../emulator/devices/virtio/pci-transport.ts';
+import { ALL_PARTS } from '../../../../../emulator/machine/pc-x86_64/board-config.ts';
 import { PcChipset } from '../../../../../emulator/machine/pc-x86_64/chipset.ts';
 import { type PcBoard, ramRanges } from '../../../../../emulator/machine/pc-x86_64/layout.ts';
 import { Bus } from '../../../../../emulator/memory/bus.ts';
@@ -24,6 +25,7 @@ function setup(board: PcBoard) {
   }));
   const chipset = new PcChipset({
     board,
+    parts: ALL_PARTS,
     clock,
     memory: new ArrayMemory(MIB),
     memoryBytes: 512 * MIB,

@@ -1,0 +1,18 @@
+/** The tables by which firmware describes the board: ACPI's, or MP tables without it. */
+import type { LoadSegment } from '../boot-state.ts';
+import { type AcpiConfig, buildAcpiTables } from './acpi-tables.ts';
+import { ALL_PARTS } from './board-config.ts';
+import { mpTables } from './mp-tables.ts';
+
+/** Tables in memory, and what the kernel is told of them. */
+export interface FirmwareTables {
+  /** Address of the ACPI root pointer, for boot_params.acpi_rsdp_addr; 0 without ACPI. */
+  readonly rsdp: number;
+  readonly segments: readonly LoadSegment[];
+}
+
+/** Builds what the board's configuration asks for. */
+export function buildFirmwareTables(hardware: AcpiConfig): FirmwareTables {
+  const { acpi } = hardware.parts ?? ALL_PARTS;
+  return acpi ? buildAcpiTables(hardware) : { rsdp: 0, segments: mpTables(hardware) };
+}
