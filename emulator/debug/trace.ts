@@ -91,6 +91,8 @@ export function tracedCpu(view: TraceView, { channels, record }: Trace): GuestCp
     },
     takeInterrupt: () => (channels.has('int') ? taking('interrupt', () => cpu.takeInterrupt()) : cpu.takeInterrupt()),
     modeKey: () => cpu.modeKey(),
+    ...(cpu.visiblePc && { visiblePc: (pc: bigint) => cpu.visiblePc!(pc) }),
+    endWaitForEvent: () => cpu.endWaitForEvent?.(),
     get wakeUp() {
       return cpu.wakeUp;
     },

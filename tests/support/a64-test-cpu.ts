@@ -18,6 +18,9 @@ export const CASE_MODE = {
   guarded: false,
   cacheMaintenanceTrapped: false,
   handlerStack: true,
+  breakpoints: false,
+  alignmentChecked: false,
+  stackChecked: false,
 } as const;
 
 /** Bytes of scratch memory before the first case. */

@@ -5,6 +5,8 @@
  * together and keeps what is derived from registers up to date.
  */
 import type { AccessKind, AccessRegime, EngineCpu, GuestCpu, WalkResult } from '../execute/guest.ts';
+import { CPU_STATE } from '../execute/cpu-state.ts';
+import { type BranchType, MISALIGNED_PC } from './branch-target.ts';
 import type { A64Features } from './features.ts';
 import { modeKey } from './mode.ts';
 import type { A64Configuration } from './models.ts';
@@ -12,7 +14,6 @@ import { A64_STATE } from './state.ts';
 import { contextKey } from './system/context-key.ts';
 import {
   abort,
-  isStepEnabled,
   softwareStepException,
   type SynchronousException,
   takeableInterrupt,
@@ -30,7 +31,8 @@ import { HYPERVISOR_REGISTERS } from './system/registers/hypervisor.ts';
 import { IDENTIFICATION_REGISTERS } from './system/registers/identification.ts';
 import { isImplemented, SYSTEM_REGISTERS } from './system/registers/index.ts';
 import type { ExceptionLevel, StorageRegister } from './system/registers/row.ts';
-import { EXCEPTION_CLASS, FAULT } from './system/syndrome.ts';
+import { SelfHostedDebug } from './system/self-hosted-debug.ts';
+import { DATA_ABORT, EXCEPTION_CLASS, FAULT } from './system/syndrome.ts';
 
 /** SCTLR_EL1 bits that let EL0 do something. */
 const EL0_CONTROL = {
@@ -43,6 +45,10 @@ const EL0_CONTROL = {
   UCI: 1n << 26n,
 } as const;
 
+/** SCTLR_ELx bits that make accesses fault. */
+const SCTLR = { A: 1n << 1n, SA: 1n << 3n, SA0: 1n << 4n } as const;
+/** SCTLR_EL1.BT0, SCTLR_EL1.BT1, SCTLR_EL2.BT. */
+const SCTLR_BT = [1n << 35n, 1n << 36n, 1n << 36n] as const;
 /** Bits of SCTLR_ELx on which cached translations depend: M, WXN. */
 const SCTLR_TRANSLATION = (1n << 0n) | (1n << 19n);
 const CPACR_FPEN = 3n << 20n;
@@ -77,15 +83,19 @@ export class A64Cpu implements GuestCpu {
   readonly process: ProcessState;
   readonly mmu: Mmu;
   readonly performance: PerformanceMonitor;
+  readonly debug: SelfHostedDebug;
   /** MPIDR_EL1 as EL2 sees it: the affinity, with bit 31, which is RES1. */
   readonly MPIDR_EL1: bigint;
   /** Levels of the interrupt inputs. */
   readonly lines = { irq: false, fiq: false, serror: false };
   idle: GuestCpu['idle'] = 'off';
+  /** FEAT_BTI. */
+  readonly #hasBranchTypes: boolean;
   /** Called at a host call, with the PC still on it; see `system/host-call.ts`. Undefined: the instruction is what it always is. */
   hostCall: (() => void) | undefined;
   #modeKey = 0;
-  #pending: SynchronousException | undefined;
+  /** What `deliverException` takes; or the PC has a tag, and is to be gone to without. */
+  #pending: SynchronousException | 'tagged PC' | undefined;
   #eventRegister = false;
   #steppedInstruction: bigint | undefined;
   #random = 1n;
@@ -96,12 +106,14 @@ export class A64Cpu implements GuestCpu {
     this.configuration = configuration;
     this.MPIDR_EL1 = 0x8000_0000n | BigInt(configuration.affinity);
     this.features = model.features;
+    this.#hasBranchTypes = model.features.has('FEAT_BTI');
     this.gic = surroundings.gic;
     this.timer = surroundings.timer;
     this.psci = surroundings.psci;
     this.cluster = surroundings.cluster;
     this.registers = new RegisterFile(engine);
     this.process = new ProcessState(this.registers, this.features);
+    this.debug = new SelfHostedDebug(this);
     this.mmu = new Mmu(engine, this.features, model.physicalAddressBits);
     this.performance = new PerformanceMonitor(() => BigInt(engine.instructionsRetired()));
   }
@@ -116,9 +128,11 @@ export class A64Cpu implements GuestCpu {
     this.write(HYPERVISOR_REGISTERS.VMPIDR_EL2, this.MPIDR_EL1);
     this.process.reset(this.configuration.hasEl2 ? 2 : 1);
     this.registers.set64(A64_STATE.exclusiveAddress, MONITOR_OPEN);
+    this.registers.set64(A64_STATE.branchTarget, 0n);
     this.registers.set32(A64_STATE.FPCR, 0);
     this.registers.set32(A64_STATE.FPSR, 0);
     this.performance.reset();
+    this.debug.configure();
     this.#pending = undefined;
     this.#eventRegister = false;
     this.#steppedInstruction = undefined;
@@ -137,7 +151,7 @@ export class A64Cpu implements GuestCpu {
     this.process.reset(exceptionLevel);
     this.contextChanged();
     for (const [n, value] of x.entries()) this.registers.setX(n, value);
-    this.engine.pc = entry;
+    this.branchTo(entry);
   }
 
   powerOff(): void {
@@ -148,30 +162,89 @@ export class A64Cpu implements GuestCpu {
   // What the engine asks
 
   walk(low: number, high: number, kind: AccessKind, regime: AccessRegime, result: WalkResult): boolean {
-    if (kind === 'execute' && (low & 3) !== 0) {
-      this.#pending = { exceptionClass: EXCEPTION_CLASS.PC_ALIGNMENT, iss: 0, faultAddress: addressOf(low, high) };
-      return false;
-    }
+    if (kind === 'execute' && !this.#checkPc(low, high)) return false;
     const level = regime === 'current' ? this.process.exceptionLevel : this.#unprivilegedLevel();
     const pan = level === 1 && this.process.field('PAN') === 1;
-    if (this.mmu.walk(low, high, kind, level, pan, result)) return true;
-    this.#pending = abort(kind, this.mmu.faultStatus, addressOf(low, high));
+    if (this.mmu.walk(low, high, kind, level, pan, result)) {
+      const mayBeWatched = this.debug.hasWatchpoints && kind !== 'execute';
+      return !mayBeWatched || !this.#hitsWatchpoint(low, high, kind, level, result);
+    }
+    this.#pending = abort(kind, this.mmu.faultStatus, this.#faultAddress(low, high, kind));
     return false;
   }
 
   alignmentFault(low: number, high: number, kind: AccessKind): void {
-    this.#pending = abort(kind, FAULT.ALIGNMENT, addressOf(low, high));
+    this.#pending = { ...abort(kind, FAULT.ALIGNMENT, addressOf(low, high)), mayBeStack: true };
   }
 
   busFault(low: number, high: number, kind: AccessKind): boolean {
-    this.#pending = abort(kind, FAULT.EXTERNAL, addressOf(low, high));
+    this.#pending = abort(kind, FAULT.EXTERNAL, this.#faultAddress(low, high, kind));
     return true;
   }
 
   deliverException(): void {
     const pending = this.#pending;
     this.#pending = undefined;
-    if (pending !== undefined) takeSynchronous(this, pending, this.engine.pc);
+    if (pending === 'tagged PC') this.branchTo(this.engine.pc, this.branchType);
+    else if (pending?.mayBeStack === true && isStackAccess(this)) {
+      takeSynchronous(this, { exceptionClass: EXCEPTION_CLASS.SP_ALIGNMENT, iss: 0 }, this.engine.pc);
+    } else if (pending !== undefined) takeSynchronous(this, pending, this.engine.pc);
+  }
+
+  // The program counter; `branch-target.ts` says what its low bits are
+
+  /** Goes to an address, of which the tag is removed. @param branchType PSTATE.BTYPE there */
+  branchTo(address: bigint, branchType: BranchType = 0): void {
+    const target = this.canonicalAddress(address);
+    const isMisaligned = (target & 3n) !== 0n;
+    if (!this.#hasBranchTypes || !isMisaligned) {
+      this.engine.pc = target | BigInt(branchType);
+    } else {
+      this.registers.set64(A64_STATE.branchTarget, target);
+      this.engine.pc = MISALIGNED_PC;
+    }
+  }
+
+  visiblePc(pc: bigint): bigint {
+    if (!this.#hasBranchTypes || (pc & 3n) === 0n) return pc;
+    return this.#isMisaligned(pc) ? this.registers.get64(A64_STATE.branchTarget) : pc & ~3n;
+  }
+
+  /** PSTATE.BTYPE. */
+  get branchType(): BranchType {
+    if (!this.#hasBranchTypes) return 0;
+    const pc = this.engine.view.getBigUint64(this.engine.base + CPU_STATE.pc, true);
+    return (this.#isMisaligned(pc) ? 0 : Number(pc & 3n)) as BranchType;
+  }
+
+  #isMisaligned(pc: bigint): boolean {
+    return pc === MISALIGNED_PC && (this.registers.get64(A64_STATE.branchTarget) & 3n) !== 0n;
+  }
+
+  /** Before a fetch: an address that is not aligned faults, and one with a tag is gone to once more without it. */
+  #checkPc(low: number, high: number): boolean {
+    const { pc } = this.engine;
+    if ((low & 3) !== 0 && (pc & 3n) !== 0n) {
+      this.#pending = { exceptionClass: EXCEPTION_CLASS.PC_ALIGNMENT, iss: 0, faultAddress: pc };
+      return false;
+    }
+    const isCanonical = this.exceptionLevel === 2 ? high >>> 24 === 0 : (high << 8) >> 8 === high;
+    if (isCanonical || !this.mmu.ignoresTopByte(high, this.exceptionLevel)) return true;
+    this.#pending = 'tagged PC';
+    return false;
+  }
+
+  /** FAR_ELx: the address of an instruction without its BTYPE. */
+  #faultAddress(low: number, high: number, kind: AccessKind): bigint {
+    return addressOf(kind === 'execute' ? low & ~3 : low, high);
+  }
+
+  /** PACIASP or PACIBSP at the target of a BR in guarded memory: SCTLR_ELx.BT makes it no landing pad. */
+  checkSigningLandingPad(branchType: BranchType): void {
+    const { SCTLR_EL1 } = TRANSLATION_REGISTERS;
+    const level = this.exceptionLevel;
+    const control = this.read(level === 2 ? HYPERVISOR_REGISTERS.SCTLR_EL2 : SCTLR_EL1);
+    if ((control & SCTLR_BT[level]) !== 0n) this.raise(EXCEPTION_CLASS.BTI, branchType, branchType);
   }
 
   takeInterrupt(): boolean {
@@ -233,9 +306,9 @@ export class A64Cpu implements GuestCpu {
   // Exceptions
 
   /** Keeps a synchronous exception of the instruction under way for `deliverException`. */
-  raise(exceptionClass: number, iss: number): void {
+  raise(exceptionClass: number, iss: number, branchType: BranchType = 0): void {
     const isAtPc = exceptionClass === EXCEPTION_CLASS.PC_ALIGNMENT;
-    this.#pending = { exceptionClass, iss, ...(isAtPc && { faultAddress: this.engine.pc }) };
+    this.#pending = { exceptionClass, iss, branchType, ...(isAtPc && { faultAddress: this.engine.pc }) };
     this.engine.requestException();
   }
 
@@ -284,16 +357,39 @@ export class A64Cpu implements GuestCpu {
     this.#eventRegister = true;
   }
 
-  // Software step
+  // Self-hosted debug
 
-  isStepEnabled(): boolean {
-    return isStepEnabled(this);
+  /** Breakpoint or watchpoint registers have new values. */
+  debugRegistersWritten(): void {
+    this.debug.configure();
+    // Pages that were not watched may be in the soft TLB
+    this.engine.flushTlb();
+    this.contextChanged();
+  }
+
+  /** Before an instruction while a breakpoint may match. */
+  checkBreakpoints(branchType: BranchType): void {
+    if (!this.debug.matchesInstruction(this.engine.pc)) return;
+    this.raise(EXCEPTION_CLASS.BREAKPOINT_SAME, FAULT.DEBUG, branchType);
+  }
+
+  /** Keeps the Watchpoint exception of an access to a watched page. @returns whether there is one; else the page is looked at again */
+  #hitsWatchpoint(low: number, high: number, kind: AccessKind, level: number, result: WalkResult): boolean {
+    const address = addressOf(low, high);
+    if (!this.debug.watchesPage(address)) return false;
+    result.readable = false;
+    result.writable = false;
+    const watched = this.debug.watchedAddress(address, this.engine.accessSize, kind, level);
+    if (watched === undefined) return false;
+    const iss = FAULT.DEBUG | (kind === 'write' ? DATA_ABORT.WnR : 0);
+    this.#pending = { exceptionClass: EXCEPTION_CLASS.WATCHPOINT_SAME, iss, faultAddress: watched };
+    return true;
   }
 
   /** Before an instruction while stepping: it may run once (PSTATE.SS set), else the step exception is due. */
-  softwareStep(): void {
+  softwareStep(branchType: BranchType): void {
     if (this.process.field('SS') === 0) {
-      this.#pending = softwareStepException(this.takeSteppedInstruction() !== undefined);
+      this.#pending = { ...softwareStepException(this.takeSteppedInstruction() !== undefined), branchType };
       this.engine.requestException();
     } else {
       this.process.setField('SS', 0);
@@ -413,13 +509,17 @@ export class A64Cpu implements GuestCpu {
   contextChanged(): void {
     const level = this.exceptionLevel;
     const isEl0 = level === 0;
+    const control = this.read(level === 2 ? HYPERVISOR_REGISTERS.SCTLR_EL2 : TRANSLATION_REGISTERS.SCTLR_EL1);
     this.#modeKey = modeKey({
       exceptionLevel: level,
       simdTrapped: this.#isSimdTrapped(level),
-      stepping: this.isStepEnabled(),
+      stepping: this.debug.isStepping,
       guarded: false,
       cacheMaintenanceTrapped: isEl0 && !(this.el0May('DZE') && this.el0May('UCI') && this.el0May('UCT')),
       handlerStack: !isEl0 && this.process.field('SP') === 1,
+      breakpoints: this.debug.hasBreakpoints,
+      alignmentChecked: (control & SCTLR.A) !== 0n,
+      stackChecked: (control & (isEl0 ? SCTLR.SA0 : SCTLR.SA)) !== 0n,
     });
     const current = this.#contextKey(level);
     const unprivileged = this.#unprivilegedLevel();
@@ -485,6 +585,7 @@ export class A64Cpu implements GuestCpu {
     this.lines.serror = state.serror;
     this.#random = state.random;
     this.performance.restore(state.performance);
+    this.debug.configure();
     this.#pending = undefined;
     this.#steppedInstruction = undefined;
     this.engine.flushTlb();
@@ -500,6 +601,14 @@ const NO_RESULT: WalkResult = {
   leafSize: 0,
   guarded: false,
 };
+
+/** Whether the instruction under way accesses memory by a misaligned SP: loads and stores have their base register in bits 9 to 5. */
+function isStackAccess(cpu: A64Cpu): boolean {
+  if ((cpu.registers.get64(A64_STATE.sp) & 15n) === 0n) return false;
+  const paddr = cpu.translateForDebugger(cpu.engine.pc);
+  const address = paddr === undefined ? -1 : cpu.engine.ramAddress(paddr);
+  return address >= 0 && ((cpu.engine.int32[address >> 2]! >> 5) & 31) === 31;
+}
 
 function addressOf(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);

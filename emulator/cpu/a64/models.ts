@@ -82,6 +82,7 @@ const MAX: readonly A64FeatureName[] = [
   'FEAT_FHM',
   'FEAT_FRINTTS',
   'FEAT_PAuth',
+  'FEAT_BTI',
   'FEAT_DIT',
   'FEAT_SB',
   'FEAT_SPECRES',
@@ -167,7 +168,7 @@ const MODELS = {
     CCSIDR_EL1: [0x701f_e00an, 0x201f_e012n, 0x707f_e07an],
   },
   'cortex-a76': CORTEX_A76,
-  /** Everything that this emulator implements. QEMU 7.2's `max` also has SVE, SME, MTE, BTI, VHE, AArch32 and more. */
+  /** Everything that this emulator implements. QEMU 7.2's `max` also has SVE, SME, MTE, VHE, AArch32 and more. */
   max: {
     ...CORTEX_A57,
     name: 'max',

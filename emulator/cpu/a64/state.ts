@@ -33,8 +33,10 @@ export const A64_STATE = {
   exclusiveHigh: layout.system('exclusive_high', 'i64'),
   /** PSTATE.DAIF as four bits, D highest, at their place in SPSR_ELx (bits 9 to 6). */
   daif: layout.system('daif', 'i32'),
-  /** PSTATE bits that are neither flags nor DAIF: EL, SP, PAN, UAO, DIT, SSBS, TCO, BTYPE at their place in SPSR_ELx. */
+  /** PSTATE bits that are neither flags nor DAIF: EL, SP, PAN, UAO, DIT, SSBS at their place in SPSR_ELx. */
   pstate: layout.system('pstate', 'i32'),
+  /** Where the last indirect branch went, on CPUs with FEAT_BTI; see `branch-target.ts`. */
+  branchTarget: layout.system('branch_target', 'i64'),
 } as const;
 
 /** The layout itself; the system-register table adds the registers that are plain storage. */

@@ -1,11 +1,12 @@
 /** Translates a basic block of A64 code into IR. */
 import type { Block } from '../ir/block.ts';
+import { type BranchType, landingPad } from './branch-target.ts';
 import type { Decoder } from './decode.ts';
 import { extractFields } from './encodings/pattern.ts';
 import type { A64Features } from './features.ts';
 import { decoderFor } from './instruction-set.ts';
 import type { A64Mode } from './mode.ts';
-import { softwareStep } from './system/helpers.ts';
+import { checkBreakpoints, checkSigningLandingPad, softwareStep } from './system/helpers.ts';
 import { EC, Translation } from './translation.ts';
 
 /** Longest block, in instructions. */
@@ -15,7 +16,7 @@ const MAX_INSTRUCTIONS = 64;
 const ISS_SIMD_TRAPPED = (1 << 24) | (0b1110 << 20);
 
 /**
- * Translates the block that starts at byte `start` of a page.
+ * Translates the block that starts at byte `start` of a page: with FEAT_BTI, its low bits are the PSTATE.BTYPE with which it is reached.
  *
  * It ends behind the first instruction that sets a terminal, after 64 instructions, at the end of the page, and behind every
  * instruction while stepping.
@@ -30,17 +31,30 @@ export function translateBlock(
   end = code.byteLength,
 ): Block {
   const decoder = decoderFor(features);
-  const t = new Translation(start, mode, features);
-  const limit = Math.min(code.byteLength, end, start + 4 * (mode.stepping ? 1 : MAX_INSTRUCTIONS));
-  if ((start & 3) !== 0) return misalignedBlock(t, start);
-  let offset = start;
+  const branchType = (features.has('FEAT_BTI') ? start & 3 : 0) as BranchType;
+  const t = new Translation(start, mode, features, branchType);
+  let offset = start - branchType;
+  const limit = Math.min(code.byteLength, end, offset + 4 * (mode.stepping ? 1 : MAX_INSTRUCTIONS));
+  if ((offset & 3) !== 0) return misalignedBlock(t, start);
   while (offset < limit && t.terminal === undefined) {
     t.ir.beginInstruction(offset);
-    if (mode.stepping) t.ir.call(softwareStep);
-    translateInstruction(t, decoder, code.getUint32(offset, true));
+    const word = code.getUint32(offset, true);
+    checkBefore(t, decoder, word);
+    if (t.terminal === undefined) translateInstruction(t, decoder, word);
     offset += 4;
   }
   return t.ir.finish(offset, t.terminal ?? { kind: 'jump', target: offset });
+}
+
+/** What may be raised before an instruction does anything. */
+function checkBefore(t: Translation, decoder: Decoder, word: number): void {
+  const { ir, mode, branchType } = t;
+  if (mode.stepping) ir.call(softwareStep, ir.i32(branchType));
+  if (mode.breakpoints) ir.call(checkBreakpoints, ir.i32(branchType));
+  if (!mode.guarded || branchType === 0) return;
+  const pad = landingPad(decoder.decode(word), word, branchType);
+  if (pad === 'refused') t.raise(EC.BTI, branchType);
+  else if (pad === 'SCTLR_ELx.BT decides') ir.call(checkSigningLandingPad, ir.i32(branchType));
 }
 
 /** The PC is no multiple of 4: the only instruction is the PC alignment fault. */

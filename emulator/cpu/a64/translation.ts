@@ -6,10 +6,13 @@ import type { Terminal, Value } from '../ir/block.ts';
 import { BlockBuilder } from '../ir/builder.ts';
 import { faultingHelper } from '../ir/helper-declaration.ts';
 import type { IntType } from '../ir/types.ts';
+import { type BranchType, MISALIGNED_PC } from './branch-target.ts';
+import { DataMemory } from './data-memory.ts';
 import type { A64Features } from './features.ts';
 import { Flags } from './flags.ts';
 import type { A64Mode } from './mode.ts';
 import { A64_STATE } from './state.ts';
+import { raiseAtBranchTarget } from './system/helpers.ts';
 import { EXCEPTION_CLASS } from './system/syndrome.ts';
 
 /** Raises a synchronous exception: (ESR_ELx.EC, ESR_ELx.ISS); the preferred return address is this instruction's. */
@@ -23,16 +26,29 @@ export class Translation {
   readonly ir: BlockBuilder;
   /** PSTATE.NZCV. */
   readonly flags: Flags;
+  /** Loads and stores. */
+  readonly memory: DataMemory;
   readonly mode: A64Mode;
   readonly features: A64Features;
   terminal: Terminal | undefined;
+  readonly #branchType: BranchType;
 
-  /** @param start byte offset of the block in its page */
-  constructor(start: number, mode: A64Mode, features: A64Features) {
+  /**
+   * @param start byte offset of the block in its page
+   * @param branchType PSTATE.BTYPE at the first instruction
+   */
+  constructor(start: number, mode: A64Mode, features: A64Features, branchType: BranchType = 0) {
+    this.#branchType = branchType;
     this.ir = new BlockBuilder(start);
     this.flags = new Flags(this.ir);
+    this.memory = new DataMemory(this.ir, mode);
     this.mode = mode;
     this.features = features;
+  }
+
+  /** PSTATE.BTYPE at the instruction under way. */
+  get branchType(): BranchType {
+    return this.ir.instructionCount === 1 ? this.#branchType : 0;
   }
 
   // General registers; register 31 is the zero register here
@@ -65,9 +81,11 @@ export class Translation {
     else this.setReg(n, value);
   }
 
-  /** Base address of a load or store. Not modelled: the alignment check of SP (SCTLR_ELx.SA). */
+  /** Base address of a load or store of the instruction under way. */
   base(n: number): Value<'i64'> {
-    return this.xOrSp(n);
+    const base = this.xOrSp(n);
+    this.memory.setBase(n === 31 ? base : undefined);
+    return base;
   }
 
   // Vector registers
@@ -99,8 +117,18 @@ export class Translation {
     const here = this.ir.instructionOffset;
     this.terminal = { kind: 'branch', condition, taken: here + distance, notTaken: here + 4 };
   }
+  /** Goes on at an aligned address, as an instruction that is no branch does. */
   indirect(target: Value<'i64'>): void {
     this.terminal = { kind: 'indirect', target };
+  }
+  /** BR, BLR and RET. @param branchType PSTATE.BTYPE at the target, which the low bits of the PC carry there */
+  branchTo(target: Value<'i64'>, branchType: BranchType): void {
+    const { ir } = this;
+    if (!this.features.has('FEAT_BTI')) return this.indirect(target);
+    ir.set(A64_STATE.branchTarget, target);
+    const isAligned = ir.eqz(ir.and(ir.toI32(target), ir.i32(3)));
+    const pc = branchType === 0 ? target : ir.or(target, ir.i64(branchType));
+    this.indirect(ir.select(isAligned, pc, ir.i64(MISALIGNED_PC)));
   }
   /** Ends the block: a helper has stored the next PC. */
   resume(): void {
@@ -109,7 +137,9 @@ export class Translation {
 
   /** Raises a synchronous exception at this instruction and ends the block. */
   raise(exceptionClass: number, iss: number): void {
-    this.ir.call(raiseException, this.ir.i32(exceptionClass), this.ir.i32(iss));
+    const { ir, branchType } = this;
+    if (branchType === 0) ir.call(raiseException, ir.i32(exceptionClass), ir.i32(iss));
+    else ir.call(raiseAtBranchTarget, ir.i32(exceptionClass), ir.i32(iss), ir.i32(branchType));
     this.resume();
   }
   /** The instruction is UNDEFINED here. */

@@ -163,7 +163,7 @@ export class Engine {
     const offset = low & (PAGE - 1);
     const block = page && this.#guest.translateBlock(page.code, offset, cpu.codeMode, nextPage, offset + 1);
     cpu.unit.allowingCodeWrites(() => {
-      if (block !== undefined) evaluateBlock(block, cpu.pc - BigInt(offset), cpu);
+      if (block !== undefined) evaluateBlock(block, cpu.pc & -4096n, cpu);
     });
     if (block === undefined || (int32[exit]! & EXIT.exception) !== 0) {
       int32[exit]! &= ~EXIT.exception;

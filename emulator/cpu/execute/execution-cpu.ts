@@ -101,10 +101,15 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
   }
 
   get pc(): bigint {
-    return this.view.getBigUint64(this.base + CPU_STATE.pc, true);
+    const pc = this.view.getBigUint64(this.base + CPU_STATE.pc, true);
+    return this.guest.visiblePc?.(pc) ?? pc;
   }
   set pc(value: bigint) {
     this.view.setBigUint64(this.base + CPU_STATE.pc, value, true);
+  }
+
+  get accessSize(): number {
+    return this.unit.accessSize;
   }
 
   load(low: number, high: number, access: MemoryAccess): boolean {

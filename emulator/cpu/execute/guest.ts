@@ -61,6 +61,8 @@ export interface GuestCpu {
   endWaitForEvent?(): void;
   /** Key of the facts that translation depends on besides the bytes. */
   modeKey(): number;
+  /** The guest-virtual address in the state's PC, when the guest keeps more than that there. */
+  visiblePc?(pc: bigint): bigint;
 }
 
 /** What the engine offers to the guest CPU that it drives. */
@@ -71,8 +73,10 @@ export interface EngineCpu {
   /** The linear memory, for state fields (offset `base + field.offset`) and RAM. Views stay valid: the memory never grows. */
   readonly view: DataView;
   readonly int32: Int32Array;
-  /** Guest-virtual address of the instruction under way (inside helpers) or next (outside). */
+  /** Guest-virtual address of the instruction under way (inside helpers) or next (outside), as `GuestCpu.visiblePc` shows it. */
   pc: bigint;
+  /** Bytes of the data access for which the guest walks. */
+  readonly accessSize: number;
   /**
    * Says which translations apply from now on. Contexts with the same key share TLB entries; the guest packs into the key what distinguishes them (ASID,
    * exception level, PAN, MMU on or off); keys are integers below 2^31. Cheap: called at every exception and return.

@@ -36,6 +36,8 @@ export class MemoryUnit {
     leafSize: PAGE,
     guarded: false,
   };
+  /** Bytes of the access under way that are in the page for which the guest walks. */
+  accessSize = 0;
   /** Whether the page that `fetch` found last is guarded. */
   fetchedGuarded = false;
   /** A store into translated code was held back: its instruction is to run alone. Whoever sees to that clears it. */
@@ -88,6 +90,7 @@ export class MemoryUnit {
     const { size, regime, forWrite } = access;
     const kind = forWrite ? 'write' : 'read';
     if ((low & (access.alignment - 1)) !== 0) return this.#alignmentFault(low, high, kind);
+    this.accessSize = size;
     if (crossesPage(low, size)) return this.#loadCrossing(low, high, access);
     const address = this.#resolve(low, high, kind, regime);
     if (address >= 0) this.#copyIn(address, size);
@@ -100,6 +103,7 @@ export class MemoryUnit {
   store(low: number, high: number, access: MemoryAccess): boolean {
     const { size, regime } = access;
     if ((low & (access.alignment - 1)) !== 0) return this.#alignmentFault(low, high, 'write');
+    this.accessSize = size;
     if (crossesPage(low, size)) return this.#storeCrossing(low, high, access);
     const address = this.#resolve(low, high, 'write', regime);
     if (address >= 0) {
@@ -194,6 +198,7 @@ export class MemoryUnit {
     const head = this.#resolve(low, high, kind, access.regime);
     const headPaddr = this.#devicePaddr;
     if (head === FAULT) return false;
+    this.accessSize = access.size - first;
     const tail = this.#resolve(nextLow, nextHigh, kind, access.regime);
     const tailPaddr = this.#devicePaddr;
     if (tail === FAULT) return false;
@@ -216,6 +221,7 @@ export class MemoryUnit {
     const head = this.#resolve(low, high, 'write', access.regime);
     const headPaddr = this.#devicePaddr;
     if (head === FAULT) return false;
+    this.accessSize = access.size - first;
     const tail = this.#resolve(nextLow, nextHigh, 'write', access.regime);
     const tailPaddr = this.#devicePaddr;
     if (tail === FAULT) return false;

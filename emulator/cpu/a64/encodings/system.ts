@@ -15,6 +15,8 @@ export const HINTS = {
   WFI: '1101010100 0 00 011 0010 0000 011 11111',
   SEV: '1101010100 0 00 011 0010 0000 100 11111',
   SEVL: '1101010100 0 00 011 0010 0000 101 11111',
+  /** `target`: none, c, j, jc. A NOP without FEAT_BTI. */
+  BTI: '1101010100 0 00 011 0010 0100 target:2 0 11111',
 } as const satisfies Encodings;
 
 export const BARRIERS = {

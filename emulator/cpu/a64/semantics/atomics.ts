@@ -35,7 +35,7 @@ interface SingleFields {
 function loadExclusive(t: Translation, f: SingleFields): void {
   const address = t.base(f.rn);
   const size = accessSize(f.size);
-  const loaded = t.ir.load(address, size, aligned(size));
+  const loaded = t.memory.load(address, size, aligned(size));
   t.ir.set(A64_STATE.exclusiveAddress, address);
   t.ir.set(A64_STATE.exclusiveLow, loaded);
   t.setReg(f.rt, loaded);
@@ -51,10 +51,10 @@ function storeExclusive(t: Translation, f: SingleFields & { readonly rs: number 
   const { ir } = t;
   const address = t.base(f.rn);
   const size = accessSize(f.size);
-  const old = ir.load(address, size, alignedForWrite(size));
+  const old = t.memory.load(address, size, alignedForWrite(size));
   const isHeld = ir.eq(address, ir.get(A64_STATE.exclusiveAddress));
   const stored = ir.and(isHeld, ir.eq(old, ir.get(A64_STATE.exclusiveLow)));
-  ir.store(address, ir.select(stored, t.x(f.rt), old), size, aligned(size));
+  t.memory.store(address, ir.select(stored, t.x(f.rt), old), size, aligned(size));
   finishExclusive(t, f.rs, stored);
 }
 
@@ -74,7 +74,7 @@ function loadExclusivePair(t: Translation, f: PairFields): void {
     t.setReg(f.rt, low);
     t.setReg(f.rt2, high);
   } else {
-    const both = t.ir.load(address, 8, aligned(8));
+    const both = t.memory.load(address, 8, aligned(8));
     t.ir.set(A64_STATE.exclusiveLow, both);
     t.setReg(f.rt, t.ir.toI32(both));
     t.setReg(f.rt2, t.ir.shrU(both, 32));
@@ -92,9 +92,9 @@ function storeExclusivePair(t: Translation, f: PairFields & { readonly rs: numbe
     stored = ir.and(isHeld, equal128(t, low, high, ir.get(A64_STATE.exclusiveLow), ir.get(A64_STATE.exclusiveHigh)));
     store128(t, address, ir.select(stored, t.x(f.rt), low), ir.select(stored, t.x(f.rt2), high));
   } else {
-    const old = ir.load(address, 8, alignedForWrite(8));
+    const old = t.memory.load(address, 8, alignedForWrite(8));
     stored = ir.and(isHeld, ir.eq(old, ir.get(A64_STATE.exclusiveLow)));
-    ir.store(address, ir.select(stored, pairOfWords(t, f.rt, f.rt2), old), 8, aligned(8));
+    t.memory.store(address, ir.select(stored, pairOfWords(t, f.rt, f.rt2), old), 8, aligned(8));
   }
   finishExclusive(t, f.rs, stored);
 }
@@ -104,13 +104,13 @@ function pairOfWords(t: Translation, low: number, high: number): Value<'i64'> {
 }
 
 function load128(t: Translation, address: Value<'i64'>, access: Partial<MemoryAccess>) {
-  const both = t.ir.loadV128(address, access);
+  const both = t.memory.loadV128(address, access);
   return { low: t.ir.lane('i64x2.extract_lane', 0, both), high: t.ir.lane('i64x2.extract_lane', 1, both) };
 }
 
 function store128(t: Translation, address: Value<'i64'>, low: Value<'i64'>, high: Value<'i64'>): void {
   const both = t.ir.lane('i64x2.replace_lane', 1, t.ir.op('i64x2.splat', low), high);
-  t.ir.storeV128(address, both, aligned(16));
+  t.memory.storeV128(address, both, aligned(16));
 }
 
 function equal128(
@@ -136,12 +136,12 @@ export const exclusives: Semantics<typeof EXCLUSIVES> = {
 
 function orderedStore(t: Translation, f: SingleFields): void {
   const size = accessSize(f.size);
-  t.ir.store(t.base(f.rn), t.x(f.rt), size, aligned(size));
+  t.memory.store(t.base(f.rn), t.x(f.rt), size, aligned(size));
 }
 
 function orderedLoad(t: Translation, f: SingleFields): void {
   const size = accessSize(f.size);
-  t.setReg(f.rt, t.ir.load(t.base(f.rn), size, aligned(size)));
+  t.setReg(f.rt, t.memory.load(t.base(f.rn), size, aligned(size)));
 }
 
 export const acquireRelease: Semantics<typeof ACQUIRE_RELEASE> = { STLR: orderedStore, LDAR: orderedLoad };
@@ -168,8 +168,8 @@ function atomic(combine: Combine): (t: Translation, f: AtomicFields) => void {
     const address = t.base(f.rn);
     const size = accessSize(f.size);
     const operand = t.x(f.rs);
-    const old = t.ir.load(address, size, alignedForWrite(size));
-    t.ir.store(address, t.ir.toI64(combine(t, old, operand)), size, aligned(size));
+    const old = t.memory.load(address, size, alignedForWrite(size));
+    t.memory.store(address, t.ir.toI64(combine(t, old, operand)), size, aligned(size));
     t.setReg(f.rt, old);
   };
 }
@@ -194,8 +194,8 @@ function compareAndSwap(t: Translation, f: AtomicFields): void {
   const size = accessSize(f.size);
   const mask = ir.i64(f.size === 3 ? -1 : (1n << BigInt(8 << f.size)) - 1n);
   const [expected, replacement] = [ir.and(t.x(f.rs), mask), t.x(f.rt)];
-  const old = ir.load(address, size, alignedForWrite(size));
-  ir.store(address, ir.select(ir.eq(old, expected), replacement, old), size, aligned(size));
+  const old = t.memory.load(address, size, alignedForWrite(size));
+  t.memory.store(address, ir.select(ir.eq(old, expected), replacement, old), size, aligned(size));
   t.setReg(f.rs, old);
 }
 
@@ -213,8 +213,8 @@ function compareAndSwapPair(t: Translation, f: Omit<PairFields, 'rt2'> & { reado
     t.setReg(f.rs + 1, high);
   } else {
     const [expected, replacement] = [pairOfWords(t, f.rs, f.rs + 1), pairOfWords(t, f.rt, f.rt + 1)];
-    const old = ir.load(address, 8, alignedForWrite(8));
-    ir.store(address, ir.select(ir.eq(old, expected), replacement, old), 8, aligned(8));
+    const old = t.memory.load(address, 8, alignedForWrite(8));
+    t.memory.store(address, ir.select(ir.eq(old, expected), replacement, old), 8, aligned(8));
     t.setReg(f.rs, ir.toI32(old));
     t.setReg(f.rs + 1, ir.shrU(old, 32));
   }

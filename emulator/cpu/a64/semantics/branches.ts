@@ -1,13 +1,15 @@
 /**
  * Arm ARM DDI 0487 "Branches, Exception Generating and System instructions": branches and exception generation.
  *
- * Not modelled: PSTATE.BTYPE and Branch Target exceptions (FEAT_BTI; its landing pads execute as NOP), halting debug, removal of the
- * tag from a branch target where TCR_ELx.TBI ignores the top byte.
+ * Not modelled: halting debug. A tag that TCR_ELx.TBI ignores is taken from the target of a branch when that is fetched.
  */
 import type { Value } from '../../ir/block.ts';
+import { branchTypeOfBr, BTYPE } from '../branch-target.ts';
 import type { BRANCHES, EXCEPTION_GENERATION } from '../encodings/branches.ts';
 import type { Semantics } from '../instruction.ts';
 import { exceptionReturn, hypervisorCall, secureMonitorCall, supervisorCall } from '../system/helpers.ts';
+import { EXCEPTION_REGISTERS } from '../system/registers/control.ts';
+import { HYPERVISOR_REGISTERS } from '../system/registers/hypervisor.ts';
 import { EC, type Translation } from '../translation.ts';
 import { signed } from './operands.ts';
 
@@ -18,6 +20,12 @@ function testedBit(
 ): Value<'i32'> {
   if (f.b5 === 0) return t.ir.and(t.w(f.rt), t.ir.i32(1 << f.b40));
   return t.ir.ne(t.ir.and(t.x(f.rt), t.ir.i64(1n << BigInt(32 + f.b40))), t.ir.i64(0));
+}
+
+/** ELR_ELx of the present level, which is not EL0. */
+export function returnAddress(t: Translation): Value<'i64'> {
+  const register = t.mode.exceptionLevel === 2 ? HYPERVISOR_REGISTERS.ELR_EL2 : EXCEPTION_REGISTERS.ELR_EL1;
+  return t.ir.get(register.field);
 }
 
 export const branches: Semantics<typeof BRANCHES> = {
@@ -38,16 +46,16 @@ export const branches: Semantics<typeof BRANCHES> = {
   },
   TBZ: (t, f) => t.branch(t.ir.eqz(testedBit(t, f)), signed(f.imm14, 14) * 4),
   TBNZ: (t, f) => t.branch(testedBit(t, f), signed(f.imm14, 14) * 4),
-  BR: (t, f) => t.indirect(t.x(f.rn)),
+  BR: (t, f) => t.branchTo(t.x(f.rn), branchTypeOfBr(f.rn, t.mode.guarded)),
   BLR: (t, f) => {
     const target = t.x(f.rn);
     t.setReg(30, t.pc(4));
-    t.indirect(target);
+    t.branchTo(target, BTYPE.BLR);
   },
-  RET: (t, f) => t.indirect(t.x(f.rn)),
+  RET: (t, f) => t.branchTo(t.x(f.rn), BTYPE.NONE),
   ERET: t => {
     if (t.mode.exceptionLevel === 0) return t.undefined();
-    t.ir.call(exceptionReturn);
+    t.ir.call(exceptionReturn, returnAddress(t));
     t.resume();
   },
 };

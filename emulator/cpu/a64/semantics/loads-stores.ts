@@ -55,7 +55,7 @@ export function store<F>(mode: Addressing<F>, access: Access = {}): (t: Translat
   return (t, f) => {
     const at = mode(t, f, f.size);
     if (!at) return t.undefined();
-    t.ir.store(at.address, t.x(f.rt), accessSize(f.size), access);
+    t.memory.store(at.address, t.x(f.rt), accessSize(f.size), access);
     writeBack(t, f.rn, at);
   };
 }
@@ -70,7 +70,7 @@ function loadSized<F>(
 ): void {
   const at = mode(t, f, scale);
   if (!at) return t.undefined();
-  const loaded = t.ir.load(at.address, accessSize(scale), access);
+  const loaded = t.memory.load(at.address, accessSize(scale), access);
   t.setReg(f.rt, extension(t, loaded, scale));
   writeBack(t, f.rn, at);
 }
@@ -147,9 +147,9 @@ export const registerOffsets: Semantics<typeof REGISTER_OFFSET> = {
 };
 
 export const literal: Semantics<typeof LITERAL> = {
-  'LDR (literal)': (t, f) => t.setReg(f.rt, t.ir.load(t.pc(signed(f.imm19, 19) * 4), f.sf ? 8 : 4)),
+  'LDR (literal)': (t, f) => t.setReg(f.rt, t.memory.load(t.pc(signed(f.imm19, 19) * 4), f.sf ? 8 : 4)),
   'LDRSW (literal)': (t, f) => {
-    t.setReg(f.rt, signExtended(t, t.ir.load(t.pc(signed(f.imm19, 19) * 4), 4), 2));
+    t.setReg(f.rt, signExtended(t, t.memory.load(t.pc(signed(f.imm19, 19) * 4), 4), 2));
   },
   'PRFM (literal)': prefetch,
 };
@@ -161,8 +161,12 @@ interface PairTransfer extends Transfer {
 /** Two registers as one access of twice the size: one translation of the address. */
 export function storePairAt(t: Translation, address: Value<'i64'>, sf: number, rt: number, rt2: number): void {
   const { ir } = t;
-  if (sf) ir.storeV128(address, ir.lane('i64x2.replace_lane', 1, ir.op('i64x2.splat', t.x(rt)), t.x(rt2)));
-  else ir.store(address, ir.or(ir.toI64(t.w(rt)), ir.shl(t.x(rt2), 32)), 8);
+  if (sf) {
+    const both = ir.lane('i64x2.replace_lane', 1, ir.op('i64x2.splat', t.x(rt)), t.x(rt2));
+    t.memory.storeV128(address, both, {}, 8);
+  } else {
+    t.memory.store(address, ir.or(ir.toI64(t.w(rt)), ir.shl(t.x(rt2), 32)), 8, {}, 4);
+  }
 }
 
 function storePair<F>(mode: Addressing<F>): (t: Translation, f: F & PairTransfer & { readonly sf: number }) => void {
@@ -180,11 +184,11 @@ function loadPair<F>(mode: Addressing<F>): (t: Translation, f: F & PairTransfer 
     const at = mode(t, f, 2 + f.sf);
     if (!at) return t.undefined();
     if (f.sf) {
-      const both = ir.loadV128(at.address);
+      const both = t.memory.loadV128(at.address, {}, 8);
       t.setReg(f.rt, ir.lane('i64x2.extract_lane', 0, both));
       t.setReg(f.rt2, ir.lane('i64x2.extract_lane', 1, both));
     } else {
-      const both = ir.load(at.address, 8);
+      const both = t.memory.load(at.address, 8, {}, 4);
       t.setReg(f.rt, ir.toI32(both));
       t.setReg(f.rt2, ir.shrU(both, 32));
     }
@@ -196,7 +200,7 @@ function loadPairOfWords<F>(mode: Addressing<F>): (t: Translation, f: F & PairTr
   return (t, f) => {
     const at = mode(t, f, 2);
     if (!at) return t.undefined();
-    const both = t.ir.load(at.address, 8);
+    const both = t.memory.load(at.address, 8, {}, 4);
     t.setReg(f.rt, signExtended(t, both, 2));
     t.setReg(f.rt2, t.ir.shrS(both, 32));
     writeBack(t, f.rn, at);

@@ -1,9 +1,11 @@
 /** Pointer authentication. Source: Arm ARM DDI 0487 "Pointer authentication". Helpers compute; without FEAT_PAuth the hints are NOP. */
 import type { Value } from '../../ir/block.ts';
 import type { PAUTH, PAUTH_BRANCHES, PAUTH_HINTS, PAUTH_LOADS } from '../encodings/pauth.ts';
-import { type Semantics, unimplemented } from '../instruction.ts';
-import { pacAuthenticate, pacGeneric, pacSign, pacStrip } from '../system/helpers.ts';
+import { branchTypeOfBr, BTYPE } from '../branch-target.ts';
+import type { Semantics } from '../instruction.ts';
+import { exceptionReturn, pacAuthenticate, pacGeneric, pacSign, pacStrip } from '../system/helpers.ts';
 import type { Translation } from '../translation.ts';
+import { returnAddress } from './branches.ts';
 import { signed } from './operands.ts';
 
 /** Key numbers as the helpers take them. */
@@ -67,18 +69,32 @@ function authenticated(t: Translation, M: number, rn: number, modifier: Value<'i
   return call(t, pacAuthenticate, M, t.x(rn), modifier);
 }
 
-function branchWithLink(t: Translation, target: Value<'i64'>): void {
+interface BranchFields {
+  readonly M: number;
+  readonly rn: number;
+}
+
+function branch(t: Translation, f: BranchFields, modifier: Value<'i64'>): void {
+  t.branchTo(authenticated(t, f.M, f.rn, modifier), branchTypeOfBr(f.rn, t.mode.guarded));
+}
+
+function branchWithLink(t: Translation, f: BranchFields, modifier: Value<'i64'>): void {
+  const target = authenticated(t, f.M, f.rn, modifier);
   t.setReg(LR, t.pc(4));
-  t.indirect(target);
+  t.branchTo(target, BTYPE.BLR);
 }
 
 export const pauthBranches: Semantics<typeof PAUTH_BRANCHES> = {
-  'BRAAZ/BZ': (t, f) => t.indirect(authenticated(t, f.M, f.rn, zero(t))),
-  'BLRAAZ/BZ': (t, f) => branchWithLink(t, authenticated(t, f.M, f.rn, zero(t))),
-  'RETAA/AB': (t, f) => t.indirect(authenticated(t, f.M, LR, sp(t))),
-  'ERETAA/AB': unimplemented('no kernel seen uses it'),
-  'BRAA/AB': (t, f) => t.indirect(authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
-  'BLRAA/AB': (t, f) => branchWithLink(t, authenticated(t, f.M, f.rn, t.xOrSp(f.rm))),
+  'BRAAZ/BZ': (t, f) => branch(t, f, zero(t)),
+  'BLRAAZ/BZ': (t, f) => branchWithLink(t, f, zero(t)),
+  'RETAA/AB': (t, f) => t.branchTo(authenticated(t, f.M, LR, sp(t)), BTYPE.NONE),
+  'ERETAA/AB': (t, f) => {
+    if (t.mode.exceptionLevel === 0) return t.undefined();
+    t.ir.call(exceptionReturn, call(t, pacAuthenticate, f.M, returnAddress(t), sp(t)));
+    t.resume();
+  },
+  'BRAA/AB': (t, f) => branch(t, f, t.xOrSp(f.rm)),
+  'BLRAA/AB': (t, f) => branchWithLink(t, f, t.xOrSp(f.rm)),
 };
 
 export const pauthLoads: Semantics<typeof PAUTH_LOADS> = {
@@ -86,7 +102,7 @@ export const pauthLoads: Semantics<typeof PAUTH_LOADS> = {
     const { ir } = t;
     const pointer = call(t, pacAuthenticate, f.M ? KEY.DB : KEY.DA, t.xOrSp(f.rn), zero(t));
     const address = ir.add(pointer, ir.i64(signed((f.S << 9) | f.imm9, 10) * 8));
-    t.setReg(f.rt, ir.load(address, 8));
+    t.setReg(f.rt, t.memory.load(address, 8));
     if (f.W) t.setRegOrSp(f.rn, address);
   },
 };

@@ -52,7 +52,7 @@ function loadStructures(interleave: number, count: number) {
     const { q, size, rt } = fields;
     if (interleave > 1 && size === 3 && !q) return t.undefined();
     const registerBytes = q ? 16 : 8;
-    const base = t.xOrSp(fields.rn);
+    const base = t.base(fields.rn);
     const memory = chunks(count * registerBytes).map(({ offset, scale }) => loadVector(t, base, offset, scale));
     for (let register = 0; register < count; register++) {
       const picks = times(16, i => memoryByte(interleave, size, registerBytes, register, i % registerBytes));
@@ -67,7 +67,7 @@ function storeStructures(interleave: number, count: number) {
     const { q, size, rt } = fields;
     if (interleave > 1 && size === 3 && !q) return t.undefined();
     const registerBytes = q ? 16 : 8;
-    const base = t.xOrSp(fields.rn);
+    const base = t.base(fields.rn);
     const registers = times(count, i => (rt + i) % 32).map(n => t.v(n));
     const source = sourceOfMemory(interleave, size, registerBytes, count);
     for (const { offset, scale } of chunks(count * registerBytes)) {
@@ -149,14 +149,14 @@ const laneBytes = (size: number): LaneBytes => (1 << size) as LaneBytes;
 
 /** Loads the `count` elements of one structure. */
 function loadElements(t: Translation, base: Value<'i64'>, size: number, count: number): Value<'i64'>[] {
-  return times(count, i => i << size).map(offset => t.ir.load(t.ir.add(base, t.ir.i64(offset)), laneBytes(size)));
+  return times(count, i => i << size).map(offset => t.memory.load(t.ir.add(base, t.ir.i64(offset)), laneBytes(size)));
 }
 
 function loadLane(count: number, laneOf: LaneOf) {
   return (t: Translation, fields: SingleFields): void => {
     const at = laneOf(fields);
     if (!at) return t.undefined();
-    const base = t.xOrSp(fields.rn);
+    const base = t.base(fields.rn);
     loadElements(t, base, at.size, count).forEach((value, i) => {
       const register = (fields.rt + i) % 32;
       t.setV(register, withLane(t.ir, at.size, t.v(register), at.index, value));
@@ -169,11 +169,11 @@ function storeLane(count: number, laneOf: LaneOf) {
   return (t: Translation, fields: SingleFields): void => {
     const at = laneOf(fields);
     if (!at) return t.undefined();
-    const base = t.xOrSp(fields.rn);
+    const base = t.base(fields.rn);
     for (let i = 0; i < count; i++) {
       const value = lane(t.ir, at.size, t.v((fields.rt + i) % 32), at.index);
       const address = t.ir.add(base, t.ir.i64(i << at.size));
-      t.ir.store(address, t.ir.toI64(value), laneBytes(at.size));
+      t.memory.store(address, t.ir.toI64(value), laneBytes(at.size));
     }
     postIndex(t, fields, base, count << at.size);
   };
@@ -233,7 +233,7 @@ export const singleStructureSemantics: Semantics<typeof SIMD_SINGLE_STRUCTURE> =
 function replicate(count: number) {
   return (t: Translation, fields: MultipleFields): void => {
     const { q, size, rt } = fields;
-    const base = t.xOrSp(fields.rn);
+    const base = t.base(fields.rn);
     const values: Vector[] = loadElements(t, base, size, count).map(value => splat(t.ir, size, value));
     values.forEach((value, i) => setV(t, (rt + i) % 32, value, vectorBits(q)));
     postIndex(t, fields, base, count << size);

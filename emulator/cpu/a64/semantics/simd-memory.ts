@@ -1,21 +1,40 @@
 /** Loads and stores of vectors of 1 to 16 bytes. */
 import type { Value } from '../../ir/block.ts';
+import type { AccessSize } from '../../ir/types.ts';
+import type { ScalarSize } from '../data-memory.ts';
 import type { Translation } from '../translation.ts';
 import type { Vector } from './vector-permute.ts';
 import { fromScalar } from './vector-registers.ts';
 
-type Bytes = 1 | 2 | 4 | 8;
-
-/** Loads `1 << scale` bytes (scale 0 to 4) from `base + offset`; zeros above them. */
-export function loadVector(t: Translation, base: Value<'i64'>, offset: number, scale: number): Vector {
+/**
+ * Loads `1 << scale` bytes (scale 0 to 4) from `base + offset`; zeros above them.
+ * @param elementScale log2 of the bytes that alignment counts for
+ */
+export function loadVector(
+  t: Translation,
+  base: Value<'i64'>,
+  offset: number,
+  scale: number,
+  elementScale = scale,
+): Vector {
   const address = t.ir.add(base, t.ir.i64(offset));
-  if (scale === 4) return t.ir.loadV128(address);
-  return fromScalar(t.ir, 3, t.ir.load(address, (1 << scale) as Bytes));
+  const element = (1 << elementScale) as AccessSize;
+  if (scale === 4) return t.memory.loadV128(address, {}, element);
+  return fromScalar(t.ir, 3, t.memory.load(address, (1 << scale) as ScalarSize, {}, element));
 }
 
 /** Stores the low `1 << scale` bytes of a vector at `base + offset`. */
-export function storeVector(t: Translation, base: Value<'i64'>, offset: number, scale: number, value: Vector): void {
+export function storeVector(
+  t: Translation,
+  base: Value<'i64'>,
+  offset: number,
+  scale: number,
+  value: Vector,
+  elementScale = scale,
+): void {
   const address = t.ir.add(base, t.ir.i64(offset));
-  if (scale === 4) return t.ir.storeV128(address, value);
-  t.ir.store(address, t.ir.lane('i64x2.extract_lane', 0, value), (1 << scale) as Bytes);
+  const element = (1 << elementScale) as AccessSize;
+  if (scale === 4) return t.memory.storeV128(address, value, {}, element);
+  const scalar = t.ir.lane('i64x2.extract_lane', 0, value);
+  t.memory.store(address, scalar, (1 << scale) as ScalarSize, {}, element);
 }

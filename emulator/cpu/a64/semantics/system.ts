@@ -57,6 +57,8 @@ export const hints: Semantics<typeof HINTS> = {
   SEVL: t => {
     t.ir.call(sendEventLocal);
   },
+  // What it allows is checked where a block begins
+  BTI: () => {},
 };
 
 /** One CPU runs at a time and sees memory in program order: data barriers have nothing to do. */

@@ -5,11 +5,11 @@
  * `AArch64.ExceptionReturn`, "Routing exceptions to EL2".
  * Not modelled: EL3, AArch32, double faults, virtual interrupts.
  */
+import type { BranchType } from '../branch-target.ts';
 import type { A64Cpu } from '../cpu.ts';
 import { A64_STATE } from '../state.ts';
 import { DAIF } from './process-state.ts';
 import { EXCEPTION_REGISTERS, TRANSLATION_REGISTERS } from './registers/control.ts';
-import { DEBUG_REGISTERS } from './registers/debug.ts';
 import { HYPERVISOR_REGISTERS } from './registers/hypervisor.ts';
 import type { StorageRegister } from './registers/row.ts';
 import { DATA_ABORT, EXCEPTION_CLASS, FAULT, syndrome } from './syndrome.ts';
@@ -21,6 +21,10 @@ export interface SynchronousException {
   readonly iss: number;
   /** FAR_ELx. */
   readonly faultAddress?: bigint;
+  /** An alignment fault: the SP alignment fault when the instruction accesses memory by SP, which is known at delivery. */
+  readonly mayBeStack?: true;
+  /** PSTATE.BTYPE when it is not the one with which the PC was reached: 0 behind the first instruction of a block. */
+  readonly branchType?: BranchType;
 }
 
 /** What an exception uses at the level that it is taken to. */
@@ -103,22 +107,22 @@ export function takeSynchronous(
   const registers = levelRegisters(target);
   cpu.write(registers.ESR, syndrome(fromLower ? exceptionClass - 1 : exceptionClass, iss));
   if (faultAddress !== undefined) cpu.write(registers.FAR, faultAddress);
-  enter(cpu, target, VECTOR.SYNCHRONOUS, returnAddress);
+  enter(cpu, target, VECTOR.SYNCHRONOUS, returnAddress, exception.branchType ?? cpu.branchType);
 }
 
 /** Takes an interrupt or SError at the instruction boundary where the CPU stands. */
 export function takeAsynchronous(cpu: A64Cpu, vector: number, target: 1 | 2): void {
   if (vector === VECTOR.SERROR) cpu.write(levelRegisters(target).ESR, syndrome(EXCEPTION_CLASS.SERROR, 0));
-  enter(cpu, target, vector, cpu.engine.pc);
+  enter(cpu, target, vector, cpu.engine.pc, cpu.branchType);
 }
 
-function enter(cpu: A64Cpu, target: 1 | 2, vector: number, returnAddress: bigint): void {
+function enter(cpu: A64Cpu, target: 1 | 2, vector: number, returnAddress: bigint, branchType: BranchType): void {
   const { process } = cpu;
   const { VBAR, SPSR, ELR, SCTLR } = levelRegisters(target);
   const from =
     process.exceptionLevel < target ? FROM.LOWER_A64 : process.field('SP') ? FROM.CURRENT_SPX : FROM.CURRENT_SP0;
   const stepped = cpu.takeSteppedInstruction() === returnAddress ? SPSR_SS : 0;
-  cpu.write(SPSR, BigInt((process.saved() | stepped) >>> 0));
+  cpu.write(SPSR, BigInt((process.saved(branchType) | stepped) >>> 0));
   cpu.write(ELR, returnAddress);
   process.enter(target);
   const control = cpu.read(SCTLR);
@@ -128,23 +132,22 @@ function enter(cpu: A64Cpu, target: 1 | 2, vector: number, returnAddress: bigint
   cpu.contextChanged();
 }
 
-/** ERET. An illegal return raises the Illegal Execution state exception at the address that it returns to. */
-export function exceptionReturn(cpu: A64Cpu): void {
+/** ERET to an address. An illegal return raises the Illegal Execution state exception at the address that it returns to. */
+export function exceptionReturn(cpu: A64Cpu, target: bigint): void {
   const { process } = cpu;
-  const { SPSR, ELR } = levelRegisters(process.exceptionLevel === 2 ? 2 : 1);
+  const { SPSR } = levelRegisters(process.exceptionLevel === 2 ? 2 : 1);
   const spsr = Number(cpu.read(SPSR) & 0xffff_ffffn) | 0;
-  const target = cpu.read(ELR);
   cpu.registers.set64(A64_STATE.exclusiveAddress, MONITOR_OPEN);
   cpu.signalEvent();
   const isLegal = isLegalReturn(cpu, spsr);
   if (isLegal) {
-    const wasStepping = cpu.isStepEnabled();
+    const wasStepping = cpu.debug.isStepping;
     process.restore(spsr);
-    process.setField('SS', !wasStepping && cpu.isStepEnabled() ? (spsr >>> 21) & 1 : 0);
+    process.setField('SS', !wasStepping && cpu.debug.isStepping ? (spsr >>> 21) & 1 : 0);
   } else {
     process.restoreIllegal(spsr);
   }
-  cpu.engine.pc = cpu.canonicalAddress(target);
+  cpu.branchTo(target, process.branchTypeOf(spsr));
   cpu.contextChanged();
   if (isLegal) cpu.interruptsUnmasked();
   else takeSynchronous(cpu, { exceptionClass: EXCEPTION_CLASS.ILLEGAL_STATE, iss: 0 }, cpu.engine.pc);
@@ -200,16 +203,4 @@ const STEP_ISV = 1 << 24;
  */
 export function softwareStepException(hasStepped: boolean): SynchronousException {
   return { exceptionClass: EXCEPTION_CLASS.SOFTWARE_STEP_SAME, iss: FAULT.DEBUG | (hasStepped ? STEP_ISV : 0) };
-}
-
-const MDSCR = { SS: 1n << 0n, KDE: 1n << 13n } as const;
-const OSLSR_OSLK = 1n << 1n;
-
-/** Whether software step exceptions are enabled at the present level: always at EL0, with KDE and PSTATE.D clear at EL1. */
-export function isStepEnabled(cpu: A64Cpu): boolean {
-  const control = cpu.read(DEBUG_REGISTERS.MDSCR_EL1);
-  if ((control & MDSCR.SS) === 0n) return false;
-  if ((cpu.read(DEBUG_REGISTERS.OSLSR_EL1) & OSLSR_OSLK) !== 0n) return false;
-  if (cpu.exceptionLevel === 0) return true;
-  return cpu.exceptionLevel === 1 && (control & MDSCR.KDE) !== 0n && (cpu.process.daif & DAIF.D) === 0;
 }

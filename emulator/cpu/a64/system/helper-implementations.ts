@@ -4,6 +4,7 @@
  * What "resumes" stores the PC of the next instruction itself.
  */
 import type { HelperImplementation } from '../../execute/guest.ts';
+import type { BranchType } from '../branch-target.ts';
 import type { A64Cpu } from '../cpu.ts';
 import { exceptionReturn, HCR, takeSynchronous } from './exceptions.ts';
 import { accessKey } from './helpers.ts';
@@ -182,8 +183,12 @@ export function systemHelpers(current: () => A64Cpu): Readonly<Record<string, He
     'a64.supervisorCall': (immediate: number) => takeCall(current(), EXCEPTION_CLASS.SVC64, immediate),
     'a64.hypervisorCall': (immediate: number) => hypervisorCall(current(), immediate),
     'a64.secureMonitorCall': (immediate: number) => secureMonitorCall(current(), immediate),
-    'a64.exceptionReturn': () => exceptionReturn(current()),
-    'a64.softwareStep': () => current().softwareStep(),
+    'a64.exceptionReturn': (target: bigint) => exceptionReturn(current(), BigInt.asUintN(64, target)),
+    'a64.raiseAtBranchTarget': (exceptionClass: number, iss: number, branchType: BranchType) =>
+      current().raise(exceptionClass, iss, branchType),
+    'a64.checkSigningLandingPad': (branchType: BranchType) => current().checkSigningLandingPad(branchType),
+    'a64.softwareStep': (branchType: BranchType) => current().softwareStep(branchType),
+    'a64.checkBreakpoints': (branchType: BranchType) => current().checkBreakpoints(branchType),
     'a64.waitForInterrupt': () => wait(current(), 0),
     'a64.waitForEvent': () => wait(current(), 1),
     'a64.yield': () => {

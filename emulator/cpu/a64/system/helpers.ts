@@ -33,11 +33,22 @@ export const supervisorCall = faultingHelper('a64.supervisorCall', ['i32'], 'non
 export const hypervisorCall = faultingHelper('a64.hypervisorCall', ['i32'], 'none');
 /** SMC #imm: PSCI, where the board says so; continues. */
 export const secureMonitorCall = faultingHelper('a64.secureMonitorCall', ['i32'], 'none');
-/** ERET: restores PSTATE and PC, opens the exclusive monitor; continues. */
-export const exceptionReturn = faultingHelper('a64.exceptionReturn', [], 'none');
+/** ERET to an address: restores PSTATE and PC, opens the exclusive monitor; continues. */
+export const exceptionReturn = faultingHelper('a64.exceptionReturn', ['i64'], 'none');
+
+// At the target of a branch. `branchType`: PSTATE.BTYPE, which the exception saves
+
+/** Raises a synchronous exception: (ESR_ELx.EC, ESR_ELx.ISS, branchType). */
+export const raiseAtBranchTarget = faultingHelper('a64.raiseAtBranchTarget', ['i32', 'i32', 'i32'], 'none');
+/** PACIASP or PACIBSP in a guarded page: (branchType); raises the Branch Target exception where SCTLR_ELx.BT wants it. */
+export const checkSigningLandingPad = faultingHelper('a64.checkSigningLandingPad', ['i32'], 'none');
+
+// Debug exceptions: (branchType)
 
 /** Before each instruction while `A64Mode.stepping`: raises the software step exception when PSTATE.SS is 0, else clears it. */
-export const softwareStep = faultingHelper('a64.softwareStep', [], 'none');
+export const softwareStep = faultingHelper('a64.softwareStep', ['i32'], 'none');
+/** Before each instruction while `A64Mode.breakpoints`: raises the Breakpoint exception when one matches. */
+export const checkBreakpoints = faultingHelper('a64.checkBreakpoints', ['i32'], 'none');
 
 // Waiting
 

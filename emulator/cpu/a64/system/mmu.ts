@@ -4,7 +4,7 @@
  * Source: Arm ARM DDI 0487 "The AArch64 Virtual Memory System Architecture", "VMSAv8-64 translation table format descriptors".
  * Modelled: 4, 16 and 64 KiB granules, 48- and 52-bit addresses, hierarchical permissions, PAN, WXN, E0PD, TBI, access flag
  * and dirty state in hardware. Not modelled: stage 2, memory types (all RAM is normal memory, all else device memory;
- * no alignment faults from device memory), SCTLR_ELx.A and EE, the contiguous hint, TCR_EL1.NFD, TBID.
+ * no alignment faults from device memory), SCTLR_ELx.EE, the contiguous hint, TCR_EL1.NFD, TBID.
  *
  * `walk` is the TLB-miss path: 32-bit halves of 64-bit values, no allocation. A 4-level walk takes about 60 ns.
  */
@@ -34,8 +34,6 @@ export interface El2Registers {
 const TWO_32 = 2 ** 32;
 const SCTLR_M = 1n << 0n;
 const SCTLR_WXN = 1n << 19n;
-/** SCTLR_EL1.BT0, BT1 and SCTLR_EL2.BT: landing pads are checked at EL0, EL1, EL2. */
-const SCTLR_BT = [1n << 35n, 1n << 36n, 1n << 36n] as const;
 
 /** Low word of a descriptor. */
 const VALID = 1 << 0;
@@ -75,8 +73,8 @@ export class Mmu {
   #el2Wxn = false;
   #setsAccessFlag = false;
   #setsDirtyState = false;
-  /** Landing pads are checked, by exception level. */
-  #landingPads: readonly boolean[] = [false, false, false];
+  /** FEAT_BTI: the GP bit of a leaf counts. */
+  readonly #guardsPages: boolean;
   /** Fault status code of the last failed walk. */
   faultStatus = 0;
   /** Descriptor of the last walk that found a leaf, for AT. */
@@ -92,6 +90,7 @@ export class Mmu {
     this.#features = features;
     this.#physicalBits = physicalBits;
     this.#physicalLimit = 2 ** physicalBits;
+    this.#guardsPages = features.has('FEAT_BTI');
   }
 
   /** SCTLR_ELx.M of the regime of an exception level. */
@@ -118,8 +117,6 @@ export class Mmu {
     const updates = hardwareUpdates(TCR, this.#features);
     this.#setsAccessFlag = updates.accessFlag;
     this.#setsDirtyState = updates.dirtyState;
-    const bti = this.#features.has('FEAT_BTI');
-    this.#landingPads = [bti && (SCTLR & SCTLR_BT[0]) !== 0n, bti && (SCTLR & SCTLR_BT[1]) !== 0n, false];
   }
 
   configureEl2({ SCTLR, TCR, TTBR0 }: El2Registers): void {
@@ -249,7 +246,7 @@ export class Mmu {
     }
     if (exceptionLevel === 2) this.#el2Permissions(tableAttributes, result);
     else this.#el1Permissions(tableAttributes, exceptionLevel, pan, result);
-    result.guarded = (this.leafHigh & GUARDED) !== 0 && this.#landingPads[exceptionLevel]!;
+    result.guarded = (this.leafHigh & GUARDED) !== 0 && this.#guardsPages;
     if (!permits(result, kind)) return this.#fail(FAULT.PERMISSION, level);
     this.leafLow |= ACCESS_FLAG;
     const { int32 } = this.#memory;

@@ -3,6 +3,7 @@
  *
  * Source: Arm ARM DDI 0487 "Process state, PSTATE", "SPSR_EL1, Saved Program Status Register (EL1)".
  */
+import type { BranchType } from '../branch-target.ts';
 import type { A64Features } from '../features.ts';
 import { A64_STATE } from '../state.ts';
 import type { RegisterFile } from './register-file.ts';
@@ -23,7 +24,7 @@ const SPSR = {
   /** EL and SP. */
   MODE: 0b1101,
   DAIF: 0xf << 6,
-  BTYPE: 3 << 10,
+  BTYPE_SHIFT: 10,
   NZCV: 0xf << 28,
 } as const;
 
@@ -42,7 +43,6 @@ function implementedFields(features: A64Features): number {
   if (features.has('FEAT_PAN')) mask |= fieldMask('PAN');
   if (features.has('FEAT_UAO')) mask |= fieldMask('UAO');
   if (features.has('FEAT_DIT')) mask |= fieldMask('DIT');
-  if (features.has('FEAT_BTI')) mask |= SPSR.BTYPE;
   return mask;
 }
 
@@ -105,9 +105,14 @@ export class ProcessState {
     this.#registers.set64(level === this.#stackLevel ? A64_STATE.sp : A64_STATE.sp_el[level]!, value);
   }
 
-  /** PSTATE in the form of SPSR_ELx. */
-  saved(): number {
-    return this.conditionFlags | this.daif | this.#bits;
+  /** PSTATE in the form of SPSR_ELx. BTYPE is the PC's: see `branch-target.ts`. */
+  saved(branchType: BranchType = 0): number {
+    return this.conditionFlags | this.daif | this.#bits | (branchType << SPSR.BTYPE_SHIFT);
+  }
+
+  /** PSTATE.BTYPE to which SPSR_ELx returns. */
+  branchTypeOf(spsr: number): BranchType {
+    return ((spsr >> SPSR.BTYPE_SHIFT) & 3) as BranchType;
   }
 
   /** Whether SPSR_ELx asks for a mode that exists, AArch64 state and a stack pointer that the level has. */

@@ -1,8 +1,7 @@
 /**
  * Self-hosted debug registers.
  *
- * Source: Arm ARM DDI 0487 "The Debug Exception Model", "Debug registers". Software step is modelled; breakpoint and
- * watchpoint registers keep their values and match nothing. There is no external debugger: the OS lock only masks
+ * Source: Arm ARM DDI 0487 "The Debug Exception Model", "Debug registers". `self-hosted-debug.ts` is what they control. There is no external debugger: the OS lock only masks
  * debug exceptions, and the debug communication channel is empty.
  */
 import type { GenericRegisterName } from '../register-key.ts';
@@ -22,22 +21,24 @@ import {
 } from './row.ts';
 
 /** ID_AA64DFR0_EL1.BRPs and WRPs of all models, plus one. */
-const BREAKPOINTS = 6;
-const WATCHPOINTS = 4;
+export const BREAKPOINTS = 6;
+export const WATCHPOINTS = 4;
 
 function at(n: number, op2: number): GenericRegisterName {
   return `S2_0_C0_C${n}_${op2}`;
 }
 
+const written: StorageSpec['written'] = cpu => cpu.debugRegistersWritten();
+
 function pairs(): Record<string, StorageSpec> {
   const rows: Record<string, StorageSpec> = {};
   for (let n = 0; n < BREAKPOINTS; n++) {
-    rows[`DBGBVR${n}_EL1`] = storage(at(n, 4), EL1_RW);
-    rows[`DBGBCR${n}_EL1`] = storage(at(n, 5), EL1_RW, { mask: LOW_WORD });
+    rows[`DBGBVR${n}_EL1`] = storage(at(n, 4), EL1_RW, { written });
+    rows[`DBGBCR${n}_EL1`] = storage(at(n, 5), EL1_RW, { mask: LOW_WORD, written });
   }
   for (let n = 0; n < WATCHPOINTS; n++) {
-    rows[`DBGWVR${n}_EL1`] = storage(at(n, 6), EL1_RW);
-    rows[`DBGWCR${n}_EL1`] = storage(at(n, 7), EL1_RW, { mask: LOW_WORD });
+    rows[`DBGWVR${n}_EL1`] = storage(at(n, 6), EL1_RW, { written });
+    rows[`DBGWCR${n}_EL1`] = storage(at(n, 7), EL1_RW, { mask: LOW_WORD, written });
   }
   return rows;
 }

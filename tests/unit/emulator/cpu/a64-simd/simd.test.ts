@@ -58,6 +58,9 @@ describe('vector instructions', () => {
       guarded: false,
       cacheMaintenanceTrapped: false,
       handlerStack: false,
+      breakpoints: false,
+      alignmentChecked: false,
+      stackChecked: false,
     } as const;
     const code = new DataView(new ArrayBuffer(4096));
     for (const row of SIMD_INSTRUCTIONS) {

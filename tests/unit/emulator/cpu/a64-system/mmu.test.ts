@@ -509,15 +509,15 @@ test('takes the upper half from TTBR1 and the ASID from where A1 says', () => {
   expect(mmu.asid).toBe(0xabcd);
 });
 
-test('says that a page is guarded only where SCTLR_EL1 checks landing pads', () => {
+test('says that a page is guarded whatever SCTLR_EL1.BT is, with FEAT_BTI only', () => {
   const tables = new Tables();
   tables.set(L0, BigInt(L1) | D.TABLE);
   tables.set(L1, 0x4000_0000n | D.BLOCK | D.AF | D.GP | D.EL0);
   const setup = { tcr: FOUR_K_48, features: ['FEAT_BTI'] as const };
-  expect(walk(createMmu(tables, setup), 0n)).toMatchObject({ guarded: false });
+  expect(walk(createMmu(tables, { tcr: FOUR_K_48 }), 0n)).toMatchObject({ guarded: false });
   const mmu = createMmu(tables, { ...setup, sctlr: SCTLR_M | (1n << 36n) });
   expect(walk(mmu, 0n, { level: 1 })).toMatchObject({ guarded: true });
-  expect(walk(mmu, 0n, { level: 0 })).toMatchObject({ guarded: false });
+  expect(walk(mmu, 0n, { level: 0 })).toMatchObject({ guarded: true });
 });
 
 test('translates EL2 by TTBR0_EL2: one half, one execute-never bit, no EL0', () => {

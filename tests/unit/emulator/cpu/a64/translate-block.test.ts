@@ -12,6 +12,9 @@ const EL1: A64Mode = {
   guarded: false,
   cacheMaintenanceTrapped: false,
   handlerStack: true,
+  breakpoints: false,
+  alignmentChecked: false,
+  stackChecked: false,
 };
 const EL0: A64Mode = { ...EL1, exceptionLevel: 0, handlerStack: false };
 
