@@ -2,6 +2,7 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
 import { hex16 } from '../text/layout.ts';
+import { demangleRust } from '../text/rust-symbols.ts';
 import { evaluate } from '../types/expression.ts';
 import { UNSIGNED_LONG, numberOf } from '../types/value.ts';
 import type { Value } from '../types/value.ts';
@@ -224,32 +225,10 @@ export const rustfilt: Command<TextData> = {
   summary: 'readable names of Rust symbols',
   synopsis: 'symbol...',
   options: [],
-  description:
-    'Decodes names of the legacy mangling (`_ZN…E`); names of the v0 mangling (`_R…`) are shown with their path parts.',
+  description: 'Decodes names of the legacy mangling (`_ZN…E`) and of the v0 mangling (`_R…`).',
   examples: [{ line: 'rustfilt _ZN4core3fmt5write17h0123456789abcdefE', why: 'core::fmt::write' }],
   run(_session, args) {
-    return { text: args.positionals.map(word => `${demangle(word) ?? `Not a rust symbol: \n${word}`}\n`).join('') };
+    return { text: args.positionals.map(word => `${demangleRust(word) ?? `Not a rust symbol: \n${word}`}\n`).join('') };
   },
   text: data => data.text,
 };
-
-/** Legacy: `_ZN` then length-prefixed parts, the last a hash, `E`. v0: the identifiers of the path; rust-lang RFC 2603. */
-function demangle(name: string): string | undefined {
-  const legacy = /^_ZN(.*)E$/.exec(name);
-  const v0 = /^_R[A-Z]/.test(name);
-  if (legacy === null && !v0) return undefined;
-  const parts: string[] = [];
-  const source = legacy?.[1] ?? name.slice(2);
-  for (let at = 0; at < source.length;) {
-    const match = /^(?:s[\da-zA-Z]*_)?(\d+)_?/.exec(source.slice(at));
-    if (match === null) {
-      at++;
-      continue;
-    }
-    const start = at + match[0].length;
-    parts.push(source.slice(start, start + Number(match[1])));
-    at = start + Number(match[1]);
-  }
-  const path = legacy !== null && /^h[\da-f]{16}$/.test(parts.at(-1) ?? '') ? parts.slice(0, -1) : parts;
-  return path.length === 0 ? undefined : path.join('::');
-}

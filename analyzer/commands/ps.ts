@@ -29,6 +29,7 @@ interface Row {
 interface PsData {
   readonly rows?: readonly Row[];
   readonly kstackp?: boolean;
+  readonly noHeader?: boolean;
   /** Blocks of text lines by task, for the other views. */
   readonly blocks?: readonly (readonly string[])[];
   readonly separator?: string;
@@ -38,7 +39,7 @@ interface PsData {
 export const ps: Command<PsData> = {
   name: 'ps',
   summary: 'tasks: pid, CPU, state, memory, name',
-  synopsis: '[-k|-u|-G|-y policy] [-s] [-p|-c|-t|-[l|m] [-C cpu(s)]|-a|-g|-r|-S|-A] [pid | task | command]...',
+  synopsis: '[-k|-u|-G|-y policy] [-s] [-p|-c|-t|-[l|m] [-C cpu(s)]|-a|-g|-r|-S|-A|-H] [pid | task | command]...',
   options: [
     { flag: '-k', help: 'kernel threads only' },
     { flag: '-u', help: 'user tasks only' },
@@ -68,15 +69,17 @@ export const ps: Command<PsData> = {
   run(session, args) {
     const tasks = select(session, args);
     const view = VIEWS.find(([flag]) => args.has(flag));
+    if (args.has('-C') && !args.has('-l') && !args.has('-m'))
+      throw new UsageError('-C option is only applicable with -l and -m');
     if (view !== undefined) return view[1](session, tasks, args);
     const kstackp = args.has('-s');
-    return { rows: tasks.map(task => row(session, task, kstackp)), kstackp };
+    return { rows: tasks.map(task => row(session, task, kstackp)), kstackp, noHeader: args.has('-H') };
   },
   text(data) {
     if (data.rows === undefined)
       return (data.blocks ?? []).map(block => block.map(line => `${line}\n`).join('')).join(data.separator ?? '');
     const header = `      PID    PPID  CPU ${centerRight(data.kstackp === true ? 'KSTACKP' : 'TASK', 16)}  ST  %MEM      VSZ      RSS  COMM\n`;
-    return header + data.rows.map(rowText).join('');
+    return (data.noHeader === true ? '' : header) + data.rows.map(rowText).join('');
   },
 };
 
@@ -264,7 +267,7 @@ function parentsView(session: Session, tasks: readonly Task[]): PsData {
 function childrenView(session: Session, tasks: readonly Task[]): PsData {
   const blocks = tasks.map(task => {
     const children = session.tasks.all.filter(
-      other => other !== task && other.isThreadLeader && other.struct.pointer('real_parent') === task.address,
+      other => other !== task && other.pid !== 0 && other.struct.pointer('real_parent') === task.address,
     );
     const lines = children.map(child => `  ${taskHeader(child)}`);
     return [taskHeader(task), ...(lines.length === 0 ? ['  (no children)'] : lines)];
@@ -275,11 +278,15 @@ function childrenView(session: Session, tasks: readonly Task[]): PsData {
 function limitsView(_session: Session, tasks: readonly Task[]): PsData {
   const blocks = tasks.map(task => {
     const rows = resourceLimits(task).map(({ name, current, maximum }) =>
-      `${name.padStart(10)}   ${center(limitText(current), 11)}  ${center(limitText(maximum), 11)}`.trimEnd(),
+      limitRow(name, limitText(current), limitText(maximum)),
     );
-    return [taskHeader(task), '    RLIMIT     CURRENT       MAXIMUM', ...rows];
+    return [taskHeader(task), limitRow('RLIMIT', 'CURRENT', 'MAXIMUM'), ...rows];
   });
   return { blocks, separator: '\n' };
+}
+
+function limitRow(name: string, current: string, maximum: string): string {
+  return `  ${name.padStart(10)}   ${center(current, 11)}   ${center(maximum, 11)}`;
 }
 
 function limitText(limit: bigint): string {

@@ -1,16 +1,26 @@
 /** `sys`: what machine, what kernel, what state. */
+import { UsageError } from '../../capture/formats/errors.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
+import { dmiFields } from '../linux/dmi.ts';
+import type { DmiField } from '../linux/dmi.ts';
+import { kernelConfig } from '../linux/ikconfig.ts';
 import { presentMemory } from '../linux/mm.ts';
 import { panicMessage } from '../linux/panic.ts';
+import { systemCalls } from '../linux/system-calls.ts';
+import type { SystemCall } from '../linux/system-calls.ts';
 import { dateText, durationText, uptimeSeconds, wallClockSeconds } from '../linux/timekeeping.ts';
 import type { Program } from '../program.ts';
 import { bytesText, lines } from '../text/layout.ts';
 import type { Command } from './command.ts';
+import type { Session } from './session.ts';
 
 const LOAD_SHIFT = 11;
 const FIXED_ONE = 1 << LOAD_SHIFT;
 
 interface SysData {
+  readonly calls?: readonly (SystemCall & { readonly source: string | undefined })[];
+  readonly dmi?: readonly DmiField[];
+  readonly config?: string;
   readonly tainted?: { readonly mask: string; readonly letters: string };
   readonly rows?: readonly (readonly [label: string, value: string])[];
 }
@@ -19,21 +29,73 @@ interface SysData {
 export const sys: Command<SysData> = {
   name: 'sys',
   summary: 'the system: kernel, machine, time, load, panic',
-  synopsis: '[-t]',
-  options: [{ flag: '-t', help: "the kernel's taint flags, as letters" }],
-  description: 'Shows which dump and kernel are open, when and for how long the kernel ran, and why it stopped.',
-  examples: [{ line: 'sys', why: 'the first thing to look at in a dump' }],
+  synopsis: '[-c [name|number]] [-t] [-i] [config]',
+  options: [
+    { flag: '-c', help: 'the table of system calls: all, those with a name, or one by number' },
+    { flag: '-i', help: "the firmware's description of the machine (DMI)" },
+    { flag: '-t', help: "the kernel's taint flags, as letters" },
+  ],
+  description: `Shows which dump and kernel are open, when and for how long the kernel ran, and why it stopped.
+\`sys config\` prints the configuration of a kernel that carries it (CONFIG_IKCONFIG).`,
+  examples: [
+    { line: 'sys', why: 'the first thing to look at in a dump' },
+    { line: 'sys -c select', why: 'system calls with "select" in their names' },
+    { line: 'sys config | grep KEXEC', why: 'what the kernel was built with' },
+  ],
   run(session, args) {
-    if (args.has('-t')) return { tainted: taint(session.program) };
+    const { program } = session;
+    const [word] = args.positionals;
+    if (args.has('-t')) return { tainted: taint(program) };
+    if (args.has('-c')) return { calls: chosenCalls(session, word) };
+    if (args.has('-i')) return { dmi: machineFields(program) };
+    if (word === 'config') return { config: configText(program) };
+    if (word !== undefined) throw new UsageError(`unknown argument: ${word}`);
     return { rows: systemRows(session) };
   },
-  text({ rows, tainted }) {
+  text({ rows, tainted, calls, dmi, config }) {
     if (tainted !== undefined) return `TAINTED_MASK: ${tainted.mask}  ${tainted.letters}\n`;
-    return lines((rows ?? []).map(([label, value]) => `${label.padStart(12)}: ${value}`));
+    if (calls !== undefined) return callsText(calls);
+    if (dmi !== undefined) return lines(dmi.map(({ name, value }) => `${name.padStart(25)}: ${value}`));
+    return config ?? lines((rows ?? []).map(([label, value]) => `${label.padStart(12)}: ${value}`));
   },
 };
 
-function systemRows(session: Parameters<typeof sys.run>[0]): (readonly [string, string])[] {
+function chosenCalls(session: Session, word: string | undefined): NonNullable<SysData['calls']> {
+  const all = systemCalls(session.program);
+  const number = word !== undefined && /^(?:0x[\da-f]+|\d+)$/i.test(word) ? Number(word) : undefined;
+  const chosen = all.filter(call => (number === undefined ? call.name.includes(word ?? '') : call.number === number));
+  if (chosen.length === 0) throw new UsageError(`no such system call: ${word}`);
+  return chosen.map(call => ({ ...call, source: sourceInTree(session, call.address) }));
+}
+
+/** `../fs/read_write.c: 621`: without the folder that the kernel was built in, which `schedule` betrays. */
+function sourceInTree(session: Session, address: bigint): string | undefined {
+  const line = session.sourceLine(address);
+  const known = session.sourceLine(session.program.symbols.find('schedule') ?? 0n);
+  const folder = known?.slice(0, Math.max(0, known.indexOf('/kernel/sched/'))) ?? '';
+  return folder !== '' && line?.startsWith(`${folder}/`) === true ? `..${line.slice(folder.length)}` : line;
+}
+
+function callsText(calls: NonNullable<SysData['calls']>): string {
+  const rows = calls.map(({ number, name, source }) =>
+    `${String(number).padStart(3)}  ${name.padEnd(26)} ${source ?? ''}`.trimEnd(),
+  );
+  return lines(['NUM  SYSTEM CALL                FILE AND LINE NUMBER', ...rows]);
+}
+
+function machineFields(program: Program): readonly DmiField[] {
+  const fields = dmiFields(program);
+  if (fields === undefined) throw new UsageError('dmi_ident does not exist in this kernel');
+  return fields;
+}
+
+function configText(program: Program): string {
+  const text = kernelConfig(program);
+  if (text === undefined) throw new UsageError('kernel_config_data does not exist in this kernel');
+  return text;
+}
+
+function systemRows(session: Session): (readonly [string, string])[] {
   const { program } = session;
   const uts = program
     .object('uts_namespace', program.symbols.find('init_uts_ns') ?? program.vmcoreinfo.symbol('init_uts_ns')!)

@@ -2,6 +2,7 @@
 import { cString, readSize64, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
 import { UnimplementedError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
+import { possibleCpus } from './cpumask.ts';
 import { StructObject } from '../types/object.ts';
 
 /** One record of the log. */
@@ -169,4 +170,32 @@ function printkRecord(ring: Uint8Array, at: number, layout: StructObject, sequen
     text: latin1(textStart, textLength),
     dictionary: dictLength === 0 ? [] : latin1(dictStart, dictLength).split('\0'),
   };
+}
+
+/** What one CPU wrote where the log could not be taken; `printk_safe.c`, until 5.15 (commit 93d102f094be). */
+export interface SafeBuffer {
+  /** `nmi_print_seq` or `safe_print_seq`. */
+  readonly name: string;
+  readonly cpu: number;
+  readonly address: bigint;
+  readonly text: string;
+  /** Messages that did not fit. */
+  readonly lost: number;
+}
+
+/** The per-cpu buffers of `printk_safe`; none in kernels that have none. */
+export function readSafeBuffers(program: Program): SafeBuffer[] {
+  if (program.types.findStruct('printk_safe_seq_buf') === undefined) return [];
+  return ['nmi_print_seq', 'safe_print_seq'].flatMap(name =>
+    possibleCpus(program).flatMap(cpu => {
+      const address = program.percpuAddress(name, cpu);
+      if (address === undefined) return [];
+      const buffer = program.object('printk_safe_seq_buf', address);
+      const capacity = buffer.type.size - buffer.offsetOf('buffer');
+      const length = Math.max(0, Math.min(capacity, buffer.num('len.counter')));
+      const bytes = program.memory.readAvailable(buffer.addressOf('buffer'), length);
+      const text = Buffer.from(bytes).toString('latin1');
+      return [{ name, cpu, address, text, lost: buffer.num('message_lost.counter') }];
+    }),
+  );
 }
