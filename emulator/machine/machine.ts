@@ -13,7 +13,8 @@ import type { VirtualClock } from './clock.ts';
 /** Why a machine stopped running. */
 export type StopReason =
   | { readonly kind: 'power-off' }
-  | { readonly kind: 'reset' }
+  /** `cause` when the guest did not ask for it: a triple fault. */
+  | { readonly kind: 'reset'; readonly cause?: string }
   /** The guest ended the run with a status, by isa-debug-exit. */
   | { readonly kind: 'exit'; readonly status: number }
   /** All CPUs are off or wait for interrupts that no device will raise. */

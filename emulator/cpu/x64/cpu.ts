@@ -189,9 +189,11 @@ export class X64Cpu implements GuestCpu {
     this.engine.requestAttention();
   }
 
-  /** INIT: as reset, but caches and floating-point state stay, and the CPU waits for a start-up IPI. */
+  /** INIT: as reset, but machine-specific registers stay, and the CPU waits for a start-up IPI. */
   init(): void {
+    const { storage, tscAdjust } = this.registers;
     this.reset(false);
+    Object.assign(this.registers, { storage, tscAdjust });
     this.engine.requestAttention();
   }
 

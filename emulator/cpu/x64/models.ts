@@ -62,14 +62,13 @@ const BASE: readonly X64FeatureName[] = [
     'lahf_lm',
     'hypervisor',
   ] as const),
-  'x2apic',
 ];
 
 const NEHALEM: readonly X64FeatureName[] = [...BASE, 'vme', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'arat'];
 
 const HASWELL: readonly X64FeatureName[] = [
   ...NEHALEM,
-  ...(['pclmulqdq', 'fma', 'pcid', 'movbe', 'tsc_deadline_timer', 'aes', 'xsave', 'avx', 'f16c'] as const),
+  ...(['pclmulqdq', 'fma', 'pcid', 'x2apic', 'movbe', 'tsc_deadline_timer', 'aes', 'xsave', 'avx', 'f16c'] as const),
   ...(['fsgsbase', 'bmi1', 'avx2', 'smep', 'bmi2', 'erms', 'invpcid', 'abm', 'xsaveopt'] as const),
 ];
 

@@ -63,8 +63,16 @@ export class PciConfigSpace {
   private readonly powerOn: Uint8Array;
   private lastCapability = PCI_CAPABILITY_LIST;
 
-  /** @param capabilities placed in this order in the list; each is `{ id, at, bytes, writable }` */
-  constructor(identity: PciIdentity, bars: readonly BarDeclaration[], capabilities: readonly Capability[] = []) {
+  /**
+   * @param capabilities placed in this order in the list; each is `{ id, at, bytes, writable }`
+   * @param contents further bytes, by offset, which cannot be written
+   */
+  constructor(
+    identity: PciIdentity,
+    bars: readonly BarDeclaration[],
+    capabilities: readonly Capability[] = [],
+    contents: Readonly<Record<number, number>> = {},
+  ) {
     this.bars = bars;
     this.put(0x00, identity.vendorId, 2);
     this.put(0x02, identity.deviceId, 2);
@@ -78,6 +86,7 @@ export class PciConfigSpace {
     this.allow(PCI_INTERRUPT_LINE, 0xff, 1);
     for (const bar of bars) this.declareBar(bar);
     for (const capability of capabilities) this.addCapability(capability);
+    for (const [offset, byte] of Object.entries(contents)) this.bytes[Number(offset)] = byte;
     this.powerOn = this.bytes.slice();
   }
 

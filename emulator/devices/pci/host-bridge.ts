@@ -37,8 +37,9 @@ export class PciHostBridge implements PciFunction<null> {
   readonly name = 'pci-host-bridge';
   readonly config: PciConfigSpace;
 
-  constructor(identity: PciIdentity) {
-    this.config = new PciConfigSpace(identity, []);
+  /** @param contents bytes of configuration space that firmware has set, by offset; they cannot be written */
+  constructor(identity: PciIdentity, contents: Readonly<Record<number, number>> = {}) {
+    this.config = new PciConfigSpace(identity, [], [], contents);
   }
 
   bar(index: number): BarHandler {

@@ -12,7 +12,7 @@ import type { LoadSegment } from '../boot-state.ts';
 import { type Aml, littleEndian } from './aml.ts';
 import { ALL_PARTS, type PcParts } from './board-config.ts';
 import { microvmDsdt, microvmSlots, q35Dsdt } from './dsdt.ts';
-import { ACPI_TABLES_SIZE, acpiTablesBase, GSI, IRQ, LAYOUT, type PcBoard, PORT, type Region } from './layout.ts';
+import { acpiTablesRegion, FIRMWARE, GSI, IRQ, LAYOUT, type PcBoard, PORT, type Region } from './layout.ts';
 
 /** What of the machine its tables say. */
 export interface AcpiConfig {
@@ -22,6 +22,8 @@ export interface AcpiConfig {
   /** microvm: number of virtio-mmio devices. */
   readonly virtioDevices: number;
   readonly parts?: PcParts;
+  /** CPUID.1:EAX. */
+  readonly cpuSignature?: number;
   /** Port of a pvpanic device, when there is one. */
   readonly pvpanicPort?: number | undefined;
 }
@@ -43,7 +45,7 @@ const CHECKSUM_AT = 9;
 
 /** Builds all tables of a board. */
 export function buildAcpiTables(config: AcpiConfig): AcpiTables {
-  const place = new Placement(acpiTablesBase(config.board, config.memoryBytes));
+  const place = new Placement(acpiTablesRegion(config.board, config.memoryBytes));
   const { parts = ALL_PARTS } = config;
   const isQ35 = config.board === 'q35';
   const dsdt = place.add(
@@ -79,7 +81,7 @@ export function buildAcpiTables(config: AcpiConfig): AcpiTables {
         ),
       );
   const rsdp = rootPointer(isQ35, root);
-  const pointerAt = LAYOUT.BIOS_AREA.base;
+  const pointerAt = FIRMWARE.RSDP;
   const pointer = { name: 'acpi-rsdp', paddr: pointerAt, bytes: rsdp, memorySize: rsdp.length };
   return { rsdp: pointerAt, segments: [pointer, place.segment()], tables: place.tables };
 }
@@ -87,13 +89,13 @@ export function buildAcpiTables(config: AcpiConfig): AcpiTables {
 /** Puts tables one behind the other. */
 class Placement {
   readonly tables = new Map<string, Uint8Array>();
-  private readonly base: number;
+  private readonly region: Region;
   private readonly parts: { at: number; bytes: Uint8Array }[] = [];
   private next: number;
 
-  constructor(base: number) {
-    this.base = base;
-    this.next = base;
+  constructor(region: Region) {
+    this.region = region;
+    this.next = region.base;
   }
 
   /** @returns the table's address, a multiple of 64 as FACS wants it */
@@ -106,10 +108,11 @@ class Placement {
   }
 
   segment(): LoadSegment {
-    const bytes = new Uint8Array(this.next - this.base);
-    assert(bytes.length <= ACPI_TABLES_SIZE, 'the ACPI tables fit their region');
-    for (const part of this.parts) bytes.set(part.bytes, part.at - this.base);
-    return { name: 'acpi-tables', paddr: this.base, bytes, memorySize: ACPI_TABLES_SIZE };
+    const { base, size } = this.region;
+    const bytes = new Uint8Array(this.next - base);
+    assert(bytes.length <= size, 'the ACPI tables fit their region');
+    for (const part of this.parts) bytes.set(part.bytes, part.at - base);
+    return { name: 'acpi-tables', paddr: base, bytes, memorySize: size };
   }
 }
 
@@ -268,7 +271,7 @@ function madt({ board, cpuCount }: AcpiConfig): Uint8Array {
   const rest =
     board === 'q35'
       ? [...override(IRQ.TIMER, GSI.TIMER, 0), ...LEVEL_IRQS.flatMap(irq => override(irq, irq, ACTIVE_HIGH_LEVEL))]
-      : ioApic(1, LAYOUT.IO_APIC2, GSI.VIRTIO);
+      : ioApic(1, LAYOUT.IO_APIC2, GSI.SECOND);
   const localNmi = [MADT.LOCAL_NMI, 6, ALL_PROCESSORS, 0, 0, 1];
   const head = [...littleEndian(LAYOUT.LOCAL_APIC.base, 4), ...littleEndian(PCAT_COMPAT, 4)];
   return table('APIC', 1, [...head, ...cpus.flat(), ...first, ...rest, ...localNmi]);

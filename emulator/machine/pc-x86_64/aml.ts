@@ -25,11 +25,17 @@ const OP = {
   MULTI_NAME: 0x2f,
   EXTENDED: 0x5b,
   LOCAL0: 0x60,
+  ARG0: 0x68,
   STORE: 0x70,
   AND: 0x7b,
+  OR: 0x7d,
   NOTIFY: 0x86,
+  CREATE_DWORD_FIELD: 0x8a,
+  NOT: 0x92,
   EQUAL: 0x93,
   IF: 0xa0,
+  ELSE: 0xa1,
+  RETURN: 0xa4,
 } as const;
 const EXTENDED_OP = { REGION: 0x80, FIELD: 0x81, DEVICE: 0x82 } as const;
 
@@ -39,6 +45,8 @@ export const REGION_SPACE = { SYSTEM_MEMORY: 0, SYSTEM_IO: 1 } as const;
 export const FIELD_DWORD_ZEROS = 0x43;
 
 export const LOCAL0: Aml = [OP.LOCAL0];
+/** Arguments of a method. */
+export const ARG = [[OP.ARG0], [OP.ARG0 + 1], [OP.ARG0 + 2], [OP.ARG0 + 3]] as const satisfies readonly Aml[];
 
 /** An integer in its shortest form. */
 export function integer(value: number): Aml {
@@ -113,6 +121,46 @@ export function store(value: Aml, target: Aml): Aml {
 export function ifBitsSet(value: Aml, mask: number, ...content: readonly Aml[]): Aml {
   const masked = [OP.AND, ...value, ...integer(mask), OP.ZERO];
   return [OP.IF, ...withLength([OP.EQUAL, ...masked, ...integer(mask), ...content.flat()])];
+}
+
+/** `target = a & b`. */
+export function and(a: Aml, b: Aml, target: Aml): Aml {
+  return [OP.AND, ...a, ...b, ...target];
+}
+
+/** `target = a | b`. */
+export function or(a: Aml, b: Aml, target: Aml): Aml {
+  return [OP.OR, ...a, ...b, ...target];
+}
+
+export function equal(a: Aml, b: Aml): Aml {
+  return [OP.EQUAL, ...a, ...b];
+}
+
+export function notEqual(a: Aml, b: Aml): Aml {
+  return [OP.NOT, ...equal(a, b)];
+}
+
+/** `If (condition) { … } Else { … }`. */
+export function ifElse(condition: Aml, content: Aml, otherwise?: Aml): Aml {
+  const rest = otherwise === undefined ? [] : [OP.ELSE, ...withLength(otherwise)];
+  return [OP.IF, ...withLength([...condition, ...content]), ...rest];
+}
+
+export function returnValue(value: Aml): Aml {
+  return [OP.RETURN, ...value];
+}
+
+/** `CreateDWordField (source, offset, label)`. */
+export function createDwordField(source: Aml, offset: number, label: string): Aml {
+  return [OP.CREATE_DWORD_FIELD, ...source, ...integer(offset), ...path(label)];
+}
+
+/** `ToUUID (text)`: the first three groups are little endian. */
+export function uuid(text: string): Aml {
+  const groups = text.split('-').map(group => [...Buffer.from(group, 'hex')]);
+  const bytes = groups.flatMap((group, i) => (i < 3 ? group.toReversed() : group));
+  return [OP.BUFFER, ...withLength([...integer(bytes.length), ...bytes])];
 }
 
 export function notify(target: string, code: number): Aml {

@@ -1,6 +1,7 @@
 /** What a PC is made of, as the one who makes it says. */
 import type { EngineOptions } from '../../cpu/execute/engine.ts';
 import type { Trace } from '../../debug/trace.ts';
+import type { FwCfgFile } from '../../devices/fw-cfg.ts';
 import type { ExtraDevice, IsaDevice, VirtioDrive } from '../board-devices.ts';
 import type { PcBoard } from './layout.ts';
 
@@ -40,6 +41,8 @@ export interface PcConfig {
   readonly consoleOutput: (byte: number) => void;
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
   readonly epochSeconds: number;
+  /** Files that the guest finds in fw_cfg, beside the board's own. */
+  readonly firmwareFiles?: readonly FwCfgFile[];
   readonly engine?: Partial<EngineOptions>;
   /** What is traced; without it nothing is. */
   readonly trace?: Trace;

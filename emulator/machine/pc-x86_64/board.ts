@@ -21,7 +21,7 @@ import { Bus } from '../../memory/bus.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
 import { createVirtioDevices, type IsaDevice, type UnpluggedVirtio, type VirtioBus } from '../board-devices.ts';
-import type { BootState } from '../boot-state.ts';
+import type { BootState, LoadSegment } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
 import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
@@ -29,7 +29,7 @@ import type { AcpiConfig } from './acpi-tables.ts';
 import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
-import { PORT, ramRanges } from './layout.ts';
+import { LAYOUT, PORT, ramRanges } from './layout.ts';
 
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
 export type { PcConfig } from './board-config.ts';
@@ -38,6 +38,8 @@ export type { PcConfig } from './board-config.ts';
 const TSC_HZ = 1_000_000_000;
 /** q35: what is plugged takes the PCI slots from here on. */
 const FIRST_FREE_SLOT = 2;
+/** From PCI memory to 4 GiB: memory that is not cached. */
+const PCI_HOLE_SIZE = LAYOUT.FOUR_GIB - LAYOUT.PCI_MMIO.base;
 /** Before the engine is there nothing has run. */
 const POWERED_OFF: InstructionCounter = { retired: 0, requestAttention: () => undefined };
 
@@ -88,7 +90,7 @@ export class PcBoard {
     };
     const engine = new Engine(guest, this.memory, this.bus, cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
-    for (const cpu of cpus) cpu.reset(cpu.apicId === 0);
+    this.#resetCpus();
     this.#plugFunctions();
   }
 
@@ -112,12 +114,18 @@ export class PcBoard {
       cr3: BOOT_LAYOUT.PAGE_TABLES,
       gdt: { base: BigInt(BOOT_LAYOUT.GDT), limit: GDT_LIMIT },
     });
+    if (this.#config.board === 'q35') for (const cpu of this.cpus) setMemoryTypes(cpu);
+  }
+
+  /** What `load` put into memory. */
+  get loaded(): readonly LoadSegment[] {
+    return this.#boot?.segments ?? [];
   }
 
   /** Resets the hardware and boots again what was loaded. Memory keeps what nothing is loaded over, and time goes on. */
   reset(): void {
     for (const device of this.chipset.devices) device.reset();
-    for (const cpu of this.cpus) cpu.reset(cpu.apicId === 0);
+    this.#resetCpus();
     this.#vmcoreinfo = undefined;
     if (this.#boot !== undefined) this.load(this.#boot);
   }
@@ -157,19 +165,32 @@ export class PcBoard {
     return (this.machine as Machine | undefined)?.engine ?? POWERED_OFF;
   }
 
+  #resetCpus(): void {
+    for (const cpu of this.cpus) cpu.reset(cpu.apicId === 0);
+  }
+
   get #parts(): PcParts {
     return { ...ALL_PARTS, ...this.#config.parts };
   }
 
   #acpi(): AcpiConfig {
-    const { board, cpuCount, memoryBytes } = this.#config;
+    const { board, cpu, cpuCount, memoryBytes } = this.#config;
+    const cpuSignature = x64Model(cpu).signature;
     const pvpanic = this.#isaDevices().find(({ type }) => type === 'pvpanic-isa');
     const pvpanicPort = pvpanic && (pvpanic.port ?? PORT.PVPANIC.base);
-    return { board, cpuCount, memoryBytes, virtioDevices: this.#on('mmio').length, pvpanicPort, parts: this.#parts };
+    return {
+      board,
+      cpuCount,
+      memoryBytes,
+      virtioDevices: this.#on('mmio').length,
+      pvpanicPort,
+      cpuSignature,
+      parts: this.#parts,
+    };
   }
 
   #createChipset(): PcChipset {
-    const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount } = this.#config;
+    const { board, memoryBytes, consoleOutput, epochSeconds, cpuCount, firmwareFiles = [] } = this.#config;
     const parts = this.#parts;
     const stop = (reason: StopReason): void => this.machine.stop(reason);
     return new PcChipset({
@@ -183,7 +204,7 @@ export class PcBoard {
       currentCpu: () => this.machine.engine.current.index,
       consoleOutput,
       epochSeconds,
-      fwCfgFiles: [vmcoreinfoFile(location => (this.#vmcoreinfo = location))],
+      fwCfgFiles: [vmcoreinfoFile(location => (this.#vmcoreinfo = location)), ...firmwareFiles],
       virtio: this.#on('mmio'),
       isaDevices: this.#isaDevices(),
       powerOff: () => stop({ kind: 'power-off' }),
@@ -207,7 +228,7 @@ export class PcBoard {
       apic: this.chipset.interrupts.localApics[engineCpu.index]!,
       ports: portSpace(this.#portBus),
       timestamp: () => BigInt(this.#clock.now()),
-      host: { tripleFault: () => this.machine.stop({ kind: 'reset' }) },
+      host: { tripleFault: () => this.machine.stop({ kind: 'reset', cause: 'triple fault' }) },
     });
   }
 
@@ -237,6 +258,25 @@ export class PcBoard {
     if (pci === undefined && functions.length > 0) throw new UsageError('microvm has no PCI bus');
     for (const [i, pciFunction] of functions.entries()) pci?.plug(FIRST_FREE_SLOT + i, pciFunction);
   }
+}
+
+/**
+ * Memory-type range registers as SeaBIOS sets them: write back, but nothing cached in the VGA hole and from 3 GiB on, and the BIOS
+ * write protected. Source: Intel SDM vol. 3A "Memory Type Range Registers (MTRRS)"; SeaBIOS src/fw/mtrr.c.
+ */
+function setMemoryTypes({ registers, model }: X64Cpu): void {
+  const [WRITE_BACK, WRITE_PROTECTED] = [0x0606_0606_0606_0606n, 0x0505_0505_0505_0505n];
+  const [VALID, ENABLE] = [0x800n, 0xc06n];
+  const mask = (1n << BigInt(model.physicalAddressBits)) - BigInt(PCI_HOLE_SIZE);
+  Object.assign(registers.storage, {
+    0x200: BigInt(LAYOUT.PCI_MMIO.base), // IA32_MTRR_PHYSBASE0: uncacheable
+    0x201: mask | VALID,
+    0x250: WRITE_BACK, // IA32_MTRR_FIX64K_00000
+    0x258: WRITE_BACK, // IA32_MTRR_FIX16K_80000
+    0x2ff: ENABLE, // IA32_MTRR_DEF_TYPE
+  });
+  // IA32_MTRR_FIX4K_C0000 to F8000
+  for (let number = 0x268; number <= 0x26f; number++) registers.storage[number] = WRITE_PROTECTED;
 }
 
 /** Unassigned ports read as all ones. */

@@ -7,7 +7,7 @@ import { writeU16, writeU64 } from '../../../capture/formats/bytes.ts';
 import { ImageError } from '../../../capture/formats/errors.ts';
 import type { LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
-import { acpiTablesBase, LAYOUT } from './layout.ts';
+import { LAYOUT, usableLowMemoryEnd } from './layout.ts';
 
 /** A Linux kernel and what goes with it. */
 export interface PcLinuxBoot {
@@ -35,8 +35,6 @@ const GDT_ENTRIES = [0n, 0n, 0x00af_9b00_0000_ffffn, 0x00cf_9300_0000_ffffn] as 
 export const GDT_LIMIT = GDT_ENTRIES.length * 8 - 1;
 
 const PAGE = 4096;
-/** QEMU leaves this between initrd and ACPI tables. */
-const INITRD_GAP = 0x1_0000;
 const COMMAND_LINE_ROOM = 0x1_0000;
 
 /** Firmware's leavings: the BIOS data area, descriptors, page tables. */
@@ -48,9 +46,12 @@ export function firmwareSegments(): readonly LoadSegment[] {
   ];
 }
 
-/** Where an initrd must end that goes below the ACPI tables. */
+/** q35: QEMU keeps this much between an initrd and what SeaBIOS takes. */
+const Q35_INITRD_GAP = 0xf000;
+
+/** Where an initrd must end. */
 export function initrdLimit({ board, memoryBytes }: Pick<AcpiConfig, 'board' | 'memoryBytes'>): number {
-  return acpiTablesBase(board, memoryBytes) - INITRD_GAP;
+  return usableLowMemoryEnd(board, memoryBytes) - (board === 'q35' ? Q35_INITRD_GAP : 0);
 }
 
 /** The highest page-aligned place, as QEMU has it; 0 without an initrd. @throws ImageError when it does not fit */

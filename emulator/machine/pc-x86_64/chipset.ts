@@ -23,10 +23,12 @@ import type { Clock, Device, DmaMemory, InterruptLine } from '../../memory/devic
 import type { IsaDevice } from '../board-devices.ts';
 import type { PcParts } from './board-config.ts';
 import { PcInterrupts } from './interrupts.ts';
-import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO_COUNT, type PcBoard, PORT, type Region } from './layout.ts';
+import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO, type PcBoard, PORT, type Region } from './layout.ts';
 
 const PCI_PINS = 4;
 const LPC_DEVICE = 0x1f;
+/** PMBASE and ACPI_CNTL of the LPC bridge: power management is at its ports, and on. Source: Intel ICH9 data sheet. */
+const LPC_CONTENTS = { 0x40: (PORT.ACPI_PM.base & 0xff) | 1, 0x41: PORT.ACPI_PM.base >> 8, 0x44: 0x80 } as const;
 const IO_APIC_PINS = 24;
 
 /** What a board decides and gives. */
@@ -129,11 +131,11 @@ export class PcChipset {
     this.map(LAYOUT.HPET, new Hpet({ clock, lines: this.hpetLines(), routes: HPET_ROUTES, legacyChanged }));
   }
 
-  /** microvm has no port 0x61, by which channel 2 is gated. */
+  /** QEMU's microvm has no port 0x61, and kernels on it now and then fail to calibrate their TSC: here both boards have it. */
   private placePit(interrupt: InterruptLine): void {
     const pit = new I8254(this.config.clock, interrupt);
     this.port(PORT.PIT, pit);
-    if (this.config.board === 'q35') this.port(PORT.PORT_B, new PortB(pit));
+    this.port(PORT.PORT_B, new PortB(pit));
   }
 
   /** Pins 2 and 8 are the ISA interrupts that legacy replacement takes over. */
@@ -172,7 +174,7 @@ export class PcChipset {
     const intx = Array.from({ length: PCI_PINS }, (_, pin) => this.interrupts.gsiLine(GSI.PCI + pin));
     const host = new PciHost({ windows: { io, memory: [low, high] }, intx, msi: this.interrupts.bus });
     host.plug(0, new PciHostBridge(Q35_IDENTITY));
-    host.plug(LPC_DEVICE, new PciHostBridge(ICH9_LPC_IDENTITY));
+    host.plug(LPC_DEVICE, new PciHostBridge(ICH9_LPC_IDENTITY, LPC_CONTENTS));
     this.port(PCI_IO, io);
     this.map(PCI_MMIO, low);
     this.map(PCI_MMIO_HIGH, high);
@@ -199,11 +201,12 @@ export class PcChipset {
 
   /** Devices take the transports from the last one down, as QEMU fills them. */
   private placeVirtio(): void {
-    const { virtio, memory } = this.config;
+    const { virtio, memory, parts } = this.config;
     const { base, size } = LAYOUT.VIRTIO_MMIO;
-    for (let slot = 0; slot < MICROVM_VIRTIO_COUNT; slot++) {
-      const device = virtio[MICROVM_VIRTIO_COUNT - 1 - slot];
-      const interrupt = this.interrupts.gsiLine(GSI.VIRTIO + slot);
+    const { count, irq } = MICROVM_VIRTIO[parts.acpi ? 'acpi' : 'noAcpi'];
+    for (let slot = 0; slot < count; slot++) {
+      const device = virtio[count - 1 - slot];
+      const interrupt = parts.acpi ? this.interrupts.gsiLine(irq + slot) : this.isa(irq + slot);
       const wiring = { interrupt, memory, version: 1, ...(device && { device }) } as const;
       this.map({ base: base + slot * size, size }, new VirtioMmioTransport(wiring));
     }

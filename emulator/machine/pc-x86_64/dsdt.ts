@@ -3,16 +3,21 @@
  *
  * Source: ACPI specification 6.4 "ACPI-Defined Devices and Device-Specific Objects"; devices, ids and resources as QEMU 7.2's q35 and
  * microvm have them. Left out of q35: hot plug of PCI devices, CPUs and memory, the interrupt links of the 8259 days (interrupts are
- * routed to I/O APIC pins directly), _OSC.
+ * routed to I/O APIC pins directly), the mouse.
  */
 import {
   type Aml,
+  and,
+  ARG,
+  createDwordField,
   device,
   dwordMemory,
   eisaId,
+  equal,
   FIELD_DWORD_ZEROS,
   fieldOf,
   ifBitsSet,
+  ifElse,
   integer,
   interrupt,
   ioPorts,
@@ -21,22 +26,26 @@ import {
   memory32Fixed,
   method,
   name,
+  notEqual,
   notify,
   operationRegion,
+  or,
   packageOf,
   path,
   qwordMemory,
   REGION_SPACE,
   resources,
+  returnValue,
   scope,
   store,
   string,
+  uuid,
   wordBusNumbers,
   wordIo,
 } from './aml.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { ALL_PARTS, type PcParts } from './board-config.ts';
-import { GSI, IRQ, LAYOUT, MICROVM_VIRTIO_COUNT, PORT } from './layout.ts';
+import { GSI, IRQ, LAYOUT, MICROVM_VIRTIO, PORT } from './layout.ts';
 
 /** Present, enabled, shown, working. */
 const STA_ALL = 0x0f;
@@ -58,10 +67,11 @@ export function q35Dsdt({ pvpanicPort, parts = ALL_PARTS }: Pick<AcpiConfig, 'pv
     name('_UID', integer(0)),
     name('_CRS', pciResources()),
     name('_PRT', pciRouting()),
+    pciCapabilities(),
     fwCfg(),
     device('SF8', name('_ADR', integer(0x1f_0000)), ...isa),
   );
-  return [...scope('_SB', pci, ...(parts.hpet ? [hpet()] : [])), ...sleepState(0)];
+  return [...scope('_SB', pci, configurationSpace(), ...(parts.hpet ? [hpet()] : [])), ...sleepState(0)];
 }
 
 /** microvm's definition block. @param virtioSlots transports that have a device */
@@ -94,6 +104,35 @@ function pciRouting(): Aml {
       entries.push(packageOf(integer(slot * 65536 + 0xffff), integer(pin), integer(0), integer(gsi)));
     }
   return packageOf(...entries);
+}
+
+/** `_OSC`: the kernel may control PCIe features other than hot plug (bit 0) and latency tolerance (bit 5). */
+function pciCapabilities(): Aml {
+  const PCI_HOST_BRIDGE = '33DB4D5B-1FF7-401C-9657-7441C03DD766';
+  const GRANTED = 0x1e;
+  const STATUS = { UNKNOWN_UUID: 4, UNKNOWN_REVISION: 8, MASKED: 16 } as const;
+  const [status, control] = [path('CDW1'), path('CDW3')];
+  const known = [
+    ...createDwordField(ARG[3], 8, 'CDW3'),
+    ...store(control, LOCAL0),
+    ...and(LOCAL0, integer(GRANTED), LOCAL0),
+    ...ifElse(notEqual(ARG[1], integer(1)), or(status, integer(STATUS.UNKNOWN_REVISION), status)),
+    ...ifElse(notEqual(control, LOCAL0), or(status, integer(STATUS.MASKED), status)),
+    ...store(LOCAL0, control),
+  ];
+  return method(
+    '_OSC',
+    4,
+    createDwordField(ARG[3], 0, 'CDW1'),
+    ifElse(equal(ARG[0], uuid(PCI_HOST_BRIDGE)), known, or(status, integer(STATUS.UNKNOWN_UUID), status)),
+    returnValue(ARG[3]),
+  );
+}
+
+/** Keeps what the MCFG table tells of from other devices. */
+function configurationSpace(): Aml {
+  const { base, size } = LAYOUT.PCIE_ECAM;
+  return device('DRAC', name('_HID', eisaId('PNP0C01')), name('_CRS', resources(dwordMemory(base, base + size - 1))));
 }
 
 function fwCfg(): Aml {
@@ -181,7 +220,10 @@ function virtioTransport(slot: number): Aml {
     name('_HID', string('LNRO0005')),
     name('_UID', integer(slot)),
     name('_CCA', integer(1)),
-    name('_CRS', resources(memory32Fixed(base + slot * size, size, true), interrupt(GSI.VIRTIO + slot, false))),
+    name(
+      '_CRS',
+      resources(memory32Fixed(base + slot * size, size, true), interrupt(MICROVM_VIRTIO.acpi.irq + slot, false)),
+    ),
   );
 }
 
@@ -192,5 +234,5 @@ function sleepState(type: number): Aml {
 
 /** Slots of microvm's transports, from the last one down as QEMU fills them. */
 export function microvmSlots(deviceCount: number): readonly number[] {
-  return Array.from({ length: deviceCount }, (_, i) => MICROVM_VIRTIO_COUNT - 1 - i).reverse();
+  return Array.from({ length: deviceCount }, (_, i) => MICROVM_VIRTIO.acpi.count - 1 - i).reverse();
 }

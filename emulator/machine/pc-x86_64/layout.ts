@@ -63,6 +63,8 @@ export const LAYOUT = {
   BIOS_ROM: { base: 0xfffc_0000, size: 256 * KIB },
   /** q35: configuration space, where SeaBIOS puts it. */
   PCIE_ECAM: { base: 0xb000_0000, size: 256 * MIB },
+  /** q35: the ICH9's root complex registers; nothing answers. */
+  ROOT_COMPLEX: { base: 0xfed1_c000, size: 16 * KIB },
   /** q35: PCI memory below and above 4 GiB, and I/O. */
   PCI_MMIO: { base: 0xc000_0000, size: 0x3ec0_0000 },
   PCI_MMIO_HIGH: { base: 0x8_0000_0000, size: 32 * GIB },
@@ -79,7 +81,11 @@ export const LOW_MEMORY_LIMIT = { q35: 2 * GIB, microvm: 3 * GIB } as const sati
 /** q35 keeps RAM in one piece up to this size. */
 const Q35_UNSPLIT_LIMIT = 0xb000_0000;
 
-export const MICROVM_VIRTIO_COUNT = 24;
+/**
+ * microvm's transports and the interrupt of the first: pins of the second I/O APIC, or ISA interrupts where no ACPI tables tell of a
+ * second I/O APIC.
+ */
+export const MICROVM_VIRTIO = { acpi: { count: 24, irq: 24 }, noAcpi: { count: 8, irq: 5 } } as const;
 
 /** I/O ports. */
 export const PORT = {
@@ -111,15 +117,29 @@ export const GSI = {
   TIMER: 2,
   /** INTx of slot s, pin p: PCI + (s + p) mod 4. */
   PCI: 20,
-  /** First pin of microvm's second I/O APIC, and of virtio. */
-  VIRTIO: 24,
+  /** First pin of microvm's second I/O APIC. */
+  SECOND: 24,
 } as const;
 
 /** Pins to which HPET comparators may be routed on q35. */
 export const HPET_ROUTES = 0x00ff_0104;
 
-/** Size of the region at the end of low RAM that holds the ACPI tables. */
-export const ACPI_TABLES_SIZE = 128 * KIB;
+/** What firmware leaves between 0xf0000 and 1 MiB. */
+export const FIRMWARE = {
+  /** The MP floating pointer and its table. */
+  MP: 0xf_0000,
+  /** The ACPI root pointer. */
+  RSDP: 0xf_59e0,
+  /** The SMBIOS entry point and its structures. */
+  SMBIOS: 0xf_5a20,
+} as const;
+
+/** q35 has its ACPI tables at the end of low RAM, in a region of this size... */
+const Q35_ACPI_SIZE = 128 * KIB;
+/** ...below which SeaBIOS keeps a page for itself. */
+const Q35_FIRMWARE_PAGE = 4 * KIB;
+/** microvm has them below the BIOS. */
+const MICROVM_ACPI: Region = { base: 0xe_0000, size: 64 * KIB };
 
 /** Where RAM is, in address order; the legacy hole is left out. */
 export function ramRanges(board: PcBoard, memoryBytes: number): readonly Range[] {
@@ -133,7 +153,18 @@ export function ramRanges(board: PcBoard, memoryBytes: number): readonly Range[]
   return ranges;
 }
 
-/** Where the ACPI tables are: the last part of RAM below 4 GiB, as SeaBIOS has it. */
-export function acpiTablesBase(board: PcBoard, memoryBytes: number): number {
-  return ramRanges(board, memoryBytes)[1]!.end - ACPI_TABLES_SIZE;
+/** Where the ACPI tables are. */
+export function acpiTablesRegion(board: PcBoard, memoryBytes: number): Region {
+  if (board === 'microvm') return MICROVM_ACPI;
+  return { base: lowMemoryEnd(board, memoryBytes) - Q35_ACPI_SIZE, size: Q35_ACPI_SIZE };
+}
+
+/** End of the RAM below 4 GiB that kernels may use: SeaBIOS keeps q35's last part. */
+export function usableLowMemoryEnd(board: PcBoard, memoryBytes: number): number {
+  const end = lowMemoryEnd(board, memoryBytes);
+  return board === 'microvm' ? end : end - Q35_ACPI_SIZE - Q35_FIRMWARE_PAGE;
+}
+
+function lowMemoryEnd(board: PcBoard, memoryBytes: number): number {
+  return ramRanges(board, memoryBytes)[1]!.end;
 }

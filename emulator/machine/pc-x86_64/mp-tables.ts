@@ -6,10 +6,10 @@
 import type { LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { type Aml, littleEndian } from './aml.ts';
-import { GSI, IRQ, LAYOUT } from './layout.ts';
+import { FIRMWARE, GSI, IRQ, LAYOUT } from './layout.ts';
 
-/** Where the kernel looks for the floating pointer; the table follows it. */
-const POINTER_AT = 0xf_0000;
+/** The table follows the floating pointer. */
+const POINTER_AT = FIRMWARE.MP;
 const POINTER_BYTES = 16;
 const HEADER_BYTES = 44;
 const SPEC_1_4 = 4;

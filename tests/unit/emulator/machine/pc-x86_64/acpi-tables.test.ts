@@ -80,7 +80,7 @@ describe('ACPI tables', () => {
   test.each([Q35, MICROVM])('of $board: root pointer → table → all others, with right checksums', config => {
     const { rsdp, segments } = buildAcpiTables(config);
     const [pointer, body] = segments;
-    expect([rsdp, pointer!.paddr, sum(pointer!.bytes)]).toEqual([0xe_0000, 0xe_0000, 0]);
+    expect([rsdp, pointer!.paddr, sum(pointer!.bytes)]).toEqual([0xf_59e0, 0xf_59e0, 0]);
     const view = Buffer.from(body!.bytes);
     const wide = config.board === 'microvm';
     const root = wide

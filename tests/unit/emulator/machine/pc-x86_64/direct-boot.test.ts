@@ -66,9 +66,9 @@ describe('boot_params', () => {
       return [params.readBigUInt64LE(at), params.readBigUInt64LE(at + 8), params.readUInt32LE(at + 16)];
     });
     expect(entries[0]).toEqual([0n, 0x9_fc00n, 1]);
-    expect(entries[3]).toEqual([0x10_0000n, 0x1fee_0000n, 1]);
-    expect(entries).toHaveLength(7);
-    expect(params.subarray(0x2d0 + 20 * 7).every(byte => byte === 0)).toBe(true);
+    expect(entries[3]).toEqual([0x10_0000n, 0x1fed_f000n, 1]);
+    expect(entries).toHaveLength(9);
+    expect(params.subarray(0x2d0 + 20 * 9).every(byte => byte === 0)).toBe(true);
   });
 
   test('without an initrd say that there is none', () => {
