@@ -11,7 +11,7 @@ import type { AccessSize } from '../ir/types.ts';
 import type { CodeCache } from './code-cache.ts';
 import { CPU_STATE, EXIT } from './cpu-state.ts';
 import type { AccessKind, AccessRegime, GuestCpu, WalkResult } from './guest.ts';
-import { BANK, type TranslationBanks } from './soft-tlb.ts';
+import { BANK, tlbOffset, type TranslationBanks } from './soft-tlb.ts';
 
 /** Results of `#resolve` that are no linear-memory address. */
 const FAULT = -1;
@@ -108,7 +108,7 @@ export class MemoryUnit {
     const address = this.#resolve(low, high, 'write', regime);
     if (address >= 0) {
       if (!this.mayWrite(address, size)) return false;
-      this.#memory.bytes.copyWithin(address, this.#scratch, this.#scratch + size);
+      this.#copyOut(address, size);
       if (this.#code.hasCode(address)) this.#code.written(address, size);
       return true;
     }
@@ -147,7 +147,7 @@ export class MemoryUnit {
   #resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number {
     const { int32 } = this.#memory;
     const bank = this.#bank(regime);
-    const entry = (bank.base + ((low >>> BANK.TLB_SHIFT) & BANK.TLB_MASK)) >> 2;
+    const entry = (bank.base + tlbOffset(low)) >> 2;
     const tag = entry + (kind === 'read' ? BANK.readTag >> 2 : BANK.writeTag >> 2);
     if (int32[tag] === (low & -PAGE) && int32[tag + 1] === high)
       return (low + int32[entry + (BANK.addend >> 2)]!) >>> 0;
@@ -179,15 +179,18 @@ export class MemoryUnit {
   #copyIn(address: number, size: AccessSize): void {
     const { view, bytes } = this.#memory;
     const scratch = this.#scratch;
-    if (size === 16) {
-      bytes.copyWithin(scratch, address, address + 16);
-      return;
-    }
     view.setUint32(scratch + 4, 0, true);
     if (size === 1) view.setUint32(scratch, bytes[address]!, true);
     else if (size === 2) view.setUint32(scratch, view.getUint16(address, true), true);
-    else view.setUint32(scratch, view.getUint32(address, true), true);
-    if (size === 8) view.setUint32(scratch + 4, view.getUint32(address + 4, true), true);
+    else for (let i = 0; i < size; i += 4) view.setUint32(scratch + i, view.getUint32(address + i, true), true);
+  }
+
+  #copyOut(address: number, size: AccessSize): void {
+    const { view, bytes } = this.#memory;
+    const scratch = this.#scratch;
+    if (size === 1) bytes[address] = bytes[scratch]!;
+    else if (size === 2) view.setUint16(address, view.getUint16(scratch, true), true);
+    else for (let i = 0; i < size; i += 4) view.setUint32(address + i, view.getUint32(scratch + i, true), true);
   }
 
   #loadCrossing(low: number, high: number, access: MemoryAccess): boolean {

@@ -22,8 +22,10 @@ const LOWER_HALF_PAGES = 2 ** 51;
 
 /** Layout of a bank, for the code that probes it. */
 export const BANK = {
-  /** TLB entry of an address: `(low >>> TLB_SHIFT) & TLB_MASK` bytes from the bank. */
+  /** TLB entry of an address: `((low >>> TLB_SHIFT) ^ (low >>> TLB_HASH_SHIFT)) & TLB_MASK` bytes from the bank. */
   TLB_SHIFT: 7,
+  /** Pages that are a power of two apart, as large buffers often are, do not compete for an entry. */
+  TLB_HASH_SHIFT: 17,
   TLB_MASK: (TLB_ENTRIES - 1) << 5,
   readTag: 0,
   writeTag: 8,
@@ -43,6 +45,11 @@ export const BANK = {
 
 /** Banks that each CPU has. */
 export const BANKS_PER_CPU = 16;
+
+/** Offset of the TLB entry of an address within its bank. Compiled code computes the same. */
+export function tlbOffset(low: number): number {
+  return ((low >>> BANK.TLB_SHIFT) ^ (low >>> BANK.TLB_HASH_SHIFT)) & BANK.TLB_MASK;
+}
 
 /** Offset in the jump cache of the group of a PC's page: a hash of bits 12 and up. Compiled code computes the same. */
 function groupOffset(low: number): number {
@@ -129,7 +136,7 @@ export class TranslationBanks {
     writable: boolean,
     leafSize: number,
   ): void {
-    const entry = (bank.base + ((low >>> BANK.TLB_SHIFT) & BANK.TLB_MASK)) >> 2;
+    const entry = (bank.base + tlbOffset(low)) >> 2;
     const page = low & -4096;
     const { int32 } = this.#memory;
     bank.isEmpty = false;
@@ -259,7 +266,7 @@ export class TranslationBanks {
 
   #clearPage(bank: Bank, low: number, high: number): void {
     const { int32 } = this.#memory;
-    const entry = bank.base + ((low >>> BANK.TLB_SHIFT) & BANK.TLB_MASK);
+    const entry = bank.base + tlbOffset(low);
     int32.fill(-1, entry >> 2, (entry >> 2) + 4);
     if (!bank.codePages.delete(leafNumber(low & -4096, high, 4096))) return;
     bank.generation++;

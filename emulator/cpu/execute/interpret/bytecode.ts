@@ -16,7 +16,7 @@ export const SLOT_SIZE = 16;
 /** Bytes of the slot area; slots have 16-bit offsets. */
 export const SLOT_AREA = 65_536;
 
-/** Opcodes that are not pure ops: state by type, memory, helpers, terminals. */
+/** Opcodes that are not pure ops: state by type, memory (those with a size look into the TLB first), helpers, terminals. */
 const EXTRA = [
   'begin',
   'pc',
@@ -28,8 +28,18 @@ const EXTRA = [
   'set.v128',
   'load',
   'load.v128',
+  'load.1',
+  'load.2',
+  'load.4',
+  'load.8',
+  'load.16',
   'store',
   'store.v128',
+  'store.1',
+  'store.2',
+  'store.4',
+  'store.8',
+  'store.16',
   'call',
   'jump',
   'branch',

@@ -110,7 +110,8 @@ class Encoder implements Encoded {
   #encodeLoad(value: Value): void {
     const access = value.immediate as MemoryAccess;
     const address = this.#slot(value.args[0]!);
-    const opcode = access.size === 16 ? 'load.v128' : 'load';
+    const general = access.size === 16 ? 'load.v128' : 'load';
+    const opcode = isPlain(access) ? (`load.${access.size}` as const) : general;
     this.#emit(opcode, this.#allocate(value), address | (accessKey(access) << 16), this.#place(value));
   }
 
@@ -118,7 +119,8 @@ class Encoder implements Encoded {
     const access = value.immediate as MemoryAccess;
     const address = this.#slot(value.args[0]!);
     const stored = this.#slot(value.args[1]!);
-    const opcode = access.size === 16 ? 'store.v128' : 'store';
+    const general = access.size === 16 ? 'store.v128' : 'store';
+    const opcode = isPlain(access) ? (`store.${access.size}` as const) : general;
     this.#emit(opcode, stored, address | (accessKey(access) << 16), this.#place(value));
   }
 
@@ -162,6 +164,11 @@ class Encoder implements Encoded {
         return assertNever(terminal);
     }
   }
+}
+
+/** Whether the interpreter itself may look into the TLB for an access. */
+function isPlain({ alignment, regime, forWrite }: MemoryAccess): boolean {
+  return alignment === 1 && regime === 'current' && !forWrite;
 }
 
 function halves(value: bigint): [low: number, high: number] {

@@ -7,10 +7,18 @@ import { CodeWriter } from '../../../wasm/code-writer.ts';
 import { ModuleWriter } from '../../../wasm/module-writer.ts';
 import type { NumericName } from '../../../wasm/opcodes.ts';
 import { OPS } from '../../ir/ops.ts';
-import { SIZE_OF_TYPE, type ValueType } from '../../ir/types.ts';
+import { type AccessSize, SIZE_OF_TYPE, type ValueType } from '../../ir/types.ts';
 import { CPU_STATE, EXIT } from '../cpu-state.ts';
+import { BANK } from '../soft-tlb.ts';
 import { emitDivision } from '../wasm/emit-division.ts';
 import { type Runtime, SLOW_ACCESS_TYPES, type SlowAccessName } from '../wasm/runtime-module.ts';
+import {
+  emitExpectedTag,
+  emitTlbEntry,
+  emitTranslated,
+  LOADS as GUEST_LOADS,
+  STORES as GUEST_STORES,
+} from '../wasm/tlb-probe.ts';
 import { CHECKPOINT, type ExtraOpcode, OPCODES, type PureOpcode } from './bytecode.ts';
 
 /** Runs bytecode from `at` on: (CPU state block, address) → 0 when the block has ended, else the address of a helper call. */
@@ -48,6 +56,8 @@ class InterpreterEmitter {
   readonly #page = this.code.local('i64');
   readonly #rest = this.code.local('i32');
   readonly #target = this.code.local('i32');
+  readonly #address = this.code.local('i64');
+  readonly #tlbEntry = this.code.local('i32');
   #next = 0;
 
   constructor(slots: number, imports: Readonly<Record<SlowAccessName, number>>) {
@@ -204,10 +214,20 @@ class InterpreterEmitter {
     'set.i32': () => this.#emitSet('i32'),
     'set.i64': () => this.#emitSet('i64'),
     'set.v128': () => this.#emitSet('v128'),
-    load: () => this.#emitLoad('i64'),
-    'load.v128': () => this.#emitLoad('v128'),
-    store: () => this.#emitStore('i64'),
-    'store.v128': () => this.#emitStore('v128'),
+    load: () => this.#emitSlowLoad('i64'),
+    'load.v128': () => this.#emitSlowLoad('v128'),
+    'load.1': () => this.#emitLoad(1),
+    'load.2': () => this.#emitLoad(2),
+    'load.4': () => this.#emitLoad(4),
+    'load.8': () => this.#emitLoad(8),
+    'load.16': () => this.#emitLoad(16),
+    store: () => this.#emitSlowStore('i64'),
+    'store.v128': () => this.#emitSlowStore('v128'),
+    'store.1': () => this.#emitStore(1),
+    'store.2': () => this.#emitStore(2),
+    'store.4': () => this.#emitStore(4),
+    'store.8': () => this.#emitStore(8),
+    'store.16': () => this.#emitStore(16),
     call: () => {
       this.code.get(AT);
       this.code.return();
@@ -309,7 +329,53 @@ class InterpreterEmitter {
     code.op('i32.shr_u');
   }
 
-  #emitLoad(type: 'i64' | 'v128'): void {
+  #emitLoad(size: AccessSize): void {
+    const { code } = this;
+    const type = size === 16 ? 'v128' : 'i64';
+    this.#emitProbe(size, BANK.readTag);
+    code.if();
+    this.#pushDestination();
+    emitTranslated(code, this.#address, this.#tlbEntry);
+    code.memory(GUEST_LOADS[size], 0, false);
+    this.#storeSlot(type);
+    this.#advance(3);
+    code.end();
+    this.#emitSlowLoad(type);
+  }
+
+  #emitStore(size: AccessSize): void {
+    const { code } = this;
+    const type = size === 16 ? 'v128' : 'i64';
+    this.#emitProbe(size, BANK.writeTag);
+    code.if();
+    emitTranslated(code, this.#address, this.#tlbEntry);
+    this.#pushDestination();
+    this.#loadSlot(type);
+    code.memory(GUEST_STORES[size], 0, false);
+    this.#advance(3);
+    code.end();
+    this.#emitSlowStore(type);
+  }
+
+  /** Pushes 1 when the TLB has the page of an access without alignment check; leaves address and TLB entry in locals. */
+  #emitProbe(size: AccessSize, tag: number): void {
+    const { code } = this;
+    this.#pushWord(1);
+    code.i32(0xffff);
+    code.op('i32.and');
+    this.#loadSlot('i64');
+    code.set(this.#address);
+    emitTlbEntry(code, this.#address, () => {
+      code.get(CPU);
+      code.memory('i32.load', CPU_STATE.bank);
+    });
+    code.tee(this.#tlbEntry);
+    code.memory('i64.load', tag);
+    emitExpectedTag(code, this.#address, size, 1);
+    code.op('i64.eq');
+  }
+
+  #emitSlowLoad(type: 'i64' | 'v128'): void {
     const { code } = this;
     this.#pushDestination();
     this.#pushAccess();
@@ -323,7 +389,7 @@ class InterpreterEmitter {
     this.#afterAccess();
   }
 
-  #emitStore(type: 'i64' | 'v128'): void {
+  #emitSlowStore(type: 'i64' | 'v128'): void {
     const { code } = this;
     this.#pushAccess();
     this.#pushDestination();

@@ -11,7 +11,7 @@ import { OPS, type PureOpName } from '../../ir/ops.ts';
 import { inlineValues } from '../../ir/passes/inline-values.ts';
 import { countUses, type UseCounts } from '../../ir/passes/liveness.ts';
 import type { StateField } from '../../ir/state-field.ts';
-import type { AccessSize, ValueType } from '../../ir/types.ts';
+import type { ValueType } from '../../ir/types.ts';
 import type { CodeWriter } from '../../../wasm/code-writer.ts';
 import type { NumericName } from '../../../wasm/opcodes.ts';
 import { accessKey } from '../access-key.ts';
@@ -19,10 +19,7 @@ import { CPU_STATE } from '../cpu-state.ts';
 import { BANK } from '../soft-tlb.ts';
 import { emitDivision } from './emit-division.ts';
 import { LOCAL, type RegionCode } from './region-code.ts';
-
-const LOADS = { 1: 'i64.load8_u', 2: 'i64.load16_u', 4: 'i64.load32_u', 8: 'i64.load', 16: 'v128.load' } as const;
-const STORES = { 1: 'i64.store8', 2: 'i64.store16', 4: 'i64.store32', 8: 'i64.store', 16: 'v128.store' } as const;
-const PAGE_MASK = -4096n;
+import { emitExpectedTag, emitTlbEntry, emitTranslated, LOADS, STORES } from './tlb-probe.ts';
 
 /** Emits the contents of one block into a region. */
 export class BlockEmitter {
@@ -149,45 +146,17 @@ export class BlockEmitter {
     const address = this.#region.temporary('i64');
     const code = this.#code;
     this.push(value.args[0]!);
-    code.tee(address);
-    code.op('i32.wrap_i64');
-    code.i32(BANK.TLB_SHIFT);
-    code.op('i32.shr_u');
-    code.i32(BANK.TLB_MASK);
-    code.op('i32.and');
-    if (access.regime === 'current') {
-      code.get(this.#region.bank);
-    } else {
+    code.set(address);
+    emitTlbEntry(code, address, () => {
+      if (access.regime === 'current') return code.get(this.#region.bank);
       code.get(LOCAL.cpu);
-      code.memory('i32.load', CPU_STATE.unprivilegedBank);
-    }
-    code.op('i32.add');
+      return code.memory('i32.load', CPU_STATE.unprivilegedBank);
+    });
     code.tee(this.#region.tlbEntry);
     code.memory('i64.load', tag);
-    this.#pushTag(address, access.size, access.alignment);
+    emitExpectedTag(code, address, access.size, access.alignment);
     code.op('i64.eq');
     return address;
-  }
-
-  /** What the tag has to equal: no tag equals that of an access that crosses the page or lacks alignment. */
-  #pushTag(address: number, size: AccessSize, alignment: AccessSize): void {
-    const code = this.#code;
-    code.get(address);
-    if (alignment < size) {
-      code.i64(BigInt(size - alignment));
-      code.op('i64.add');
-    }
-    code.i64(PAGE_MASK | BigInt(alignment - 1));
-    code.op('i64.and');
-  }
-
-  /** Pushes the linear-memory address. */
-  #pushHost(address: number): void {
-    this.#code.get(address);
-    this.#code.op('i32.wrap_i64');
-    this.#code.get(this.#region.tlbEntry);
-    this.#code.memory('i32.load', BANK.addend);
-    this.#code.op('i32.add');
   }
 
   #emitLoad(value: Value): void {
@@ -198,7 +167,7 @@ export class BlockEmitter {
     const result = this.#region.temporary(type);
     this.#locals[value.position] = result;
     code.if();
-    this.#pushHost(address);
+    emitTranslated(code, address, this.#region.tlbEntry);
     code.memory(LOADS[access.size], 0, false);
     code.set(result);
     code.else();
@@ -221,7 +190,7 @@ export class BlockEmitter {
     const address = this.#probe(value, access, BANK.writeTag);
     const code = this.#code;
     code.if();
-    this.#pushHost(address);
+    emitTranslated(code, address, this.#region.tlbEntry);
     this.push(stored);
     code.memory(STORES[access.size], 0, false);
     code.else();
