@@ -1,5 +1,4 @@
 /** Turns region plans into WebAssembly functions in the machine's function table, and takes them out again. */
-import { setFlagsFromString } from 'node:v8';
 import { assert } from '../../../../capture/formats/errors.ts';
 import type { GuestMemory } from '../../../memory/guest-memory.ts';
 import { ModuleWriter } from '../../../wasm/module-writer.ts';
@@ -15,10 +14,6 @@ import {
   type SlowAccess,
   type SlowAccessName,
 } from './runtime-module.ts';
-
-// Feedback for inlining calls is collected at every entry of a function that tail-calls indirectly, which all regions do:
-// it took 5 % of a run, and there is nothing to inline.
-setFlagsFromString('--no-wasm-inlining');
 
 /** Regions that may be alive at a time (each is a module of some 10 KiB to the host); slot 0 stays empty. */
 const DEFAULT_TABLE_SIZE = 32_768;
