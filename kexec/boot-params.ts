@@ -9,6 +9,7 @@ import { readU8, writeU32, writeU64 } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { SETUP_HEADER, type BzImage } from './images.ts';
+import { E820_TYPE, type E820Entry } from './running-system.ts';
 import { subtractRanges } from './segments.ts';
 
 export const BOOT_PARAMS_SIZE = 4096;
@@ -28,14 +29,6 @@ const E820_ENTRY_SIZE = 20;
 const HEADER_END_BASE = 0x202;
 /** LOADER_TYPE_KEXEC << 4 of kexec-tools; the kernel's own loader says 0x0D << 4. */
 const TYPE_OF_LOADER = 0xd0;
-
-/** Types of e820 entries that matter here. */
-export const E820_TYPE = { RAM: 1, RESERVED: 2, ACPI: 3, NVS: 4 } as const;
-
-/** An entry of the memory map. */
-export interface E820Entry extends PhysicalRange {
-  readonly type: number;
-}
 
 /** What the boot parameters tell. Addresses are physical. */
 export interface BootParameters {

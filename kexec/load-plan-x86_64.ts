@@ -8,11 +8,11 @@
 import { alignUp } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
-import { BOOT_PARAMS_SIZE, buildBootParams, captureMemoryMap, type E820Entry } from './boot-params.ts';
+import { BOOT_PARAMS_SIZE, buildBootParams, captureMemoryMap } from './boot-params.ts';
 import { buildElfcorehdr, kernelHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
 import { readBzImage } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest } from './load-plan.ts';
-import { linearAddress, type RunningSystem } from './running-system.ts';
+import { linearAddress, type RunningSystem, type X86Firmware } from './running-system.ts';
 import {
   locateMemHole,
   PAGE_SIZE,
@@ -33,12 +33,6 @@ const BOOT_PARAMS_ALIGN = 16;
 export interface X86LoadPlan extends LoadPlan {
   /** Physical address of `struct boot_params`: RSI at the entry. */
   readonly bootParams: number;
-}
-
-/** What x86 has besides a RunningSystem. */
-export interface X86Firmware {
-  readonly memoryMap: readonly E820Entry[];
-  readonly acpiRsdp: number;
 }
 
 /** Plans a capture kernel. @throws UsageError, ImageError where the kernel returns an error */

@@ -7,11 +7,9 @@
  * included. The code is our own and knows nothing of a stack or a console. Segments are whole pages, so the hashed message is whole
  * blocks, and its padding is a block that the loader writes.
  */
-import { createHash } from 'node:crypto';
-
 import { writeU32, writeU64 } from '../capture/formats/bytes.ts';
-import { assert } from '../capture/formats/errors.ts';
 import type { KexecSegment } from './segments.ts';
+import { SHA256, writeVerification } from './verification.ts';
 
 /** A64 instructions, position independent. */
 // prettier-ignore
@@ -144,37 +142,7 @@ const OFFSET = {
 } as const;
 /** Where the path that skips the verification begins. */
 const GO = 0x184;
-const BLOCK = 64;
-/** Pairs of address and number of blocks, an empty one at the end. */
-const MOST_REGIONS = (OFFSET.constants - OFFSET.regions) / 16 - 1;
-
 export const PURGATORY_SIZE = OFFSET.end;
-
-/** FIPS 180-4 4.2.2 and 5.3.3: the first 32 bits of the fractional parts of roots of the first primes. */
-const PRIMES = Array.from({ length: 312 }, (_, n) => n)
-  .filter(isPrime)
-  .slice(0, 64);
-const INITIAL_STATE = PRIMES.slice(0, 8).map(prime => fraction(Math.sqrt(prime)));
-const ROUND_CONSTANTS = PRIMES.map(cubeRootFraction);
-
-function isPrime(n: number): boolean {
-  if (n < 2) return false;
-  for (let divisor = 2; divisor * divisor <= n; divisor++) if (n % divisor === 0) return false;
-  return true;
-}
-
-function fraction(value: number): number {
-  return Math.floor((value % 1) * 2 ** 32);
-}
-
-/** floor(∛prime · 2³²) mod 2³², in integers: a double's cube root may be off in the last bit. */
-function cubeRootFraction(prime: number): number {
-  const target = BigInt(prime) << 96n;
-  let root = BigInt(Math.floor(Math.cbrt(prime) * 2 ** 32));
-  while (root * root * root > target) root--;
-  while ((root + 1n) * (root + 1n) * (root + 1n) <= target) root++;
-  return Number(BigInt.asUintN(32, root));
-}
 
 /** What the purgatory verifies and where it goes. */
 export interface PurgatoryJob {
@@ -202,31 +170,9 @@ export function buildPurgatory({ entry, dtb, verified }: PurgatoryJob, mem: numb
   for (const [i, word] of CODE.entries()) writeU32(bytes, i * 4, word);
   writeU64(bytes, OFFSET.entry, BigInt(entry));
   writeU64(bytes, OFFSET.dtb, BigInt(dtb));
-  for (const [i, word] of ROUND_CONSTANTS.entries()) writeU32(bytes, OFFSET.constants + i * 4, word);
-  for (const [i, word] of INITIAL_STATE.entries()) writeU32(bytes, OFFSET.state + i * 4, word);
+  for (const [i, word] of SHA256.K.entries()) writeU32(bytes, OFFSET.constants + i * 4, word);
+  for (const [i, word] of SHA256.H.entries()) writeU32(bytes, OFFSET.state + i * 4, word);
   if (verified === undefined) return { bytes, entry: mem + GO };
-  setVerified(bytes, verified, mem + OFFSET.padding);
+  writeVerification(bytes, OFFSET, mem, verified);
   return { bytes, entry: mem };
-}
-
-function setVerified(bytes: Uint8Array, segments: readonly KexecSegment[], paddingPaddr: number): void {
-  assert(segments.length < MOST_REGIONS, `the purgatory verifies fewer than ${MOST_REGIONS} segments`);
-  const regions = segments.map(({ mem, memsz }) => [BigInt(mem), memsz / BLOCK] as const);
-  for (const [i, [start, blocks]] of [...regions, [BigInt(paddingPaddr), 1] as const].entries()) {
-    writeU64(bytes, OFFSET.regions + i * 16, start);
-    writeU64(bytes, OFFSET.regions + i * 16 + 8, BigInt(blocks));
-  }
-  const size = segments.reduce((sum, { memsz }) => sum + memsz, 0);
-  bytes[OFFSET.padding] = 0x80;
-  writeU64(bytes, OFFSET.padding + BLOCK - 8, BigInt(size) * 8n, 'big');
-  // The state's words are in host order when they are compared.
-  const digest = segmentsDigest(segments);
-  for (let i = 0; i < digest.length; i += 4) writeU32(bytes, OFFSET.digest + i, digest.readUInt32BE(i));
-}
-
-/** SHA-256 over segments as they are in memory: contents and the zeros behind them. */
-export function segmentsDigest(segments: readonly KexecSegment[]): Buffer {
-  const hash = createHash('sha256');
-  for (const { bytes, memsz } of segments) hash.update(bytes).update(new Uint8Array(memsz - bytes.length));
-  return hash.digest();
 }

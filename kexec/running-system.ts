@@ -87,6 +87,38 @@ export function memoryOf(entries: readonly IomemEntry[]): IomemMemory {
   };
 }
 
+/** Types of e820 entries that matter here. */
+export const E820_TYPE = { RAM: 1, RESERVED: 2, ACPI: 3, NVS: 4 } as const;
+
+/** An entry of the firmware's memory map. */
+export interface E820Entry extends PhysicalRange {
+  readonly type: number;
+}
+
+/** What x86 has besides a RunningSystem. */
+export interface X86Firmware {
+  readonly memoryMap: readonly E820Entry[];
+  /** Root pointer of ACPI that the kernel was told; 0: it found it by itself. */
+  readonly acpiRsdp: number;
+}
+
+/** /proc/iomem's names of them, as kexec-tools and the kernel match them. */
+const E820_NAMES: Readonly<Record<string, number>> = {
+  'System RAM': E820_TYPE.RAM,
+  Reserved: E820_TYPE.RESERVED,
+  reserved: E820_TYPE.RESERVED,
+  'ACPI Tables': E820_TYPE.ACPI,
+  'ACPI Non-volatile Storage': E820_TYPE.NVS,
+};
+
+/** The firmware's memory map by /proc/iomem. */
+export function firmwareMapOf(entries: readonly IomemEntry[]): E820Entry[] {
+  return entries.flatMap(({ name, start, end }) => {
+    const type = E820_NAMES[name];
+    return type === undefined ? [] : [{ start, end, type }];
+  });
+}
+
 /** The kernel's addresses in /proc/kallsyms that matter. */
 export interface KernelAddresses {
   readonly _text: bigint;

@@ -1,7 +1,7 @@
 /** A lab machine on our own emulator. */
 import { readFileSync } from 'node:fs';
 
-import { UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
 import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
 import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
@@ -11,10 +11,12 @@ import { type KernelImage, readKernelImage, requireArchitecture } from '../../ke
 import { readArm64Image } from '../../kexec/images.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
+import { Aarch64Starter, type CaptureImage, type CaptureStarter, X86Starter } from './capture-starter.ts';
 import { HostKexec, type KernelWatcher, runWatched } from './host-kexec.ts';
 import { KernelProbes } from './kernel-probes.ts';
 import { KexecTrace } from './kexec-trace.ts';
 import { parseMachineOption, parsePcMachineOption } from './machine-option.ts';
+import { watchPc, watchVirt, type WatchedBoard } from './watched-board.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
 export const EPOCH_SECONDS = 1_767_225_600;
@@ -100,26 +102,26 @@ function createVirt(
     initrd: config.initrd,
     commandLine: config.commandLine,
   });
-  return { machine: board.machine, watchers: createWatchers(config, kernel, board, listener) };
+  const exceptionLevel = virtualization ? 2 : 1;
+  const watchers = createWatchers(config, watchVirt(board, exceptionLevel), listener, ({ dma }, image) => {
+    const { textOffset } = readArm64Image(kernel.bytes, config.kernel);
+    const { dtb } = chooseLoadAddresses(config.memorySize, textOffset, config.initrd.length);
+    return new Aarch64Starter(board, dma, image, dtb, exceptionLevel);
+  });
+  return { machine: board.machine, watchers };
 }
 
 /** Host mode and traces look at the kernel through probes. */
 function createWatchers(
-  config: LabMachineConfig,
-  kernel: KernelImage,
-  board: VirtBoard,
+  { capture, traceKexec }: LabMachineConfig,
+  board: WatchedBoard,
   listener: LabMachineListener,
+  createStarter: (probes: KernelProbes, image: CaptureImage) => CaptureStarter,
 ): KernelWatcher[] {
-  const { capture, traceKexec } = config;
-  const exceptionLevel = parseMachineOption(config.machine).virtualization ? 2 : 1;
-  const probes = new KernelProbes(board, exceptionLevel);
+  const probes = new KernelProbes(board);
   const watchers: KernelWatcher[] = [];
-  if (capture !== undefined) {
-    const { textOffset } = readArm64Image(kernel.bytes, config.kernel);
-    const treePaddr = chooseLoadAddresses(config.memorySize, textOffset, config.initrd.length).dtb;
-    watchers.push(new HostKexec(board, probes, { ...capture, treePaddr, exceptionLevel, epochSeconds: EPOCH_SECONDS }));
-  }
-  if (traceKexec === true) watchers.push(new KexecTrace(board, probes, event => listener.onKexecEvent?.(event)));
+  if (traceKexec === true) watchers.push(new KexecTrace(probes, event => listener.onKexecEvent?.(event)));
+  if (capture !== undefined) watchers.push(new HostKexec(probes, createStarter(probes, capture), EPOCH_SECONDS));
   return watchers;
 }
 
@@ -128,11 +130,9 @@ function createPc(
   config: LabMachineConfig,
   kernel: KernelImage,
   disk: FileBackend,
-  _listener: LabMachineListener,
+  listener: LabMachineListener,
   output: ConsoleOutput,
 ): CreatedMachine {
-  if (config.capture !== undefined) throw new UnimplementedError('--mode host for x86_64');
-  if (config.traceKexec === true) throw new UnimplementedError('--trace kexec for x86_64');
   const machine = parsePcMachineOption(config.machine);
   const board = new PcBoard({
     ...machine,
@@ -144,7 +144,13 @@ function createPc(
     epochSeconds: EPOCH_SECONDS,
   });
   board.loadLinux({ kernel: kernel.bytes, initrd: config.initrd, commandLine: config.commandLine });
-  return { machine: board.machine, watchers: [] };
+  const watchers = createWatchers(
+    config,
+    watchPc(board),
+    listener,
+    ({ dma }, image) => new X86Starter(board, dma, image),
+  );
+  return { machine: board.machine, watchers };
 }
 
 function labStop(stop: StopReason, guestSeconds: number): LabStop {

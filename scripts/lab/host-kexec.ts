@@ -6,45 +6,27 @@
  * user space yet. A host call stands in place of its first instruction; the original comes back before memory is dumped.
  * Not covered: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall).
  */
-import { AARCH64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
-import { FaultError, UsageError } from '../../capture/formats/errors.ts';
-import { readU32, readU64 } from '../../capture/formats/bytes.ts';
+import { AARCH64_REGISTERS, X86_64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
+import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import { readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
-import type { A64Cpu } from '../../emulator/cpu/a64/index.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
-import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
 import type { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
-import { captureBootState, crashNote, withCrashTime } from '../../kexec/crash-shutdown.ts';
-import { planKexecFileLoad } from '../../kexec/load-plan-aarch64.ts';
-import { NO_LIMITS, type LoadPlan } from '../../kexec/load-plan.ts';
+import { crashNote, withCrashTime } from '../../kexec/crash-shutdown.ts';
+import type { LoadPlan } from '../../kexec/load-plan.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
+import type { CaptureStarter } from './capture-starter.ts';
 import type { KernelProbes } from './kernel-probes.ts';
-import { describeLiveKernel, machineStateOf, openLiveKernel } from './live-kernel.ts';
-
-/** What the capture kernel is. */
-export interface CaptureImage {
-  /** Raw arm64 Image. */
-  readonly kernel: Uint8Array;
-  readonly initrd: Uint8Array;
-  readonly commandLine: string;
-}
-
-/** What stays the same from boot to crash. */
-export interface HostKexecSettings extends CaptureImage {
-  /** Where the production kernel found its device tree. */
-  readonly treePaddr: number;
-  /** In which kernels are started. */
-  readonly exceptionLevel: 1 | 2;
-  /** Seconds since 1970 at power-on. */
-  readonly epochSeconds: number;
-}
+import { describeLiveKernel, openLiveKernel } from './live-kernel.ts';
+import { machineStateOf, type WatchedBoard, type WatchedCpu } from './watched-board.ts';
 
 /** Functions through which a panic goes to its capture kernel; the first that the kernel has is watched. */
 const WATCHED = ['__crash_kexec', 'crash_kexec', 'panic'];
-/** Registers in `struct pt_regs` of arm64, from its beginning: `user_pt_regs`. */
-const PT_REGS_SIZE = AARCH64_REGISTERS.length * 8;
-/** `totalsize` in `struct fdt_header`, big endian. */
-const FDT_TOTALSIZE = 4;
+/** Registers in `struct pt_regs`, from its beginning: all of arm64's note, up to SS of x86_64's. */
+const PT_REGS = {
+  aarch64: AARCH64_REGISTERS,
+  x86_64: X86_64_REGISTERS.slice(0, X86_64_REGISTERS.indexOf('ss') + 1),
+} as const;
 const NS_PER_SECOND = 1e9;
 
 /** The crash, as the host saw it. */
@@ -55,16 +37,22 @@ interface Crash {
 
 /** Watches one machine. */
 export class HostKexec implements KernelWatcher {
-  readonly #board: VirtBoard;
-  readonly #settings: HostKexecSettings;
+  readonly #board: WatchedBoard;
+  readonly #starter: CaptureStarter;
+  readonly #epochSeconds: number;
   readonly #dma: PhysicalDma;
   readonly #probes: KernelProbes;
   #isArmed = false;
   #crash: Crash | undefined;
 
-  constructor(board: VirtBoard, probes: KernelProbes, settings: HostKexecSettings) {
-    this.#board = board;
-    this.#settings = settings;
+  /**
+   * @param starter loads and starts the capture kernel
+   * @param epochSeconds seconds since 1970 at power-on
+   */
+  constructor(probes: KernelProbes, starter: CaptureStarter, epochSeconds: number) {
+    this.#board = probes.board;
+    this.#starter = starter;
+    this.#epochSeconds = epochSeconds;
     this.#probes = probes;
     this.#dma = probes.dma;
   }
@@ -87,7 +75,7 @@ export class HostKexec implements KernelWatcher {
     const paddr = address === undefined ? undefined : program!.space.translate(address);
     if (paddr === undefined) return;
     this.#isArmed = true;
-    this.#probes.plant(paddr, cpu => this.#onCrash(cpu));
+    this.#probes.plantAtFunction(paddr, cpu => this.#onCrash(cpu));
   }
 
   /**
@@ -101,44 +89,21 @@ export class HostKexec implements KernelWatcher {
     const program = openLiveKernel(state);
     if (program === undefined)
       throw new UsageError('the crashed kernel cannot be read any more: its VMCOREINFO is gone');
-    const system = describeLiveKernel(program, state, this.#deviceTree());
-    const plan = this.#plan(system);
+    const system = describeLiveKernel(program, state, this.#starter.deviceTree());
+    const plan = this.#starter.load(program, system);
     this.#writeNotes(system, crash, program);
-    for (const { mem, memsz, bytes } of plan.segments) {
-      this.#dma.write(mem, bytes);
-      this.#dma.write(mem + bytes.length, new Uint8Array(memsz - bytes.length));
-    }
-    const { entry } = captureBootState(plan, this.#settings.exceptionLevel);
-    if (entry.architecture === 'aarch64')
-      this.#board.cpus[crash.cpu]!.start(BigInt(entry.pc), entry.x, entry.exceptionLevel);
+    this.#starter.start(crash.cpu);
     this.#crash = undefined;
     return plan;
   }
 
-  #plan(system: RunningSystem): LoadPlan {
-    const { kernel, initrd, commandLine, treePaddr } = this.#settings;
-    const request = {
-      kernel,
-      initrd,
-      commandLine,
-      onPanic: true,
-      noChecks: true,
-      memory: NO_LIMITS,
-      entry: undefined,
-      dtb: undefined,
-      kaslrSeed: undefined,
-      rngSeed: undefined,
-    };
-    return planKexecFileLoad(system, request, undefined, treePaddr);
-  }
-
   /** A CPU has come to the host call: it and all others stand still from here on. */
-  #onCrash(cpu: A64Cpu): 'stay' {
+  #onCrash(cpu: WatchedCpu): 'stay' {
     this.#probes.removeAll();
     const { cpus, machine } = this.#board;
     this.#crash = {
-      cpu: cpu.engine.index,
-      registers: cpus.map(each => (each === cpu ? this.#crashRegisters(cpu) : registersOf(each))),
+      cpu: cpu.index,
+      registers: cpus.map(each => (each === cpu ? this.#crashRegisters(cpu) : each.registers())),
     };
     for (const each of cpus) each.powerOff();
     machine.stop({ kind: 'interrupted', reason: 'the production kernel has crashed' });
@@ -147,34 +112,43 @@ export class HostKexec implements KernelWatcher {
 
   /**
    * `crash_setup_regs`: those that the exception saved, if there was one, else the ones of now. The watched function has no frame yet:
-   * its caller is where the stack begins.
+   * on arm64 its caller is where the stack begins; on x86_64 the return address is where the function's unwind information has it.
    */
-  #crashRegisters(cpu: A64Cpu): CpuRegisters {
-    const now = registersOf(cpu);
-    const regs = cpu.registers.x(0);
-    const paddr = regs === 0n ? undefined : cpu.translateForDebugger(regs);
-    if (paddr === undefined) return { ...now, registers: new Map([...now.registers, ['pc', cpu.registers.x(30)]]) };
-    const saved = this.#dma.read(paddr, PT_REGS_SIZE);
-    const registers = new Map(AARCH64_REGISTERS.map((name, i) => [name, readU64(saved, i * 8)]));
-    return { ...now, registers: registers.set(CURRENT, now.registers.get(CURRENT) ?? 0n) };
+  #crashRegisters(cpu: WatchedCpu): CpuRegisters {
+    const { architecture } = this.#board;
+    const now = cpu.registers();
+    const regs = cpu.argument(0);
+    const names = PT_REGS[architecture];
+    const saved = regs === 0n ? undefined : this.#readVirtual(cpu, regs, names.length * 8);
+    if (saved !== undefined) {
+      const registers = new Map(names.map((name, i) => [name, readU64(saved, i * 8)]));
+      return { ...now, registers: new Map([...now.registers, ...registers]) };
+    }
+    const caller = now.registers.get('x30');
+    return caller === undefined ? now : { ...now, registers: new Map([...now.registers, ['pc', caller]]) };
+  }
+
+  /** Virtual memory, page by page: an exception's registers on a stack may cross one. */
+  #readVirtual(cpu: WatchedCpu, address: bigint, size: number): Uint8Array | undefined {
+    const bytes = new Uint8Array(size);
+    for (let at = 0; at < size; at += 8) {
+      const paddr = cpu.translate(address + BigInt(at));
+      if (paddr === undefined) return undefined;
+      bytes.set(this.#dma.read(paddr, 8), at);
+    }
+    return bytes;
   }
 
   #writeNotes(system: RunningSystem, { registers }: Crash, program: Program): void {
     for (const [i, { paddr }] of system.cpuNotes.entries()) {
       const cpu = registers[i];
       if (cpu !== undefined && cpu.registers.size > 0)
-        this.#dma.write(paddr, crashNote({ ...cpu, pid: pidOf(program, cpu) }, 'aarch64'));
+        this.#dma.write(paddr, crashNote({ ...cpu, pid: currentPid(program, i) }, system.architecture));
     }
     const { vmcoreinfo } = system;
     if (vmcoreinfo === undefined) return;
-    const seconds = this.#settings.epochSeconds + this.#board.machine.guestNs / NS_PER_SECOND;
+    const seconds = this.#epochSeconds + this.#board.machine.guestNs / NS_PER_SECOND;
     this.#dma.write(vmcoreinfo.paddr, withCrashTime(this.#dma.read(vmcoreinfo.paddr, vmcoreinfo.size), seconds));
-  }
-
-  #deviceTree(): Uint8Array {
-    const { treePaddr } = this.#settings;
-    const size = readU32(this.#dma.read(treePaddr, 8), FDT_TOTALSIZE, 'big');
-    return this.#dma.read(treePaddr, size);
   }
 }
 
@@ -206,32 +180,15 @@ export async function runWatched(
   }
 }
 
-/** Registers of a CPU by the names of its notes; none when it is off. */
-function registersOf(cpu: A64Cpu): CpuRegisters {
-  if (cpu.idle === 'off') return { pid: 0, registers: new Map() };
-  const level = cpu.process.exceptionLevel;
-  const x = Array.from({ length: 31 }, (_, n) => [`x${n}`, cpu.registers.x(n)] as const);
-  const usesSp0 = level === 0 || cpu.process.field('SP') === 0;
-  const registers = new Map<string, bigint>([
-    ...x,
-    ['sp', cpu.process.stackPointer(usesSp0 ? 0 : level)],
-    ['pc', cpu.engine.pc],
-    ['pstate', BigInt(cpu.process.saved() >>> 0)],
-    // Not part of the note: `current` of a CPU in the kernel.
-    [CURRENT, level === 0 ? 0n : cpu.process.stackPointer(0)],
-  ]);
-  return { pid: 0, registers };
-}
-
-const CURRENT = 'sp_el0';
-
-/** `current->pid`, as far as it can be told. */
-function pidOf(program: Program, { registers }: CpuRegisters): number {
-  const task = registers.get(CURRENT) ?? 0n;
+/** `current->pid`: the run queue knows who runs. 0 where it cannot be told. */
+function currentPid(program: Program, cpu: number): number {
   try {
+    const runQueue = program.percpuAddress('runqueues', cpu);
+    if (runQueue === undefined) return 0;
+    const task = program.object('rq', runQueue).pointer('curr');
     return task === 0n ? 0 : program.object('task_struct', task).num('pid');
   } catch (error) {
-    if (error instanceof FaultError) return 0;
+    if (error instanceof FaultError || error instanceof UnimplementedError) return 0;
     throw error;
   }
 }

@@ -4,13 +4,12 @@
  */
 import { readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
-import type { A64Cpu } from '../../emulator/cpu/a64/index.ts';
-import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
 import { checkLoadedImage, recogniseSegments, type Finding, type LoadedImage } from '../../kexec/check.ts';
 import { KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import type { KernelWatcher } from './host-kexec.ts';
 import type { KernelProbes } from './kernel-probes.ts';
-import { describeLiveKernel, loadedImageOf, machineStateOf, openLiveKernel } from './live-kernel.ts';
+import { describeLiveKernel, loadedImageOf, openLiveKernel } from './live-kernel.ts';
+import { machineStateOf, type WatchedBoard, type WatchedCpu } from './watched-board.ts';
 
 /** What was seen, as plain data. */
 export interface KexecEvent {
@@ -31,13 +30,13 @@ const SEGMENT_SIZE = 32;
 
 /** Watches one board. */
 export class KexecTrace implements KernelWatcher {
-  readonly #board: VirtBoard;
+  readonly #board: WatchedBoard;
   readonly #probes: KernelProbes;
   readonly #onEvent: (event: KexecEvent) => void;
   #isArmed = false;
 
-  constructor(board: VirtBoard, probes: KernelProbes, onEvent: (event: KexecEvent) => void) {
-    this.#board = board;
+  constructor(probes: KernelProbes, onEvent: (event: KexecEvent) => void) {
+    this.#board = probes.board;
     this.#probes = probes;
     this.#onEvent = onEvent;
   }
@@ -58,7 +57,7 @@ export class KexecTrace implements KernelWatcher {
     this.#watch(program, 'machine_kexec', cpu => this.#jump(cpu));
   }
 
-  #watch(program: Program, name: string, handler: (cpu: A64Cpu) => void): void {
+  #watch(program: Program, name: string, handler: (cpu: WatchedCpu) => void): void {
     const address = program.symbols.find(name);
     const paddr = address === undefined ? undefined : program.space.translate(address);
     if (paddr === undefined) return;
@@ -68,31 +67,31 @@ export class KexecTrace implements KernelWatcher {
     });
   }
 
-  #emit(cpu: A64Cpu, name: KexecEvent['name'], text: string, details?: object): void {
+  #emit(cpu: WatchedCpu, name: KexecEvent['name'], text: string, details?: object): void {
     const { guestNs, instructions } = this.#board.machine;
     this.#onEvent({
       name,
       guestSeconds: guestNs / NS_PER_SECOND,
       instructions,
-      cpu: cpu.engine.index,
+      cpu: cpu.index,
       text,
       ...(details && { details }),
     });
   }
 
   /** Arguments of a system call: X0 has `struct pt_regs`, which begins with X0 to X30. */
-  #argument(cpu: A64Cpu, n: number): bigint {
-    const bytes = this.#read(cpu, cpu.registers.x(0) + BigInt(n * 8), 8);
+  #argument(cpu: WatchedCpu, n: number): bigint {
+    const bytes = this.#read(cpu, cpu.argument(0) + BigInt(n * 8), 8);
     return bytes === undefined ? 0n : readU64(bytes, 0);
   }
 
   /** Virtual memory within a page. */
-  #read(cpu: A64Cpu, address: bigint, size: number): Uint8Array | undefined {
-    const paddr = cpu.translateForDebugger(address);
+  #read(cpu: WatchedCpu, address: bigint, size: number): Uint8Array | undefined {
+    const paddr = cpu.translate(address);
     return paddr === undefined ? undefined : this.#probes.dma.read(paddr, size);
   }
 
-  #kexecLoad(cpu: A64Cpu): void {
+  #kexecLoad(cpu: WatchedCpu): void {
     const [entry, count, array, flags] = [0, 1, 2, 3].map(n => this.#argument(cpu, n)) as [
       bigint,
       bigint,
@@ -108,7 +107,7 @@ export class KexecTrace implements KernelWatcher {
     this.#emit(cpu, 'kexec_load', text, { entry: hex(entry), flags: hex(flags), segments });
   }
 
-  #kexecFileLoad(cpu: A64Cpu): void {
+  #kexecFileLoad(cpu: WatchedCpu): void {
     const flags = this.#argument(cpu, 4);
     const names = namesOf(flags, KEXEC_FILE_FLAGS, 'KEXEC_FILE');
     const text = `kexec_file_load(kernel_fd ${this.#argument(cpu, 0)}, initrd_fd ${this.#argument(cpu, 1)}, ${names})`;
@@ -116,7 +115,7 @@ export class KexecTrace implements KernelWatcher {
   }
 
   /** The last moment before the kernel acts: what it has loaded is looked at. */
-  #panic(cpu: A64Cpu): void {
+  #panic(cpu: WatchedCpu): void {
     this.#emit(cpu, 'panic', '__crash_kexec: the kernel looks for a capture kernel');
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
@@ -128,7 +127,7 @@ export class KexecTrace implements KernelWatcher {
     this.#emit(cpu, 'check', describeFindings(findings), { findings });
   }
 
-  #describeImage(cpu: A64Cpu, image: LoadedImage, read: (paddr: number, length: number) => Uint8Array): void {
+  #describeImage(cpu: WatchedCpu, image: LoadedImage, read: (paddr: number, length: number) => Uint8Array): void {
     for (const { what, mem, memsz } of recogniseSegments(image, read)) {
       const isEntered = image.start >= mem && image.start < mem + memsz;
       const text = `${what.padEnd(11)}${hex(mem)}-${hex(mem + memsz - 1)}${isEntered ? `  entry ${hex(image.start)}` : ''}`;
@@ -136,12 +135,12 @@ export class KexecTrace implements KernelWatcher {
     }
   }
 
-  #cpuStop(cpu: A64Cpu): void {
-    const number = BigInt.asUintN(32, cpu.registers.x(1));
+  #cpuStop(cpu: WatchedCpu): void {
+    const number = BigInt.asUintN(32, cpu.argument(1));
     this.#emit(cpu, 'cpu-stop', `crash_save_cpu: the registers of CPU ${number} go to its crash notes`);
   }
 
-  #jump(cpu: A64Cpu): void {
+  #jump(cpu: WatchedCpu): void {
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     const image = program && loadedImageOf(program);
@@ -149,8 +148,8 @@ export class KexecTrace implements KernelWatcher {
     this.#probes.removeAll();
     if (image === undefined) return;
     this.#probes.plant(image.start, entered => {
-      const mode = `EL${entered.exceptionLevel}, x0 ${hex(entered.registers.x(0))}`;
-      this.#emit(entered, 'entry', `first instruction of the new image at ${hex(entered.engine.pc)}: ${mode}`);
+      const mode = entered.describeMode();
+      this.#emit(entered, 'entry', `first instruction of the new image at ${hex(entered.pc)}: ${mode}`);
       return 'continue';
     });
   }

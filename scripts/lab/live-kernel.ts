@@ -9,12 +9,18 @@ import { asBuffer } from '../../capture/formats/bytes.ts';
 import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
-import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
 import type { LoadedImage } from '../../kexec/check.ts';
 import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
 import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
 import { MOST_SEGMENTS } from '../../kexec/syscalls.ts';
-import { memoryOf, type IomemEntry, type IomemMemory, type RunningSystem } from '../../kexec/running-system.ts';
+import {
+  firmwareMapOf,
+  memoryOf,
+  type IomemEntry,
+  type IomemMemory,
+  type RunningSystem,
+  type X86Firmware,
+} from '../../kexec/running-system.ts';
 
 /** VMCOREINFO_NOTE_SIZE: a page, the header and the name, and the end of notes. */
 const VMCOREINFO_NOTE_SIZE = 0x1024;
@@ -27,17 +33,6 @@ const PAGE = 4096;
 const NOTES_ALIGNMENT = 512;
 /** Bounds of a walk through /proc/iomem's tree. */
 const MOST_RESOURCES = 10_000;
-
-/** A board's memory, as the analyzer and the dump writers take it. */
-export function machineStateOf({ memory }: VirtBoard): MachineState {
-  return {
-    name: 'the machine',
-    architecture: 'aarch64',
-    ram: memory.ranges.map(({ start, size }): PhysicalRange => ({ start, end: start + size })),
-    read: (paddr, length) => memory.ramSlice(paddr, length),
-    cpus: [],
-  };
-}
 
 /**
  * Opens the kernel that a machine runs.
@@ -54,26 +49,35 @@ export function openLiveKernel(machine: MachineState): Program | undefined {
   }
 }
 
-/** Describes the kernel for a loader. @param deviceTree that it was booted with */
+/** Describes the kernel for a loader. @param deviceTree that it was booted with; x86_64 has none */
 export function describeLiveKernel(
   program: Program,
   machine: Pick<MachineState, 'read' | 'ram'>,
-  deviceTree: Uint8Array,
+  deviceTree: Uint8Array = new Uint8Array(0),
 ): RunningSystem {
   const entries = iomemOf(program);
   const memory = memoryOf(entries);
-  const physOffset = Number(program.vmcoreinfo.number('PHYS_OFFSET') ?? BigInt(memory.systemRam[0]?.start ?? 0));
+  const { architecture } = program;
   return {
-    architecture: 'aarch64',
+    architecture,
     ...memory,
     cpuNotes: crashNotesOf(program, machine.ram),
     vmcoreinfo: findVmcoreinfoNote(program, machine),
     kernelText: kernelTextOf(program, memory),
-    pageOffset: pageOffsetOf(program),
-    physOffset,
+    ...(architecture === 'aarch64' ? linearMapOfAarch64(program, memory) : linearMapOfX86(program)),
     deviceTree,
   };
 }
+
+/** What firmware told an x86 kernel, as it tells its user space: /proc/iomem has the map, `boot_params` the root pointer of ACPI. */
+export function firmwareOfLiveKernel(program: Program): X86Firmware {
+  const params = program.symbols.find('boot_params');
+  const acpiRsdp = params === undefined ? 0n : program.memory.readU64(params + BigInt(ACPI_RSDP_ADDR));
+  return { memoryMap: firmwareMapOf(iomemOf(program)), acpiRsdp: Number(acpiRsdp) };
+}
+
+/** `acpi_rsdp_addr` in `struct boot_params`. */
+const ACPI_RSDP_ADDR = 0x70;
 
 /**
  * The kernel's image. What lies before `_stext` is not mapped once the kernel runs, and where kallsyms has no `_text` it begins 64 KiB
@@ -89,14 +93,28 @@ function kernelTextOf(
   if (stext === undefined || stextPaddr === undefined || end === undefined) return undefined;
   const vaddr = program.symbols.find('_text') ?? stext - 0x1_0000n;
   const paddr = stextPaddr - Number(stext - vaddr);
-  return { paddr, size: end - paddr, vaddr };
+  const imageEnd = program.architecture === 'x86_64' ? program.symbols.find('_end') : undefined;
+  return { paddr, size: imageEnd === undefined ? end - paddr : Number(imageEnd - vaddr), vaddr };
 }
 
-/** Start of the linear map, by VA_BITS; since v5.4 it is the lowest kernel address. */
-function pageOffsetOf(program: Program): bigint {
+type LinearMap = Pick<RunningSystem, 'pageOffset' | 'physOffset'>;
+
+/** By VA_BITS; since v5.4 the linear map begins at the lowest kernel address. */
+function linearMapOfAarch64(program: Program, { systemRam }: Pick<IomemMemory, 'systemRam'>): LinearMap {
   const bits = program.vmcoreinfo.number('VA_BITS') ?? 48n;
-  return BigInt.asUintN(64, -(1n << bits));
+  const physOffset = Number(program.vmcoreinfo.number('PHYS_OFFSET') ?? BigInt(systemRam[0]?.start ?? 0));
+  return { pageOffset: BigInt.asUintN(64, -(1n << bits)), physOffset };
 }
+
+/** KASLR moves the linear map, too: `page_offset_base` says where it is. */
+function linearMapOfX86(program: Program): LinearMap {
+  const base = program.symbols.find('page_offset_base');
+  const pageOffset = base === undefined ? DEFAULT_PAGE_OFFSET : program.memory.readU64(base);
+  return { pageOffset, physOffset: 0 };
+}
+
+/** __PAGE_OFFSET_BASE_L4; Documentation/arch/x86/x86_64/mm.rst (v6.12). */
+const DEFAULT_PAGE_OFFSET = 0xffff_8880_0000_0000n;
 
 /** /proc/iomem. */
 export function iomemOf(program: Program): IomemEntry[] {
@@ -118,7 +136,7 @@ export function iomemOf(program: Program): IomemEntry[] {
 
 /** Where each CPU's notes go. Empty before the kernel has allocated them. */
 function crashNotesOf(program: Program, ram: readonly PhysicalRange[]): NoteLocation[] {
-  const size = noteBufferSize('aarch64');
+  const size = noteBufferSize(program.architecture);
   const paddrOf = (pointer: bigint, offset: bigint): number | undefined => {
     const paddr = program.space.translate(BigInt.asUintN(64, pointer + offset));
     return paddr !== undefined && ram.some(({ start, end }) => paddr >= start && paddr + size <= end)

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { VirtBoard } from '../../../emulator/machine/virt-aarch64/board.ts';
-import { buildPurgatory, segmentsDigest } from '../../../kexec/purgatory.ts';
+import { buildPurgatory } from '../../../kexec/purgatory.ts';
+import { segmentsDigest } from '../../../kexec/verification.ts';
 import type { KexecSegment } from '../../../kexec/segments.ts';
 
 const PURGATORY = 0x4010_0000;
