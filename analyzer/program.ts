@@ -5,7 +5,7 @@ import { Aarch64AddressSpace, aarch64AddressSpace } from '../capture/addrxlat/aa
 import type { KernelAddressSpace } from '../capture/addrxlat/page-walk.ts';
 import { X86AddressSpace, x86AddressSpace } from '../capture/addrxlat/x86_64.ts';
 import { FileSource } from '../capture/formats/byte-source.ts';
-import { buildIdOf, findSection, parseElf, sectionBytes } from '../capture/formats/elf.ts';
+import { SHT, buildIdOf, findSection, parseElf, sectionBytes } from '../capture/formats/elf.ts';
 import type { ElfFile } from '../capture/formats/elf.ts';
 import { AARCH64_REGISTERS, NT, X86_64_REGISTERS, parsePrstatus } from '../capture/formats/elf-notes.ts';
 import type { CpuRegisters } from '../capture/formats/elf-notes.ts';
@@ -15,7 +15,9 @@ import { openDump } from '../capture/sources/dump-file.ts';
 import type { Architecture, Dump } from '../capture/sources/dump-file.ts';
 import { Btf } from './debug-info/btf.ts';
 import type { BtfVariable } from './debug-info/btf.ts';
+import { DebugFiles } from './debug-info/debug-files.ts';
 import { findKernelBtf } from './debug-info/find-btf.ts';
+import { findDebugFile, hasDebugInfo } from './debug-info/find-debug-file.ts';
 import { MemoryReader, physicalReader } from './memory-reader.ts';
 import { moduleBtf, moduleSymbols } from './linux/module.ts';
 import { percpuOffsets } from './linux/percpu.ts';
@@ -53,10 +55,14 @@ export class Program implements Disposable {
   readonly btf: Btf | undefined;
   /** The vmlinux given, if any. */
   readonly vmlinux: ElfFile | undefined;
+  /** Debug information of the vmlinux and of modules. */
+  readonly debug: DebugFiles;
   /** What KASLR added to link addresses. */
   readonly kaslrOffset: bigint;
   /** In the order in which they were met; the list grows while commands run. */
   readonly warnings: string[];
+  /** The file beside a stripped vmlinux that has its debug information and symbols. */
+  readonly #debugFile: ElfFile | undefined;
   #percpuOffsets: readonly bigint[] | undefined;
   #percpuVariables: ReadonlyMap<string, BtfVariable> | undefined;
 
@@ -76,11 +82,17 @@ export class Program implements Disposable {
     this.physical = physicalReader(this.dump.memory);
     this.kaslrOffset = vmcoreinfo.kernelOffset ?? 0n;
     this.vmlinux = files.vmlinux === undefined ? undefined : this.#openVmlinux(files.vmlinux);
+    this.#debugFile =
+      this.vmlinux === undefined || hasDebugInfo(this.vmlinux) ? undefined : findDebugFile(this.vmlinux);
+    this.debug = new DebugFiles(this, this.#debugFile ?? this.vmlinux);
     const { table, kallsyms } = this.#symbolTable(files.systemMap);
     this.symbols = new SymbolSet(table, () => moduleSymbols(this));
     const bytes = findKernelBtf(this.memory, this.symbols, kallsyms) ?? this.#vmlinuxBtf();
     this.btf = bytes === undefined ? undefined : new Btf(bytes, undefined, `BTF of ${this.dump.path}`);
-    this.types = new TypeCatalog(this.btf === undefined ? [] : [this.btf], () => moduleBtf(this));
+    this.types = new TypeCatalog(this.btf === undefined ? [] : [this.btf], () => [
+      ...moduleBtf(this),
+      ...this.debug.typeSources,
+    ]);
     recoverSymbols(this, kallsyms);
     this.#setPageOffset();
   }
@@ -88,6 +100,8 @@ export class Program implements Disposable {
   [Symbol.dispose](): void {
     this.dump[Symbol.dispose]();
     this.vmlinux?.source[Symbol.dispose]();
+    this.#debugFile?.source[Symbol.dispose]();
+    for (const { elf } of this.debug.modules.values()) elf.source[Symbol.dispose]();
   }
 
   /** Notes, once, something that the user ought to know about what commands show. */
@@ -152,10 +166,10 @@ export class Program implements Disposable {
     return elf;
   }
 
-  /** From the vmlinux, else System.map, else the dump's kallsyms. */
+  /** From the vmlinux or its debug file, else System.map, else the dump's kallsyms. */
   #symbolTable(systemMap: string | undefined): { table: SymbolTable; kallsyms: Kallsyms | undefined } {
-    if (this.vmlinux !== undefined)
-      return { table: new ElfSymbols(this.vmlinux, this.kaslrOffset), kallsyms: undefined };
+    const named = [this.vmlinux, this.#debugFile].find(elf => elf?.sections.some(({ sh_type: t }) => t === SHT.SYMTAB));
+    if (named !== undefined) return { table: new ElfSymbols(named, this.kaslrOffset), kallsyms: undefined };
     if (systemMap !== undefined) return { table: readSystemMap(systemMap, this.kaslrOffset), kallsyms: undefined };
     const kallsyms = new Kallsyms(this.memory, locateKallsyms(this.memory, this.vmcoreinfo, this.space));
     return { table: kallsyms, kallsyms };
@@ -163,7 +177,8 @@ export class Program implements Disposable {
 
   #vmlinuxBtf(): Uint8Array | undefined {
     const section = this.vmlinux === undefined ? undefined : findSection(this.vmlinux, '.BTF');
-    return section === undefined ? undefined : sectionBytes(this.vmlinux!, section);
+    const bytes = section === undefined ? undefined : sectionBytes(this.vmlinux!, section);
+    return bytes?.length === 0 ? undefined : bytes;
   }
 
   /** KASLR moves the direct map of x86_64; only the kernel's own variable tells where. */

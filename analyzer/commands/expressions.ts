@@ -12,8 +12,10 @@ import type { Session } from './session.ts';
 /** Type of a kernel variable: from a vmlinux, BTF's per-cpu section, or the list of well-known ones. */
 export function variableType(session: Session, name: string): CType | undefined {
   const { program } = session;
-  const fromDwarf = session.dwarfVariableType(name);
-  if (fromDwarf !== undefined) return fromDwarf;
+  for (const symbol of program.symbols.findAll(name)) {
+    const fromDwarf = program.debug.variableType(symbol);
+    if (fromDwarf !== undefined) return fromDwarf;
+  }
   const percpu = program.percpuVariables.get(name);
   if (percpu !== undefined) return percpu.type;
   const known = Object.hasOwn(VARIABLE_TYPES, name) ? VARIABLE_TYPES[name] : undefined;

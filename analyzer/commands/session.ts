@@ -1,11 +1,9 @@
 /** What lasts from command to command: the opened kernel, the current task, output settings. */
-import { SourceLines } from '../debug-info/dwarf/source-lines.ts';
 import type { Program } from '../program.ts';
 import { slabOfAddress } from '../linux/slab.ts';
 import { TaskTable } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
 import { findPanicTask } from '../linux/panic.ts';
-import type { CType } from '../types/types.ts';
 import type { Value } from '../types/value.ts';
 import type { PrintContext } from '../types/print-value.ts';
 
@@ -53,7 +51,6 @@ export class Session {
   #tasks: TaskTable | undefined;
   #current: Task | undefined;
   #panic: Task | undefined;
-  #lines: SourceLines | undefined;
   readonly #history: Value[] = [];
 
   constructor(program: Program) {
@@ -86,11 +83,6 @@ export class Session {
     return slabOfAddress(this.program, address)?.cache.stringAt('name', 128);
   }
 
-  /** Type of a variable from a vmlinux's DWARF, or undefined. */
-  dwarfVariableType(_name: string): CType | undefined {
-    return undefined;
-  }
-
   /** Keeps a value for `$N`. Returns its number. */
   remember(value: Value): number {
     this.#history.push(value);
@@ -107,10 +99,7 @@ export class Session {
 
   /** `file: line` of a text address; undefined without line information. */
   sourceLine(address: bigint): string | undefined {
-    const { vmlinux, kaslrOffset } = this.program;
-    if (vmlinux === undefined) return undefined;
-    this.#lines ??= new SourceLines(vmlinux);
-    const found = this.#lines.find(BigInt.asUintN(64, address - kaslrOffset));
+    const found = this.program.debug.line(address);
     return found === undefined ? undefined : `${found.file}: ${found.line}`;
   }
 

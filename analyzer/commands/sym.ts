@@ -67,7 +67,7 @@ function listing(session: Session, args: Arguments): SymData | undefined {
     return { lines: [...symbolsOf(symbols.kernel)].map(plain), modules: moduleListings(session, undefined) };
   const part = args.value('-q');
   if (part === undefined) return undefined;
-  const tables = [symbols.kernel, symbols.extra, ...symbols.modules.map(module => module.table())];
+  const tables = [symbols.kernel, symbols.extra, ...symbols.modules.map(module => symbols.tableOf(module))];
   return { lines: tables.flatMap(table => [...symbolsOf(table)].filter(({ name }) => name.includes(part)).map(plain)) };
 }
 
@@ -79,10 +79,11 @@ function moduleListings(session: Session, only: string | undefined): ModuleListi
   const modules = session.program.symbols.modules.filter(({ name }) => only === undefined || name === only);
   if (only !== undefined && modules.length === 0) throw new UsageError(`module ${only} is not loaded`);
   return modules
-    .map(({ name, ranges, table }) => {
+    .map(module => {
+      const { name, ranges } = module;
       const start = ranges.reduce((low, range) => (range.start < low ? range.start : low), ranges[0]?.start ?? 0n);
       const end = ranges.reduce((high, range) => (range.end > high ? range.end : high), 0n);
-      return { name, start, end, symbols: [...symbolsOf(table())] };
+      return { name, start, end, symbols: [...symbolsOf(session.program.symbols.tableOf(module))] };
     })
     .sort((a, b) => (a.start < b.start ? -1 : 1));
 }
@@ -105,7 +106,7 @@ function lookUp(session: Session, word: string, args: Arguments): SymbolLine[] {
 function neighbour(session: Session, symbol: KernelSymbol, direction: 1 | -1): SymbolLine | undefined {
   const { symbols } = session.program;
   const module = symbols.modules.find(({ name }) => name === symbol.module);
-  const table = module === undefined ? symbols.kernel : module.table();
+  const table = module === undefined ? symbols.kernel : symbols.tableOf(module);
   const at = direction === 1 ? lastAtOrBelow(table, symbol.address) + 1 : lastAtOrBelow(table, symbol.address - 1n);
   if (at < 0 || at >= table.count) return undefined;
   const found = table.at(at);

@@ -22,6 +22,7 @@ import {
   VOID,
 } from '../types/types.ts';
 import type { CType, Enumerator, Member, Parameter, TagKind } from '../types/types.ts';
+import { SHORT_NAMES } from './base-type-names.ts';
 
 export const BTF_MAGIC = 0xeb9f;
 export const BTF_HEADER = struct('btf_header', {
@@ -343,16 +344,6 @@ const KINDS_OF_TAG: Readonly<Record<TagKind, readonly number[]>> = {
   union: [BTF_KIND.UNION],
   enum: [BTF_KIND.ENUM, BTF_KIND.ENUM64],
   typedef: [BTF_KIND.TYPEDEF, BTF_KIND.INT, BTF_KIND.FLOAT],
-};
-
-/** Compilers spell these out; people and gdb do not. */
-const SHORT_NAMES: Readonly<{ [name: string]: string }> = {
-  'long unsigned int': 'unsigned long',
-  'long int': 'long',
-  'long long unsigned int': 'unsigned long long',
-  'long long int': 'long long',
-  'short unsigned int': 'unsigned short',
-  'short int': 'short',
 };
 
 function intType(name: string, size: number, data: number): IntType {

@@ -38,6 +38,8 @@ export class SymbolSet {
   /** Finds a variable that no table has; see `recover.ts`. */
   recover: ((name: string) => bigint | undefined) | undefined;
   readonly #tried = new Set<string>();
+  /** Symbols of object files by the module's name. */
+  readonly #objects = new Map<string, SymbolTable>();
   readonly #places = new Map<bigint, SymbolPlace | null>();
   readonly #known = new Map<string, bigint | null>();
 
@@ -68,6 +70,21 @@ export class SymbolSet {
     return this.#modules;
   }
 
+  /** Replaces a module's symbols by those of its object file, or takes the dump's again. */
+  setModuleTable(name: string, table: SymbolTable | undefined): void {
+    const own = this.modules.find(module => module.name === name);
+    if (own === undefined) return;
+    if (table === undefined) this.#objects.delete(name);
+    else this.#objects.set(name, table);
+    this.#known.clear();
+    this.#places.clear();
+  }
+
+  /** Symbols of a module: of its object when that was loaded, else of the dump. */
+  tableOf(module: ModuleSymbols): SymbolTable {
+    return this.#objects.get(module.name) ?? module.table();
+  }
+
   /** Address of a kernel symbol, or of a module's when the kernel has none of that name. */
   find(name: string): bigint | undefined {
     const known = this.#known.get(name);
@@ -92,7 +109,7 @@ export class SymbolSet {
   /** All symbols of a name. */
   findAll(name: string): KernelSymbol[] {
     this.#findInKernel(name);
-    const tables = [this.kernel, this.#extra, ...this.modules.map(module => module.table())];
+    const tables = [this.kernel, this.#extra, ...this.modules.map(module => this.tableOf(module))];
     return tables.flatMap(table => table.indicesOf(name).map(index => table.at(index)));
   }
 
@@ -172,7 +189,7 @@ export class SymbolSet {
     const module = this.modules.find(({ ranges }) =>
       ranges.some(({ start, end }) => address >= start && address < end),
     );
-    return module?.table();
+    return module === undefined ? undefined : this.tableOf(module);
   }
 
   /** First address of the kernel image. */

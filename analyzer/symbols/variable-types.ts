@@ -67,7 +67,6 @@ export const VARIABLE_TYPES: Readonly<Record<string, string>> = {
   __cpu_possible_mask: 'struct cpumask',
   __cpu_present_mask: 'struct cpumask',
   swapper_pg_dir: 'pgd_t [512]',
-  tk_core: 'struct timekeeper',
   net_namespace_list: 'struct list_head',
   boot_cpu_data: 'struct cpuinfo_x86',
 };

@@ -79,6 +79,26 @@ export class Cursor {
     }
   }
 
+  /** Unsigned LEB128 of up to 64 bits. */
+  bigUleb(): bigint {
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = this.u8();
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+  }
+
+  /** Signed LEB128 of up to 64 bits. */
+  bigSleb(): bigint {
+    let value = 0n;
+    for (let shift = 7n; ; shift += 7n) {
+      const byte = this.u8();
+      value |= BigInt(byte & 0x7f) << (shift - 7n);
+      if (byte < 0x80) return BigInt.asIntN(Number(shift), value);
+    }
+  }
+
   /** A string up to its NUL. */
   string(): string {
     const end = this.bytes.indexOf(0, this.offset);

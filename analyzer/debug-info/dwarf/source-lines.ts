@@ -1,9 +1,9 @@
-/** Source lines of a vmlinux's code. */
-import type { ElfFile } from '../../../capture/formats/elf.ts';
+/** Source lines of a file's code. */
 import { FormatError } from '../../../capture/formats/errors.ts';
 import { findRow, readLineTable } from './line-table.ts';
 import type { LineTable } from './line-table.ts';
-import { DwarfUnits } from './units.ts';
+import { DW_AT } from './constants.ts';
+import type { DwarfUnits } from './units.ts';
 
 /** A place in the source. */
 export interface SourceLine {
@@ -17,20 +17,21 @@ export class SourceLines {
   readonly #units: DwarfUnits;
   readonly #tables = new Map<number, LineTable | undefined>();
 
-  constructor(elf: ElfFile) {
-    this.#units = new DwarfUnits(elf);
+  constructor(units: DwarfUnits) {
+    this.#units = units;
   }
 
   /** The line of a link-time address, or undefined when nothing tells. */
   find(address: bigint): SourceLine | undefined {
     if (!this.#units.hasLines) return undefined;
     const unit = this.#units.unitAt(address);
-    const table = unit === undefined ? undefined : this.#table(unit);
+    const table = unit === undefined ? undefined : this.table(unit);
     const row = table === undefined ? undefined : findRow(table, address);
     return row === undefined || table === undefined ? undefined : { file: table.fileName(row.file), line: row.line };
   }
 
-  #table(unit: number): LineTable | undefined {
+  /** The table of the unit at an offset; undefined when it has none. */
+  table(unit: number): LineTable | undefined {
     if (!this.#tables.has(unit)) this.#tables.set(unit, this.#read(unit));
     return this.#tables.get(unit);
   }
@@ -38,8 +39,10 @@ export class SourceLines {
   /** A damaged unit has no lines; the others keep theirs. */
   #read(unit: number): LineTable | undefined {
     try {
-      const { lineTable, directory } = this.#units.head(unit);
-      return lineTable === undefined ? undefined : readLineTable(this.#units, lineTable, directory);
+      const root = this.#units.unit(unit).root;
+      const lineTable = root?.sectionOffset(DW_AT.stmt_list);
+      if (lineTable === undefined) return undefined;
+      return readLineTable(this.#units, lineTable, root?.string(DW_AT.comp_dir) ?? '');
     } catch (error) {
       if (error instanceof FormatError) return undefined;
       throw error;

@@ -1,0 +1,91 @@
+/**
+ * Finds entries of a unit among hundreds of megabytes without an index: the bytes that they must contain are searched.
+ *
+ * A variable's entry holds its address behind `DW_OP_addr`, a named entry the offset of its name in `.debug_str`; a
+ * search for those bytes through 160 MB of `.debug_info` takes about 0.1 s, an index of all units some seconds.
+ * What is found is checked by decoding the unit that it lies in.
+ */
+import { asBuffer, writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
+import { DW_AT } from './constants.ts';
+import type { Die } from './die.ts';
+import { DW_OP } from './operations.ts';
+import type { DwarfSection } from './sections.ts';
+import type { DwarfUnits } from './units.ts';
+
+const CHUNK = 8 * 2 ** 20;
+/** Names that are the end of many longer ones in the string table. */
+const MAX_STRINGS = 64;
+const MAX_HITS = 100_000;
+
+/** Entries whose `DW_AT_location` is a fixed link-time address. */
+export function* diesAtAddress(units: DwarfUnits, address: bigint): Generator<Die> {
+  const EXPRESSION_LENGTH = 9;
+  const pattern = new Uint8Array(1 + EXPRESSION_LENGTH);
+  pattern[0] = EXPRESSION_LENGTH;
+  pattern[1] = DW_OP.addr;
+  writeU64(pattern, 2, address);
+  yield* diesWith(units, pattern, DW_AT.location);
+  for (const index of addressIndices(units, address)) yield* diesWith(units, indexPattern(index), DW_AT.location);
+}
+
+/** `DW_OP_addrx index` with its length. */
+function indexPattern(index: number): Uint8Array {
+  const bytes: number[] = [DW_OP.addrx];
+  for (let rest = index; ; rest = Math.floor(rest / 128)) {
+    bytes.push(rest < 128 ? rest : (rest % 128) | 0x80);
+    if (rest < 128) break;
+  }
+  return Uint8Array.from([bytes.length, ...bytes]);
+}
+
+/** Indices that an address may have in `.debug_addr`, from the start of its unit's part. */
+function* addressIndices(units: DwarfUnits, address: bigint): Generator<number> {
+  if (!units.addr.exists) return;
+  const wanted = new Uint8Array(8);
+  writeU64(wanted, 0, address);
+  for (const offset of occurrences(units.addr, wanted)) {
+    for (const { offset: unit } of units.headers) {
+      const base = units.unit(unit).root?.sectionOffset(DW_AT.addr_base);
+      if (base !== undefined && offset >= base && (offset - base) % 8 === 0) yield (offset - base) / 8;
+    }
+  }
+}
+
+/** Entries with a `DW_AT_name`, in the order of the file. */
+export function* diesNamed(units: DwarfUnits, name: string): Generator<Die> {
+  const inline = Buffer.from(`${name}\0`, 'latin1');
+  const strings = asBuffer(units.str.all());
+  let count = 0;
+  for (let at = strings.indexOf(inline); at !== -1 && count < MAX_STRINGS; at = strings.indexOf(inline, at + 1)) {
+    count++;
+    const pattern = new Uint8Array(4);
+    writeU32(pattern, 0, at);
+    yield* diesWith(units, pattern, DW_AT.name, name);
+  }
+  // Names shorter than an offset stand in the entry itself; assemblers write longer ones there, too.
+  if (count === 0 || name.length < 4) yield* diesWith(units, inline, DW_AT.name, name);
+}
+
+/** Entries in whose attributes a pattern occurs, if the attribute is there and, when given, is the name. */
+function* diesWith(units: DwarfUnits, pattern: Uint8Array, attribute: number, name?: string): Generator<Die> {
+  let last = -1;
+  for (const offset of occurrences(units.info, pattern)) {
+    const die = units.unitAround(offset)?.dieAround(offset);
+    if (die === undefined || die.offset === last || !die.has(attribute)) continue;
+    if (name !== undefined && die.name !== name) continue;
+    last = die.offset;
+    yield die;
+  }
+}
+
+/** Offsets of a pattern in a section, read in pieces. */
+function* occurrences(section: DwarfSection, pattern: Uint8Array): Generator<number> {
+  let hits = 0;
+  for (let start = 0; start < section.size; start += CHUNK) {
+    const chunk = asBuffer(section.read(start, CHUNK + pattern.length - 1));
+    for (let at = chunk.indexOf(pattern); at !== -1; at = chunk.indexOf(pattern, at + 1)) {
+      if (++hits > MAX_HITS) return;
+      yield start + at;
+    }
+  }
+}
