@@ -17,6 +17,8 @@ const BRANCH_TO_ITSELF = 0x1400_0000;
 
 /** TCR_EL1: T0SZ 25, EPD1, IPS 40 bits. */
 const TCR = 25n | (1n << 23n) | (2n << 32n);
+/** CPACR_EL1: vector registers are not trapped. */
+const CPACR_FPEN = 3n << 20n;
 const TBI0 = 1n << 37n;
 /** A block descriptor with AF; AP[1] gives EL0 access to ordinary memory, and takes execution from EL1. */
 const BLOCK = BigInt(RAM_BASE) | 0x401n;
@@ -47,6 +49,7 @@ export function createMappedMachine({ control = 0n, topByteIgnored = false, ...o
   cpu.write(TRANSLATION_REGISTERS.TCR_EL1, topByteIgnored ? TCR | TBI0 : TCR);
   cpu.write(TRANSLATION_REGISTERS.TTBR0_EL1, BigInt(TABLE));
   cpu.write(TRANSLATION_REGISTERS.SCTLR_EL1, control | 1n);
+  cpu.write(TRANSLATION_REGISTERS.CPACR_EL1, CPACR_FPEN);
   cpu.write(EXCEPTION_REGISTERS.VBAR_EL1, MEMORY.guarded + BigInt(VECTORS));
   cpu.translationChanged();
   return { machine, cpu };
