@@ -23,12 +23,13 @@ export type { BootState, EntryRegisters, LoadSegment } from './machine/boot-stat
 export type { BlockBackend } from './devices/block/backend.ts';
 export { FileBackend } from './devices/block/file-backend.ts';
 export { OverlayBackend } from './devices/block/overlay-backend.ts';
-export type { VmcoreinfoLocation } from './devices/fw-cfg.ts';
+export type { FwCfgFile, VmcoreinfoLocation } from './devices/fw-cfg.ts';
 export type { PvpanicEvent } from './devices/pvpanic.ts';
 
 export type { DebugView, PageMapping } from './debug/debug-view.ts';
 export { GdbServer } from './debug/gdb-server.ts';
 export { GDB_SIGNAL, type GdbTarget } from './debug/gdb-stub.ts';
+export { describeInterruptControllers, describeLocalApic } from './debug/interrupt-controllers.ts';
 export { formatTraceRecord, TRACE_CHANNELS, type Trace, type TraceChannel, type TraceRecord } from './debug/trace.ts';
 
 // Inside a machine
@@ -36,6 +37,7 @@ export { formatTraceRecord, TRACE_CHANNELS, type Trace, type TraceChannel, type 
 export { type A64Cpu, CPU_MODEL_NAMES, cpuModel, HOST_CALL_WORD } from './cpu/a64/index.ts';
 export { HOST_CALL_BYTES, type X64Cpu, X64_MODEL_NAMES, x64Model } from './cpu/x64/index.ts';
 export { GPR, SEGMENT } from './cpu/x64/state.ts';
+export type { PcParts } from './machine/pc-x86_64/board-config.ts';
 export { PcBoard } from './machine/pc-x86_64/board.ts';
 export { VirtBoard } from './machine/virt-aarch64/board.ts';
 export { chooseLoadAddresses } from './machine/virt-aarch64/layout.ts';

@@ -6,7 +6,7 @@
  */
 import type { Engine } from '../cpu/execute/engine.ts';
 import type { X64Cpu } from '../cpu/x64/index.ts';
-import { EFLAGS, SEGMENT, X64_STATE } from '../cpu/x64/state.ts';
+import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../cpu/x64/state.ts';
 import { CR0, CR4 } from '../cpu/x64/system/control-bits.ts';
 import type { DebugView, PageMapping } from './debug-view.ts';
 import { x64Mappings } from './page-tables.ts';
@@ -43,6 +43,17 @@ const SYSTEM: Readonly<Record<string, (cpu: X64Cpu) => bigint>> = {
   star: ({ registers }) => registers.star,
   lstar: ({ registers }) => registers.lstar,
   fmask: ({ registers }) => BigInt(registers.fmask >>> 0),
+};
+/** Other names that people use. */
+const NAMED: Readonly<Record<string, (cpu: X64Cpu) => bigint>> = {
+  rip: ({ engine }) => engine.pc,
+  pc: ({ engine }) => engine.pc,
+  eip: cpu => cpu.ip,
+  sp: ({ state }) => state.gpr(GPR.SP),
+  eflags: ({ state }) => BigInt(state.eflags >>> 0),
+  rflags: ({ state }) => BigInt(state.eflags >>> 0),
+  fs_base: ({ state }) => state.base(SEGMENT.FS),
+  gs_base: ({ state }) => state.base(SEGMENT.GS),
 };
 const TAG_EMPTY = 3;
 
@@ -143,17 +154,11 @@ export class X64DebugView implements DebugView {
     const { state } = cpu;
     const general = GPR_NAMES.indexOf(name);
     if (general >= 0) return state.gpr(general);
-    if (name === 'rip' || name === 'pc') return cpu.engine.pc;
-    if (name === 'eip') return cpu.ip;
-    if (name === 'sp') return state.gpr(GPR_NAMES.indexOf('rsp'));
-    if (name === 'eflags' || name === 'rflags') return BigInt(state.eflags >>> 0);
     const wide = /^e([a-d]x|[sb]p|[sd]i)$/.exec(name)?.[1];
     if (wide !== undefined) return state.gpr(GPR_NAMES.indexOf(`r${wide}`)) & 0xffff_ffffn;
     const segment = (SEGMENT_NAMES as readonly string[]).indexOf(name);
     if (segment >= 0) return BigInt(state.selector(SEGMENT_ORDER[segment]!));
-    if (name === 'fs_base') return state.base(SEGMENT.FS);
-    if (name === 'gs_base') return state.base(SEGMENT.GS);
-    return SYSTEM[name]?.(cpu);
+    return (NAMED[name] ?? SYSTEM[name])?.(cpu);
   }
 
   dumpRegisters(index: number): readonly string[] {

@@ -8,7 +8,7 @@ import { X64DebugView } from '../debug/gdb-x86_64.ts';
 import type { Device, Nanoseconds } from '../memory/device.ts';
 import { PhysicalDma } from '../memory/physical-dma.ts';
 import type { ExtraDevice, IsaDevice } from './board-devices.ts';
-import type { BootState } from './boot-state.ts';
+import type { BootState, LoadSegment } from './boot-state.ts';
 import type { StopReason } from './machine.ts';
 import type {
   BoardChoice,
@@ -32,7 +32,7 @@ type PcMachine = WholeMachine<'x86_64', PcBoard, PcSnapshot>;
 /** Makes a machine; it is off until something is booted on it. @throws UsageError when the board cannot have what is asked for */
 export function createMachine(config: MachineConfig): BoardMachine {
   const { board } = config;
-  return board.type === 'virt' ? createVirt(config, board) : createPc(config, board.type);
+  return board.type === 'virt' ? createVirt(config, board) : createPc(config, board);
 }
 
 function createVirt(config: MachineConfig, choice: BoardChoice & { readonly type: 'virt' }): VirtMachine {
@@ -51,10 +51,11 @@ function createVirt(config: MachineConfig, choice: BoardChoice & { readonly type
   });
 }
 
-function createPc(config: MachineConfig, name: 'q35' | 'microvm'): PcMachine {
+function createPc(config: MachineConfig, choice: BoardChoice & { readonly type: 'q35' | 'microvm' }): PcMachine {
   const { serialOutput: consoleOutput, board: _, ...rest } = config;
-  checkBuses(config, name);
-  const board = new PcBoard({ ...rest, board: name, consoleOutput });
+  checkBuses(config, choice.type);
+  const { type, ...parts } = choice;
+  const board = new PcBoard({ ...rest, ...parts, board: type, consoleOutput });
   return new WholeMachine<'x86_64', PcBoard, PcSnapshot>(config, board, {
     architecture: 'x86_64',
     debug: new X64DebugView(board.cpus, board.machine.engine),
@@ -104,6 +105,7 @@ type BoardWith<Snapshot> = Pick<
   | 'consoles'
   | 'powerKey'
   | 'load'
+  | 'loaded'
   | 'reset'
   | 'vmcoreinfo'
   | 'driveError'
@@ -157,6 +159,10 @@ class WholeMachine<
 
   load(state: BootState): void {
     this.board.load(state);
+  }
+
+  get loaded(): readonly LoadSegment[] {
+    return this.board.loaded;
   }
 
   run(untilNs?: Nanoseconds): Promise<StopReason> {
@@ -218,13 +224,16 @@ class WholeMachine<
     const devices = bus.regions.map(({ base, end, device }) =>
       describeRegion('memory', { base, size: end - base }, device),
     );
-    const byAddress = (a: DeviceRegion, b: DeviceRegion): number => a.base - b.base;
     return [...[...ram, ...devices].sort(byAddress), ...this.#side.ports.toSorted(byAddress)];
   }
 
   get pci(): readonly PciFunctionInfo[] {
     return this.#side.pci === undefined ? [] : functionsOf(this.#side.pci);
   }
+}
+
+function byAddress(a: DeviceRegion, b: DeviceRegion): number {
+  return a.base - b.base;
 }
 
 function describeRegion(

@@ -1,5 +1,5 @@
 /** A whole machine as others see it, whatever board and architecture it has. */
-import type { VmcoreinfoLocation } from '../devices/fw-cfg.ts';
+import type { FwCfgFile, VmcoreinfoLocation } from '../devices/fw-cfg.ts';
 import type { DebugView } from '../debug/debug-view.ts';
 import type { Trace } from '../debug/trace.ts';
 import type { EngineOptions } from '../cpu/execute/engine.ts';
@@ -7,8 +7,9 @@ import type { Fdt } from '../../capture/formats/fdt.ts';
 import type { Nanoseconds } from '../memory/device.ts';
 import type { RamRange } from '../memory/guest-memory.ts';
 import type { ExtraDevice, IsaDevice, VirtioDrive } from './board-devices.ts';
-import type { BootState } from './boot-state.ts';
+import type { BootState, LoadSegment } from './boot-state.ts';
 import type { StopReason } from './machine.ts';
+import type { PcParts } from './pc-x86_64/board-config.ts';
 import type { PcSnapshot } from './pc-x86_64/board.ts';
 import type { VirtSnapshot } from './virt-aarch64/board.ts';
 
@@ -24,7 +25,7 @@ export type BoardChoice =
       /** The device tree has seeds, always the same ones (`dtb-randomness`). */
       readonly seeds: boolean;
     }
-  | { readonly type: 'q35' | 'microvm' };
+  | { readonly type: 'q35' | 'microvm'; readonly parts?: Partial<PcParts> };
 
 /** What a machine is made of, in QEMU's terms. */
 export interface MachineConfig {
@@ -43,6 +44,8 @@ export interface MachineConfig {
   readonly serialOutput: (byte: number) => void;
   /** `-rtc base=`: date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
   readonly epochSeconds: number;
+  /** `-fw_cfg`. */
+  readonly firmwareFiles?: readonly FwCfgFile[];
   /** `-d`; without it nothing is traced. */
   readonly trace?: Trace;
   readonly engine?: Partial<EngineOptions>;
@@ -147,6 +150,8 @@ export interface Machine {
   onBreakpoint: (cpu: number) => void;
   /** What is where, in address order, memory before ports. */
   readonly regions: readonly DeviceRegion[];
+  /** What was loaded before the first instruction. */
+  readonly loaded: readonly LoadSegment[];
   /** Nothing on boards without PCI. */
   readonly pci: readonly PciFunctionInfo[];
   /** Where the guest says its vmcoreinfo note is, once its fw_cfg driver has. */

@@ -3,40 +3,38 @@
  *
  * Source: `qemu-system-aarch64(1)`, `qemu-system-x86_64(1)`. Options have one or two dashes; property names may be written with `_`
  * instead of `-`; repeated `-machine` merge, as in QEMU.
- * Not modelled: graphics, networks, firmware images, QEMU's own accelerators; each says so by name.
+ * Not modelled: graphics, networks, sound, USB, firmware images, QEMU's own accelerators; each says so by name.
  */
 import { UsageError } from '../../capture/formats/errors.ts';
 import { parseSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import { parseCharacterDevice, placeConsoles, type CharacterBackend, type MonitorPlace } from './boot/characters.ts';
+import { attachDrives, isDiskDevice, parseBlockNode, parseDrive, type DiskOption, type Drive } from './boot/drives.ts';
+import { requireKnown, splitProperties, type TypeWithProperties } from './boot/properties.ts';
+import { FLAGS_WITHOUT_EFFECT, REFUSED_FLAGS, REFUSED_WITH_VALUE, WITHOUT_EFFECT } from './boot/unsupported.ts';
 
-/** `name,property=value,…` */
-export interface TypeWithProperties {
-  readonly type: string;
-  /** Names with dashes. */
-  readonly properties: Readonly<Record<string, string>>;
+export type { CharacterBackend, MonitorPlace } from './boot/characters.ts';
+export type { DiskOption } from './boot/drives.ts';
+export { splitProperties, type TypeWithProperties } from './boot/properties.ts';
+
+/** `-fw_cfg`: a file that the guest can read. */
+export interface FirmwareFileOption {
+  readonly name: string;
+  /** A file of the host, or the contents. */
+  readonly source: { readonly file: string } | { readonly text: string };
 }
 
-/** A disk and how it is attached. */
-export interface DiskOption {
-  readonly id: string;
-  readonly file: string;
-  readonly readOnly: boolean;
-  /** Writes go to memory and are lost at the end. */
-  readonly snapshot: boolean;
-  readonly bus: 'mmio' | 'pci';
-  /** Up to 20 characters that the guest can read. */
-  readonly serial: string | undefined;
+/** What happens at an event (`-action`). */
+export interface ActionOptions {
+  readonly reboot: 'reset' | 'shutdown';
+  readonly shutdown: 'poweroff' | 'pause';
+  /** What pvpanic's report leads to. */
+  readonly panic: 'shutdown' | 'exit-failure' | 'pause' | 'none';
 }
-
-/** Where a serial port or the monitor is connected. */
-export type CharacterBackend =
-  | { readonly kind: 'terminal'; readonly withMonitor: boolean }
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'none' };
 
 /** A QEMU command line, understood. */
 export interface BootOptions {
-  /** From the machine type; undefined: whatever the kernel is for. */
+  /** From `--arch` or the machine type; undefined: whatever the kernel is for. */
   readonly architecture: Architecture | undefined;
   readonly machine: TypeWithProperties | undefined;
   readonly cpu: string | undefined;
@@ -50,16 +48,22 @@ export interface BootOptions {
   readonly disks: readonly DiskOption[];
   /** Devices other than disks: `virtio-rng-pci`. */
   readonly devices: readonly TypeWithProperties[];
+  readonly firmwareFiles: readonly FirmwareFileOption[];
+  /** Date of the clock at power-on, seconds since 1970-01-01 UTC; undefined: the fixed one. */
+  readonly epochSeconds: number | undefined;
   readonly serial: CharacterBackend;
+  readonly monitor: MonitorPlace;
   /** `-chardev` by id, for consoles. */
   readonly characterDevices: Readonly<Record<string, CharacterBackend>>;
-  readonly reboot: boolean;
+  /** Code of the key that begins a command of the console. */
+  readonly escapeKey: number;
+  readonly actions: ActionOptions;
   /** Items of `-d`. */
   readonly trace: readonly string[];
   readonly traceFile: string | undefined;
   /** TCP port of the gdb server. */
   readonly gdbPort: number | undefined;
-  /** Wait for gdb before the first instruction. */
+  /** Wait for gdb, or for the monitor, before the first instruction. */
   readonly startPaused: boolean;
 }
 
@@ -67,33 +71,31 @@ export interface BootOptions {
 export const MACHINE_TYPES: Readonly<Record<string, Architecture>> = {
   virt: 'aarch64',
   q35: 'x86_64',
-  pc: 'x86_64',
   microvm: 'x86_64',
 };
 
-/** Devices that `-device` takes. */
-export const DEVICE_TYPES = [
-  'virtio-blk-device',
-  'virtio-blk-pci',
-  'virtio-rng-device',
-  'virtio-rng-pci',
-  'virtio-serial-device',
-  'virtio-serial-pci',
-  'virtconsole',
-  'pvpanic-pci',
-  'vmcoreinfo',
-] as const;
+const DISK_TYPES = ['virtio-blk-device', 'virtio-blk-pci'];
+/** Devices other than disks, with their properties. */
+const OTHER_DEVICES: Readonly<Record<string, readonly string[]>> = {
+  'virtio-rng-device': ['rng', 'bus'],
+  'virtio-rng-pci': ['rng', 'bus'],
+  'virtio-serial-device': ['bus'],
+  'virtio-serial-pci': ['bus'],
+  virtconsole: ['chardev', 'name', 'nr', 'bus'],
+  'pvpanic-pci': ['bus'],
+  pvpanic: ['ioport'],
+  'isa-debug-exit': ['iobase', 'iosize'],
+  vmcoreinfo: [],
+};
+/** QEMU's names that stand for the one or the other. */
+const DEVICE_ALIASES = ['virtio-blk', 'virtio-rng', 'virtio-serial'];
 
-interface Drive {
-  readonly id: string;
-  readonly file: string;
-  readonly interface: string;
-  readonly readOnly: boolean;
-  readonly snapshot: boolean;
-}
+/** Devices that `-device` takes. */
+export const DEVICE_TYPES: readonly string[] = [...DISK_TYPES, ...Object.keys(OTHER_DEVICES)];
 
 /** What the options have said so far. */
 interface Draft {
+  architecture: Architecture | undefined;
   machine: TypeWithProperties | undefined;
   cpu: string | undefined;
   cpus: number;
@@ -104,11 +106,14 @@ interface Draft {
   dtb: string | undefined;
   drives: Drive[];
   devices: TypeWithProperties[];
-  serial: CharacterBackend | undefined;
+  firmwareFiles: FirmwareFileOption[];
+  epochSeconds: number | undefined;
+  serial: string[];
   characterDevices: Record<string, CharacterBackend>;
   monitor: string | undefined;
-  nographic: boolean;
-  reboot: boolean;
+  mon: string | undefined;
+  escapeKey: number;
+  actions: { -readonly [event in keyof ActionOptions]: ActionOptions[event] };
   snapshot: boolean;
   trace: string[];
   traceFile: string | undefined;
@@ -120,28 +125,37 @@ type Handler = (draft: Draft, value: string, option: string) => void;
 
 const DEFAULT_MEMORY = 128 * 2 ** 20;
 const DEFAULT_GDB_PORT = 1234;
+const CTRL_A = 1;
+
+/** `virt-7.2` and `pc-q35-7.2` are what `virt` and `q35` were in a version of QEMU. */
+function machineType(name: string): string {
+  return name.replace(/^pc-q35(-[\d.]+)?$/, 'q35').replace(/^virt-[\d.]+$/, 'virt');
+}
 
 const machine: Handler = (draft, value) => {
-  const { type, properties } = splitProperties(value, 'type');
-  const known = MACHINE_TYPES[type];
-  if (known === undefined && type !== '')
+  const split = splitProperties(value, 'type');
+  const type = machineType(split.type);
+  if (type === 'pc' || type.startsWith('pc-i440fx'))
+    throw new UsageError(`machine ${type}: the i440fx is not modelled; PCs are q35 and microvm`);
+  if (type !== '' && !Object.hasOwn(MACHINE_TYPES, type))
     throw new UsageError(`machine ${type}: there are ${Object.keys(MACHINE_TYPES).join(', ')}`);
   draft.machine = {
     type: type === '' ? (draft.machine?.type ?? '') : type,
-    properties: { ...draft.machine?.properties, ...properties },
+    properties: { ...draft.machine?.properties, ...split.properties },
   };
 };
 
 const hardDisk =
   (index: number): Handler =>
-  (draft, value) => {
-    draft.drives.push({ id: `hd${index}`, file: value, interface: 'virtio', readOnly: false, snapshot: false });
+  (draft, file) => {
+    draft.drives.push({ id: `hd${index}`, file, interface: 'default', readOnly: false, snapshot: false });
   };
 
 /** Options that take a value. */
 const WITH_VALUE: Readonly<Record<string, Handler>> = {
   M: machine,
   machine,
+  arch: (draft, value) => (draft.architecture = parseArchitecture(value)),
   cpu: (draft, value) => (draft.cpu = value),
   smp: (draft, value) => (draft.cpus = parseSmp(value)),
   m: (draft, value) => (draft.memorySize = parseMemory(value)),
@@ -150,60 +164,82 @@ const WITH_VALUE: Readonly<Record<string, Handler>> = {
   append: (draft, value) => (draft.append = value),
   dtb: (draft, value) => (draft.dtb = value),
   drive: (draft, value) => draft.drives.push(parseDrive(value, draft.drives.length)),
+  blockdev: (draft, value) => draft.drives.push(parseBlockNode(value, draft.drives)),
   hda: hardDisk(0),
   hdb: hardDisk(1),
+  hdc: hardDisk(2),
+  hdd: hardDisk(3),
   device: (draft, value) => draft.devices.push(parseDevice(value)),
-  chardev: (draft, value) => addCharacterDevice(draft, value),
-  serial: (draft, value) => (draft.serial = parseCharacterBackend(value, '-serial')),
+  object: (_, value) => checkObject(value),
+  fw_cfg: (draft, value) => draft.firmwareFiles.push(parseFirmwareFile(value)),
+  rtc: (draft, value) => (draft.epochSeconds = parseClock(value)),
+  chardev: (draft, value) => {
+    const { id, backend } = parseCharacterDevice(value);
+    draft.characterDevices[id] = backend;
+  },
+  serial: (draft, value) => draft.serial.push(value),
   monitor: (draft, value) => (draft.monitor = value),
+  mon: (draft, value) => (draft.mon = value),
+  echr: (draft, value) => (draft.escapeKey = parseEscapeKey(value)),
+  action: (draft, value) => parseActions(draft, value),
   d: (draft, value) => draft.trace.push(...value.split(',')),
   D: (draft, value) => (draft.traceFile = value),
   gdb: (draft, value) => (draft.gdbPort = parseGdbPort(value)),
-  display: (_, value) => {
-    if (value !== 'none') throw new UsageError(`-display ${value}: there are no graphics (none is possible)`);
-  },
-  nic: requireNone,
-  net: requireNone,
-  vga: requireNone,
   accel: (_, value) => {
-    if (!value.startsWith('tcg')) throw new UsageError(`-accel ${value}: this machine is always emulated`);
+    if (!/^tcg(,|$)/.test(value)) throw new UsageError(`-accel ${value}: this machine is always emulated`);
   },
 };
+
+/** Options that `none` turns off, which they are anyway. */
+const ONLY_NONE = new Set(['display', 'nic', 'net', 'vga']);
 
 /** Options without a value. */
 const FLAGS: Readonly<Record<string, (draft: Draft) => void>> = {
-  nographic: draft => (draft.nographic = true),
-  'no-reboot': draft => (draft.reboot = false),
+  'no-reboot': draft => (draft.actions.reboot = 'shutdown'),
+  'no-shutdown': draft => (draft.actions.shutdown = 'pause'),
+  'no-acpi': draft => machine(draft, ',acpi=off', 'no-acpi'),
+  'no-hpet': draft => machine(draft, ',hpet=off', 'no-hpet'),
   snapshot: draft => (draft.snapshot = true),
-  nodefaults: () => undefined,
   s: draft => (draft.gdbPort = DEFAULT_GDB_PORT),
   S: draft => (draft.startPaused = true),
 };
-
-function requireNone(_: Draft, value: string, option: string): void {
-  if (value !== 'none') throw new UsageError(`-${option} ${value}: not supported (none is possible)`);
-}
 
 /** Reads a QEMU command line, without the program's name. @throws UsageError */
 export function parseBootOptions(args: readonly string[]): BootOptions {
   const draft = newDraft();
   for (let i = 0; i < args.length; i++) {
     const option = /^--?([A-Za-z][\w-]*)$/.exec(args[i]!)?.[1];
-    const handler = option === undefined ? undefined : WITH_VALUE[option];
-    const flag = option === undefined ? undefined : FLAGS[option];
-    if (option === undefined || (handler === undefined && flag === undefined))
-      throw new UsageError(`${args[i]!}: unknown option`);
-    flag?.(draft);
-    if (handler === undefined) continue;
+    if (option === undefined) throw new UsageError(`${args[i]!}: unknown option`);
+    if (readFlag(draft, option)) continue;
+    if (!takesValue(option)) throw new UsageError(`${args[i]!}: unknown option`);
     const value = args[++i];
     if (value === undefined) throw new UsageError(`-${option}: a value is missing`);
-    handler(draft, value, option);
+    readValue(draft, option, value);
   }
   return finish(draft);
 }
 
+/** @returns whether it is an option without a value */
+function readFlag(draft: Draft, option: string): boolean {
+  if (Object.hasOwn(REFUSED_FLAGS, option)) throw new UsageError(`-${option}: ${REFUSED_FLAGS[option]!}`);
+  if (Object.hasOwn(FLAGS, option)) FLAGS[option]!(draft);
+  else if (!FLAGS_WITHOUT_EFFECT.has(option)) return false;
+  return true;
+}
+
+function takesValue(option: string): boolean {
+  return Object.hasOwn(WITH_VALUE, option) || Object.hasOwn(REFUSED_WITH_VALUE, option) || WITHOUT_EFFECT.has(option);
+}
+
+function readValue(draft: Draft, option: string, value: string): void {
+  if (Object.hasOwn(WITH_VALUE, option)) return WITH_VALUE[option]!(draft, value, option);
+  if (WITHOUT_EFFECT.has(option) || (ONLY_NONE.has(option) && value === 'none')) return undefined;
+  throw new UsageError(`-${option} ${value}: ${REFUSED_WITH_VALUE[option]!}`);
+}
+
 function newDraft(): Draft {
   return {
+    architecture: undefined,
     machine: undefined,
     cpu: undefined,
     cpus: 1,
@@ -214,11 +250,14 @@ function newDraft(): Draft {
     dtb: undefined,
     drives: [],
     devices: [],
-    serial: undefined,
+    firmwareFiles: [],
+    epochSeconds: undefined,
+    serial: [],
     characterDevices: {},
     monitor: undefined,
-    nographic: false,
-    reboot: true,
+    mon: undefined,
+    escapeKey: CTRL_A,
+    actions: { reboot: 'reset', shutdown: 'poweroff', panic: 'shutdown' },
     snapshot: false,
     trace: [],
     traceFile: undefined,
@@ -228,168 +267,150 @@ function newDraft(): Draft {
 }
 
 function finish(draft: Draft): BootOptions {
-  if (draft.kernel === undefined) throw new UsageError('-kernel: which kernel to boot?');
-  const { machine: type, disks, devices } = { machine: draft.machine, ...attachDrives(draft) };
+  const { kernel, drives, devices, snapshot, mon, ...rest } = draft;
+  if (kernel === undefined) throw new UsageError('-kernel: which kernel to boot?');
+  const ofMachine = MACHINE_TYPES[draft.machine?.type ?? ''];
+  if (ofMachine !== undefined && draft.architecture !== undefined && ofMachine !== draft.architecture)
+    throw new UsageError(`-M ${draft.machine!.type}: not a machine of ${draft.architecture}`);
   return {
-    architecture: type === undefined ? undefined : MACHINE_TYPES[type.type],
-    machine: type,
-    cpu: draft.cpu,
-    cpus: draft.cpus,
-    memorySize: draft.memorySize,
-    kernel: draft.kernel,
-    initrd: draft.initrd,
-    append: draft.append,
-    dtb: draft.dtb,
-    disks,
-    devices,
-    // There are no graphics, so the first serial port is on the terminal unless something else is said.
-    serial: draft.serial ?? { kind: 'terminal', withMonitor: draft.monitor !== 'none' },
-    characterDevices: draft.characterDevices,
-    reboot: draft.reboot,
-    trace: draft.trace,
-    traceFile: draft.traceFile,
-    gdbPort: draft.gdbPort,
-    startPaused: draft.startPaused,
+    ...rest,
+    kernel,
+    architecture: draft.architecture ?? ofMachine,
+    disks: attachDrives(
+      drives,
+      devices.filter(({ type }) => isDiskDevice(type)),
+      snapshot,
+    ),
+    devices: devices.filter(({ type }) => !isDiskDevice(type)),
+    ...placeConsoles({ ...rest, mon }),
   };
 }
 
-/** Joins drives (`-drive if=none,id=x`) with the devices that name them (`-device virtio-blk-device,drive=x`). */
-function attachDrives(draft: Draft): { disks: DiskOption[]; devices: TypeWithProperties[] } {
-  const unattached = new Map(draft.drives.filter(drive => drive.interface === 'none').map(drive => [drive.id, drive]));
-  const disks = draft.drives
-    .filter(drive => drive.interface !== 'none')
-    .map(drive => toDisk(drive, 'pci', undefined, draft.snapshot));
-  const devices: TypeWithProperties[] = [];
-  for (const device of draft.devices) {
-    if (!device.type.startsWith('virtio-blk-')) {
-      devices.push(device);
-      continue;
-    }
-    const id = device.properties['drive'];
-    const drive = id === undefined ? undefined : unattached.get(id);
-    if (drive === undefined)
-      throw new UsageError(
-        `-device ${device.type}: ${id === undefined ? 'drive= is missing' : `there is no free -drive with id=${id}`}`,
-      );
-    unattached.delete(drive.id);
-    disks.push(
-      toDisk(drive, device.type === 'virtio-blk-pci' ? 'pci' : 'mmio', device.properties['serial'], draft.snapshot),
-    );
-  }
-  return { disks, devices };
-}
-
-function toDisk(drive: Drive, bus: DiskOption['bus'], serial: string | undefined, snapshot: boolean): DiskOption {
-  return {
-    id: drive.id,
-    file: drive.file,
-    readOnly: drive.readOnly,
-    snapshot: snapshot || drive.snapshot,
-    bus,
-    serial,
+function parseArchitecture(value: string): Architecture {
+  const names: Readonly<Record<string, Architecture>> = {
+    aarch64: 'aarch64',
+    arm64: 'aarch64',
+    x86_64: 'x86_64',
+    amd64: 'x86_64',
   };
+  const architecture = names[value];
+  if (architecture === undefined) throw new UsageError(`--arch ${value}: there are aarch64, x86_64`);
+  return architecture;
 }
 
-/** Splits `type,name=value,flag`; a doubled comma is a comma. `implied` names the property that may come first without its name. */
-export function splitProperties(text: string, implied: string): TypeWithProperties {
-  const parts = text.split(/(?<!,),(?!,)/).map(part => part.replaceAll(',,', ','));
-  const properties: Record<string, string> = {};
-  for (const [index, part] of parts.entries()) {
-    const equals = part.indexOf('=');
-    if (equals === -1 && index === 0) properties[implied] = part;
-    else if (equals === -1) properties[dashed(part)] = 'on';
-    else properties[dashed(part.slice(0, equals))] = part.slice(equals + 1);
-  }
-  const { [implied]: type = '', ...rest } = properties;
-  return { type, properties: rest };
-}
+const SMP_TOPOLOGY = ['sockets', 'dies', 'clusters', 'cores', 'threads'] as const;
 
-function dashed(name: string): string {
-  return name.replaceAll('_', '-');
-}
-
-const SMP_TOPOLOGY = new Set(['cores', 'sockets', 'threads', 'dies', 'clusters', 'maxcpus']);
-
+/** The number, or the product of the topology. */
 function parseSmp(value: string): number {
   const { type, properties } = splitProperties(value, 'cpus');
-  for (const name of Object.keys(properties)) {
-    if (!SMP_TOPOLOGY.has(name)) throw new UsageError(`-smp: unknown property ${name}`);
-  }
-  const cpus = Number(type);
+  requireKnown('-smp', properties, new Set([...SMP_TOPOLOGY, 'maxcpus']));
+  const product = SMP_TOPOLOGY.reduce((count, name) => count * Number(properties[name] ?? 1), 1);
+  const cpus = type === '' ? product : Number(type);
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > 8) throw new UsageError(`-smp ${value}: 1 to 8 CPUs are possible`);
+  const most = properties['maxcpus'];
+  if (most !== undefined && Number(most) !== cpus)
+    throw new UsageError(`-smp ${value}: CPUs cannot be plugged later, so maxcpus is ${cpus}`);
   return cpus;
 }
 
+const MEMORY_UNIT = 64 * 1024;
+
 function parseMemory(value: string): number {
-  const { type } = splitProperties(value, 'size');
+  const { type, properties } = splitProperties(value, 'size');
+  if (Object.keys(properties).length > 0)
+    throw new UsageError(`-m ${value}: memory cannot be plugged later; only the size is possible`);
   const size = /^\d+$/.test(type) ? Number(type) * 2 ** 20 : parseSize(type);
   if (size < 2 ** 20 || size > 3 * 2 ** 30) throw new UsageError(`-m ${value}: 1M to 3G are possible`);
+  if (size % MEMORY_UNIT !== 0) throw new UsageError(`-m ${value}: must be a multiple of 64K`);
   return size;
-}
-
-const DRIVE_PROPERTIES = new Set([
-  'file',
-  'format',
-  'if',
-  'id',
-  'readonly',
-  'snapshot',
-  'index',
-  'media',
-  'cache',
-  'aio',
-  'discard',
-]);
-
-function parseDrive(value: string, index: number): Drive {
-  const { properties } = splitProperties(`drive,${value}`, 'type');
-  for (const name of Object.keys(properties)) {
-    if (!DRIVE_PROPERTIES.has(name)) throw new UsageError(`-drive: unknown property ${name}`);
-  }
-  const { file, format = 'raw', if: attached = 'virtio', id = `drive${index}` } = properties;
-  if (file === undefined) throw new UsageError('-drive: file= is missing');
-  if (format !== 'raw') throw new UsageError(`-drive format=${format}: only raw images are possible`);
-  if (attached !== 'virtio' && attached !== 'none')
-    throw new UsageError(`-drive if=${attached}: virtio and none are possible`);
-  return {
-    id,
-    file,
-    interface: attached,
-    readOnly: isOn(properties['readonly']),
-    snapshot: isOn(properties['snapshot']),
-  };
-}
-
-function isOn(value: string | undefined): boolean {
-  return value === 'on' || value === 'true' || value === 'yes';
 }
 
 function parseDevice(value: string): TypeWithProperties {
   const device = splitProperties(value, 'driver');
-  if (!DEVICE_TYPES.some(type => type === device.type)) {
+  const { id: _, ...properties } = device.properties;
+  if (isDiskDevice(device.type)) return device;
+  const known = OTHER_DEVICES[DEVICE_ALIASES.includes(device.type) ? `${device.type}-pci` : device.type];
+  if (known === undefined) {
     throw new UsageError(`-device ${device.type}: unknown device; there are ${DEVICE_TYPES.join(', ')}`);
   }
+  requireKnown(`-device ${device.type}`, properties, new Set(['id', ...known]));
   return device;
 }
 
-function parseCharacterBackend(value: string, option: string): CharacterBackend {
-  if (value === 'stdio') return { kind: 'terminal', withMonitor: false };
-  if (value === 'mon:stdio') return { kind: 'terminal', withMonitor: true };
-  if (value === 'none' || value === 'null') return { kind: 'none' };
-  if (value.startsWith('file:')) return { kind: 'file', path: value.slice('file:'.length) };
-  throw new UsageError(`${option} ${value}: stdio, mon:stdio, file:PATH, null and none are possible`);
+/** Random numbers are always the same ones; other objects are for devices that are not there. */
+function checkObject(value: string): void {
+  const { type } = splitProperties(value, 'qom-type');
+  if (!/^rng-(random|builtin|egd)$/.test(type))
+    throw new UsageError(`-object ${type}: not supported; rng-random and rng-builtin are taken, and change nothing`);
 }
 
-function addCharacterDevice(draft: Draft, value: string): void {
-  const { type, properties } = splitProperties(value, 'backend');
-  const { id, path } = properties;
-  if (id === undefined) throw new UsageError(`-chardev ${value}: id= is missing`);
-  if (type === 'file' && path === undefined) throw new UsageError(`-chardev ${value}: path= is missing`);
-  draft.characterDevices[id] = parseCharacterBackend(type === 'file' ? `file:${path}` : type, '-chardev');
+function parseFirmwareFile(value: string): FirmwareFileOption {
+  const { type: name, properties } = splitProperties(value, 'name');
+  requireKnown('-fw_cfg', properties, new Set(['file', 'string']));
+  const { file, string: text } = properties;
+  if (name === '' || name.length > 55) throw new UsageError(`-fw_cfg ${value}: name= of 1 to 55 characters is missing`);
+  if (file !== undefined && text === undefined) return { name, source: { file } };
+  if (text !== undefined && file === undefined) return { name, source: { text } };
+  throw new UsageError(`-fw_cfg ${value}: either file= or string=`);
+}
+
+const MS_PER_SECOND = 1000;
+
+/** `base=utc` and `localtime` are the host's date: runs then differ. Without `-rtc` the date is always the same. */
+function parseClock(value: string): number | undefined {
+  const { properties } = splitProperties(`rtc,${value}`, 'type');
+  requireKnown('-rtc', properties, new Set(['base', 'clock', 'driftfix']));
+  const { base, clock = 'vm', driftfix = 'none' } = properties;
+  if (clock !== 'vm' && clock !== 'host' && clock !== 'rt')
+    throw new UsageError(
+      `-rtc clock=${clock}: host, rt and vm are possible; guest time runs as the guest's instructions do`,
+    );
+  if (driftfix !== 'none') throw new UsageError(`-rtc driftfix=${driftfix}: only none is possible`);
+  return base === undefined ? undefined : parseDate(base);
+}
+
+function parseDate(base: string): number {
+  const now = new Date();
+  if (base === 'utc') return Math.floor(now.getTime() / MS_PER_SECOND);
+  if (base === 'localtime') return Math.floor(now.getTime() / MS_PER_SECOND) - now.getTimezoneOffset() * 60;
+  const isDate = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?$/.test(base);
+  const parsed = isDate ? Date.parse(base.includes('T') ? `${base}Z` : base) : Number.NaN;
+  if (Number.isNaN(parsed))
+    throw new UsageError(`-rtc base=${base}: utc, localtime, YYYY-MM-DD and YYYY-MM-DDThh:mm:ss are possible`);
+  return parsed / MS_PER_SECOND;
+}
+
+/** A number as C has it: 1 to 26 are Ctrl-a to Ctrl-z. */
+function parseEscapeKey(value: string): number {
+  const code = Number(value);
+  if (value === '' || !Number.isInteger(code) || code < 1 || code > 255)
+    throw new UsageError(`-echr ${value}: must be the code of a character, 1 to 255`);
+  return code;
+}
+
+const ACTIONS: Readonly<{ [event in keyof ActionOptions]: readonly ActionOptions[event][] }> = {
+  reboot: ['reset', 'shutdown'],
+  shutdown: ['poweroff', 'pause'],
+  panic: ['shutdown', 'exit-failure', 'pause', 'none'],
+};
+
+function parseActions(draft: Draft, value: string): void {
+  const { properties } = splitProperties(`action,${value}`, 'type');
+  for (const [event, action] of Object.entries(properties)) {
+    if (event === 'watchdog') continue;
+    const possible: readonly string[] | undefined = Object.hasOwn(ACTIONS, event)
+      ? ACTIONS[event as keyof ActionOptions]
+      : undefined;
+    if (possible === undefined) throw new UsageError(`-action ${event}: there are ${Object.keys(ACTIONS).join(', ')}`);
+    if (!possible.includes(action))
+      throw new UsageError(`-action ${event}=${action}: there are ${possible.join(', ')}`);
+    Object.assign(draft.actions, { [event]: action });
+  }
 }
 
 function parseGdbPort(value: string): number {
-  const match = /^tcp:[\w.]*:(\d+)(,.*)?$/.exec(value);
-  if (match === null) throw new UsageError(`-gdb ${value}: only tcp::PORT is possible`);
-  return Number(match[1]);
+  const match = /^tcp:(?:localhost|127\.0\.0\.1|0\.0\.0\.0)?:(\d+)(,.*)?$/.exec(value);
+  const port = Number(match?.[1]);
+  if (match === null || port > 65_535) throw new UsageError(`-gdb ${value}: only tcp::PORT is possible`);
+  return port;
 }

@@ -2,9 +2,9 @@
 import type { BootPlan } from '../commands/boot.ts';
 import { ConsoleBuffer } from '../lab/console-buffer.ts';
 import { openSink } from './character-sink.ts';
+import { serveGdb } from './gdb.ts';
 import { InteractiveConsole } from './interactive.ts';
-import { serveGdb } from './virt-gdb.ts';
-import { VirtSession, type SessionEnd } from './virt-session.ts';
+import { MachineSession, type SessionEnd } from './machine-session.ts';
 
 /** How long a character without a newline may wait to be shown. */
 const FLUSH_MS = 20;
@@ -13,14 +13,20 @@ const FLUSH_MS = 20;
 export async function bootOnTerminal(plan: BootPlan): Promise<number> {
   using sink = openSink(plan.serial, '-serial');
   const output = new ConsoleBuffer(bytes => sink.write(bytes));
-  using session = new VirtSession(plan, byte => output.write(byte));
+  using session = new MachineSession(plan, byte => output.write(byte));
   // Prompts end without a newline.
   const flusher = setInterval(() => output.flush(), FLUSH_MS);
   try {
-    const withMonitor = plan.serial.kind === 'terminal' && plan.serial.withMonitor;
-    using _console = new InteractiveConsole(session, withMonitor);
     using gdb = plan.gdbPort === undefined ? undefined : await serveGdb(session, plan.gdbPort);
-    const status = report(await session.run(), session.diskError);
+    using _console = new InteractiveConsole(session, {
+      mux:
+        plan.serial.kind === 'terminal'
+          ? plan.serial.mux
+          : plan.monitor === 'none' && session.devices.consoleOnTerminal,
+      monitor: plan.monitor,
+      escapeKey: plan.escapeKey,
+    });
+    const status = report(await session.run(), session, plan);
     gdb?.exited(status);
     return status;
   } finally {
@@ -29,10 +35,19 @@ export async function bootOnTerminal(plan: BootPlan): Promise<number> {
   }
 }
 
-function report(end: SessionEnd, diskError: Error | undefined): number {
-  if (diskError !== undefined) process.stderr.write(`kdump-lab: ${diskError.message}\n`);
-  if (end.kind === 'panicked') process.stderr.write('kdump-lab: the guest says that it has panicked (pvpanic)\n');
-  if (end.kind === 'halted')
-    process.stderr.write('kdump-lab: all CPUs wait for interrupts that no device will raise\n');
-  return diskError === undefined && end.kind !== 'halted' ? 0 : 1;
+const EXIT_FAILURE = 1;
+
+/** Says what the console did not. @returns exit status */
+function report(end: SessionEnd, { diskError }: MachineSession, plan: BootPlan): number {
+  if (diskError !== undefined) say(diskError.message);
+  if (end.kind === 'panicked') say('the guest says that it has panicked (pvpanic)');
+  if (end.kind === 'halted') say('all CPUs wait for interrupts that no device will raise');
+  if (end.kind === 'reset' && end.cause !== undefined) say(`the guest was reset: ${end.cause}`);
+  if (end.kind === 'exit') return end.status;
+  const failed = end.kind === 'halted' || (end.kind === 'panicked' && plan.actions.panic === 'exit-failure');
+  return diskError !== undefined || failed ? EXIT_FAILURE : 0;
+}
+
+function say(text: string): void {
+  process.stderr.write(`kdump-lab: ${text}\n`);
 }

@@ -5,7 +5,7 @@
  */
 
 /** What the user wants of the console rather than of the guest. */
-export type ConsoleRequest = 'quit' | 'monitor' | 'help';
+export type ConsoleRequest = 'quit' | 'monitor' | 'help' | 'save' | 'break' | 'timestamps';
 
 /** A piece of what was typed: bytes for whoever has the keyboard, or a request. */
 export type TypedPiece =
@@ -13,19 +13,45 @@ export type TypedPiece =
   | { readonly kind: 'request'; readonly request: ConsoleRequest };
 
 const CTRL_A = 0x01;
-const REQUESTS: Readonly<Record<string, ConsoleRequest>> = { x: 'quit', c: 'monitor', h: 'help', '?': 'help' };
+const REQUESTS: Readonly<Record<string, ConsoleRequest>> = {
+  x: 'quit',
+  c: 'monitor',
+  h: 'help',
+  '?': 'help',
+  s: 'save',
+  b: 'break',
+  t: 'timestamps',
+};
 
-/** Shown for Ctrl-a h. */
-export const ESCAPE_HELP = `
-C-a h    print this help
-C-a x    end the machine
-C-a c    switch between console and monitor
-C-a C-a  send C-a
-`;
+/** Name of the escape key: `C-a`. */
+function keyName(code: number): string {
+  return code < 0x20 ? `C-${String.fromCharCode(code + 0x60)}` : String.fromCharCode(code);
+}
 
-/** Takes typed bytes apart; a Ctrl-a may come in one piece and its second key in the next. */
+/** Shown for the escape key and h. */
+export function escapeHelp(escapeKey = CTRL_A): string {
+  const key = keyName(escapeKey);
+  const rows = [
+    ['h', 'print this help'],
+    ['x', 'end the machine'],
+    ['s', 'save disk data back to file (it always is)'],
+    ['t', 'time stamps: not supported'],
+    ['b', 'send break (a zero byte: the serial port has no other)'],
+    ['c', 'switch between console and monitor'],
+    [key, `send ${key}`],
+  ] as const;
+  return ['', ...rows.map(([second, what]) => `${key} ${second.padEnd(key.length)}  ${what}`), ''].join('\n');
+}
+
+/** Takes typed bytes apart; an escape key may come in one piece and its second key in the next. */
 export class EscapeKeys {
+  readonly #escapeKey: number;
   #escaped = false;
+
+  /** @param escapeKey code of the key */
+  constructor(escapeKey = CTRL_A) {
+    this.#escapeKey = escapeKey;
+  }
 
   push(typed: Uint8Array): TypedPiece[] {
     const pieces: TypedPiece[] = [];
@@ -36,16 +62,17 @@ export class EscapeKeys {
     };
     for (const byte of typed) {
       if (!this.#escaped) {
-        if (byte === CTRL_A) this.#escaped = true;
+        if (byte === this.#escapeKey) this.#escaped = true;
         else plain.push(byte);
         continue;
       }
       this.#escaped = false;
       const request = REQUESTS[String.fromCharCode(byte)];
-      if (byte === CTRL_A) plain.push(byte);
-      if (request === undefined) continue;
-      flush();
-      pieces.push({ kind: 'request', request });
+      if (byte === this.#escapeKey) plain.push(byte);
+      else if (request !== undefined) {
+        flush();
+        pieces.push({ kind: 'request', request });
+      }
     }
     flush();
     return pieces;

@@ -1,5 +1,6 @@
 /** A machine's console on the terminal: raw mode, escape keys, and the monitor beside the guest. */
-import { EscapeKeys, ESCAPE_HELP, type TypedPiece } from './escape-keys.ts';
+import type { MonitorPlace } from '../commands/boot-options.ts';
+import { type ConsoleRequest, EscapeKeys, escapeHelp, type TypedPiece } from './escape-keys.ts';
 import { LineEditor } from './line-editor.ts';
 import { PROMPT, runMonitorCommand, type MonitorTarget } from './monitor.ts';
 
@@ -15,62 +16,127 @@ export interface Terminal {
   readonly stdout: { write(chunk: string | Uint8Array): unknown };
 }
 
+/** Who has the keyboard. */
+export interface KeyboardOptions {
+  /** The escape key begins a command of the console; without, Ctrl-c ends the machine. */
+  readonly mux: boolean;
+  readonly monitor: MonitorPlace;
+  /** Code of the escape key. */
+  readonly escapeKey: number;
+}
+
+const CTRL_A = 1;
+const CTRL_C = 3;
+const BREAK = Uint8Array.of(0);
+
 /** Connects a terminal to a machine until it is disposed. */
 export class InteractiveConsole implements Disposable {
   readonly #target: InteractiveTarget;
   readonly #terminal: Terminal;
-  readonly #keys = new EscapeKeys();
+  readonly #options: KeyboardOptions;
+  readonly #keys: EscapeKeys;
   readonly #editor: LineEditor;
-  readonly #withMonitor: boolean;
   readonly #onData = (bytes: Buffer) => this.#take(bytes);
-  #inMonitor = false;
+  readonly #onContinue = () => this.#enterRawMode();
+  #inMonitor: boolean;
+  /** While a command takes its time: the lines behind it. */
+  #waiting: string[] | undefined;
 
-  /** @param withMonitor whether Ctrl-a c leads to the monitor */
-  constructor(target: InteractiveTarget, withMonitor: boolean, terminal: Terminal = process) {
+  constructor(
+    target: InteractiveTarget,
+    options: KeyboardOptions = { mux: true, monitor: 'beside-serial', escapeKey: CTRL_A },
+    terminal: Terminal = process,
+  ) {
     this.#target = target;
     this.#terminal = terminal;
-    this.#withMonitor = withMonitor;
+    this.#options = options;
+    this.#keys = new EscapeKeys(options.escapeKey);
     this.#editor = new LineEditor(text => terminal.stdout.write(text));
-    // In raw mode Ctrl-c is a character for the guest; Ctrl-a x ends the machine.
-    if (terminal.stdin.isTTY) terminal.stdin.setRawMode(true);
+    this.#inMonitor = options.monitor === 'terminal';
+    this.#enterRawMode();
     terminal.stdin.on('data', this.#onData);
     terminal.stdin.resume();
+    // Whoever stopped the program has had the terminal meanwhile.
+    process.on('SIGCONT', this.#onContinue);
+    if (this.#inMonitor) this.#greet();
   }
 
   [Symbol.dispose](): void {
     const { stdin } = this.#terminal;
+    process.off('SIGCONT', this.#onContinue);
     stdin.off('data', this.#onData);
     if (stdin.isTTY) stdin.setRawMode(false);
     stdin.pause();
   }
 
+  /** In raw mode Ctrl-c is a character. Node puts the terminal back when the program ends by itself. */
+  #enterRawMode(): void {
+    if (this.#terminal.stdin.isTTY) this.#terminal.stdin.setRawMode(true);
+  }
+
   #take(bytes: Uint8Array): void {
-    for (const piece of this.#keys.push(bytes)) this.#handle(piece);
+    if (this.#options.mux) {
+      for (const piece of this.#keys.push(bytes)) this.#handle(piece);
+    } else if (this.#terminal.stdin.isTTY && bytes.includes(CTRL_C)) {
+      this.#target.quit();
+    } else {
+      this.#handle({ kind: 'bytes', bytes });
+    }
   }
 
   #handle(piece: TypedPiece): void {
-    if (piece.kind === 'request') {
-      if (piece.request === 'quit') this.#target.quit();
-      else if (piece.request === 'help') this.#print(ESCAPE_HELP.split('\n'));
-      else if (this.#withMonitor) this.#switch();
-    } else if (this.#inMonitor) {
-      for (const line of this.#editor.push(piece.bytes)) this.#run(line);
-    } else {
-      this.#target.type(piece.bytes);
+    if (piece.kind === 'request') this.#obey(piece.request);
+    else if (!this.#inMonitor) this.#target.type(piece.bytes);
+    else for (const line of this.#editor.push(piece.bytes)) this.#enqueue(line);
+  }
+
+  #obey(request: ConsoleRequest): void {
+    switch (request) {
+      case 'quit':
+        this.#target.quit();
+        break;
+      case 'help':
+        this.#print(escapeHelp(this.#options.escapeKey).split('\n'));
+        break;
+      case 'break':
+        this.#target.type(BREAK);
+        break;
+      case 'save':
+        // All disks are written at once.
+        break;
+      case 'timestamps':
+        this.#print(['time stamps are not supported: the kernel has printk.time']);
+        break;
+      default:
+        if (this.#options.monitor !== 'none') this.#switch();
     }
   }
 
   #switch(): void {
     this.#inMonitor = !this.#inMonitor;
-    this.#terminal.stdout.write(
-      this.#inMonitor ? `\r\nkdump-lab monitor - type 'help' for the commands\r\n${PROMPT}` : '\r\n',
-    );
+    if (this.#inMonitor) this.#greet();
+    else this.#terminal.stdout.write('\r\n');
+  }
+
+  #greet(): void {
+    this.#terminal.stdout.write(`\r\nkdump-lab monitor - type 'help' for the commands\r\n${PROMPT}`);
+  }
+
+  /** Lines that are typed while a command takes its time wait for it. */
+  #enqueue(line: string): void {
+    if (this.#waiting === undefined) this.#run(line);
+    else this.#waiting.push(line);
   }
 
   #run(line: string): void {
     const answer = runMonitorCommand(this.#target, line);
-    if (answer instanceof Promise) void answer.then(lines => this.#answer(lines));
-    else this.#answer(answer);
+    if (!(answer instanceof Promise)) return this.#answer(answer);
+    const waiting: string[] = (this.#waiting = []);
+    void answer.then(lines => {
+      this.#waiting = undefined;
+      this.#answer(lines);
+      for (const next of waiting) this.#enqueue(next);
+    });
   }
 
   #answer(lines: readonly string[]): void {

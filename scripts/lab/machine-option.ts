@@ -1,27 +1,28 @@
 /** Reads the value of QEMU's `-machine` option: `virt,gic-version=3,its=off` for arm64, `q35` or `microvm,pit=on` for x86_64. */
 import { UsageError } from '../../capture/formats/errors.ts';
-import type { PcParts } from '../../emulator/machine/pc-x86_64/board-config.ts';
-import type { PcBoard } from '../../emulator/machine/pc-x86_64/layout.ts';
+import type { BoardChoice, PcParts } from '../../emulator/index.ts';
 
-/** What the option chooses. */
-export interface VirtMachineOption {
-  readonly gicVersion: 2 | 3;
-  readonly its: boolean;
-  /** EL2 is implemented, and the kernel starts there. */
-  readonly virtualization: boolean;
+type PcName = 'q35' | 'microvm';
+type VirtChoice = BoardChoice & { readonly type: 'virt' };
+
+/** @throws UsageError for a board that is not there, or a property that the board does not have */
+export function parseBoard(text: string): BoardChoice {
+  if (text.startsWith('virt')) return parseMachineOption(text);
+  const { board, parts } = parsePcMachineOption(text);
+  return { type: board, parts };
 }
 
 /** @throws UsageError for another board, or a property that the board does not have */
-export function parseMachineOption(text: string): VirtMachineOption {
+export function parseMachineOption(text: string): VirtChoice {
   const [board, ...properties] = text.split(',');
   if (board !== 'virt') throw new UsageError(`-machine ${text}: the arm64 machine is virt`);
-  let option: VirtMachineOption = { gicVersion: 3, its: true, virtualization: false };
+  let option: VirtChoice = { type: 'virt', gicVersion: 3, its: true, virtualization: false, seeds: true };
   for (const property of properties) option = { ...option, ...readProperty(property) };
   return option;
 }
 
 /** Properties of QEMU's PCs that turn parts on and off. */
-const PC_PARTS: Readonly<Record<PcBoard, Readonly<Record<string, keyof PcParts>>>> = {
+const PC_PARTS: Readonly<Record<PcName, Readonly<Record<string, keyof PcParts>>>> = {
   q35: { acpi: 'acpi', pit: 'pit', pic: 'pic', hpet: 'hpet' },
   microvm: { acpi: 'acpi', pit: 'pit', pic: 'pic', rtc: 'rtc', 'isa-serial': 'isaSerial' },
 };
@@ -43,7 +44,7 @@ const PC_FIXED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** @throws UsageError for another board, or a property that the board does not have */
-export function parsePcMachineOption(text: string): { readonly board: PcBoard; readonly parts: Partial<PcParts> } {
+export function parsePcMachineOption(text: string): { readonly board: PcName; readonly parts: Partial<PcParts> } {
   const [board, ...properties] = text.split(',');
   if (board !== 'q35' && board !== 'microvm')
     throw new UsageError(`-machine ${text}: x86_64 machines are q35 and microvm`);
@@ -58,19 +59,37 @@ export function parsePcMachineOption(text: string): { readonly board: PcBoard; r
   return { board, parts };
 }
 
-function pcOnOff(board: PcBoard, name: string, value: string): boolean {
+function pcOnOff(board: PcName, name: string, value: string): boolean {
   if (value === 'on' || value === 'off') return value === 'on';
   throw new UsageError(`-machine ${board},${name}=${value}: must be on or off`);
 }
 
-function unknownPcProperty(board: PcBoard, property: string): UsageError {
+function unknownPcProperty(board: PcName, property: string): UsageError {
   const known = Object.keys(PC_PARTS[board]).map(name => `${name}=on|off`);
   return new UsageError(`-machine ${board},${property}: not possible here; known are ${known.join(', ')}`);
 }
 
-function readProperty(property: string): Partial<VirtMachineOption> {
-  const [name, value = ''] = property.split('=');
-  switch (name?.replaceAll('_', '-')) {
+/** Properties that virt has in one state only. */
+const VIRT_FIXED: Readonly<Record<string, readonly string[]>> = {
+  accel: ['tcg'],
+  highmem: ['on'],
+  'highmem-ecam': ['on'],
+  'highmem-mmio': ['on'],
+  'highmem-redists': ['on'],
+  secure: ['off'],
+  mte: ['off'],
+  iommu: ['none'],
+  usb: ['off'],
+  graphics: ['off'],
+  'kernel-irqchip': ['off'],
+  acpi: ['off', 'auto'],
+  ras: ['off'],
+  'default-bus-bypass-iommu': ['off'],
+};
+
+function readProperty(property: string): Partial<VirtChoice> {
+  const [name = '', value = 'on'] = property.replaceAll('_', '-').split('=');
+  switch (name) {
     case 'gic-version':
       return { gicVersion: gicVersion(value) };
     case 'its':
@@ -78,12 +97,12 @@ function readProperty(property: string): Partial<VirtMachineOption> {
     case 'virtualization':
       return { virtualization: onOff(property, value) };
     case 'dtb-randomness':
-    case 'highmem':
-    case 'secure':
-      return {};
+    case 'dtb-kaslr-seed':
+      return { seeds: onOff(property, value) };
     default:
+      if (VIRT_FIXED[name]?.includes(value) === true) return {};
       throw new UsageError(
-        `-machine virt,${property}: unknown property; known are gic-version=2|3, its=on|off, virtualization=on|off`,
+        `-machine virt,${property}: not possible here; known are gic-version=2|3, its=on|off, virtualization=on|off, dtb-randomness=on|off`,
       );
   }
 }

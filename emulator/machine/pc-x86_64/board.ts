@@ -9,6 +9,8 @@ import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
 import { createX64Guest, type PortSpace, type X64Cpu, type X64Guest, x64Model } from '../../cpu/x64/index.ts';
 import { tracedCpu } from '../../debug/trace.ts';
 import { x64TraceView } from '../../debug/trace-x86_64.ts';
+import { AHCI_PORTS } from '../../devices/ahci/ahci.ts';
+import { AtaDisk } from '../../devices/ahci/ata-disk.ts';
 import type { ApicCpu } from '../../devices/apic/local-apic.ts';
 import { vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
 import type { Ns16550 } from '../../devices/ns16550.ts';
@@ -20,19 +22,25 @@ import { VirtioPciFunction } from '../../devices/virtio/pci-transport.ts';
 import { Bus } from '../../memory/bus.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
-import { createVirtioDevices, type IsaDevice, type UnpluggedVirtio, type VirtioBus } from '../board-devices.ts';
+import {
+  createVirtioDevices,
+  type IsaDevice,
+  type UnpluggedVirtio,
+  type VirtioBus,
+  type VirtioDrive,
+} from '../board-devices.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
 import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
-import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
+import { ALL_PARTS, type PcConfig, type PcDrive, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
 import { LAYOUT, PORT, ramRanges } from './layout.ts';
 
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
-export type { PcConfig } from './board-config.ts';
+export type { PcConfig, PcDrive } from './board-config.ts';
 
 /** The time-stamp counter's rate: one tick a nanosecond of guest time. */
 const TSC_HZ = 1_000_000_000;
@@ -77,7 +85,7 @@ export class PcBoard {
     this.memory = new GuestMemory(engineReservedBytes(cpuCount), ranges);
     this.#clock = new VirtualClock(() => this.#counter);
     this.#dma = new PhysicalDma(this.memory, (address, size) => this.machine.engine.code.written(address, size));
-    this.#virtio = createVirtioDevices(config.drives, config.devices);
+    this.#virtio = createVirtioDevices(config.drives.filter(isVirtio), config.devices);
     this.consoles = this.#virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.chipset = this.#createChipset();
     this.powerKey = { press: this.chipset.pressPowerButton };
@@ -207,6 +215,7 @@ export class PcBoard {
       fwCfgFiles: [vmcoreinfoFile(location => (this.#vmcoreinfo = location)), ...firmwareFiles],
       virtio: this.#on('mmio'),
       isaDevices: this.#isaDevices(),
+      ataDisks: this.#ataDisks(),
       powerOff: () => stop({ kind: 'power-off' }),
       resetMachine: () => stop({ kind: 'reset' }),
       debugExit: status => stop({ kind: 'exit', status }),
@@ -242,6 +251,17 @@ export class PcBoard {
     return this.#virtio.filter(unplugged => unplugged.bus === bus).map(({ device }) => device);
   }
 
+  /** Serial numbers are QEMU's: by port, from 1 on. */
+  #ataDisks(): readonly AtaDisk[] {
+    const { board, drives } = this.#config;
+    const disks = drives.filter(({ bus }) => bus === 'ide');
+    if (board === 'microvm' && disks.length > 0) throw new UsageError('microvm has no IDE or SATA: use virtio');
+    if (disks.length > AHCI_PORTS) throw new UsageError(`q35 has ${AHCI_PORTS} SATA ports, not ${disks.length}`);
+    return disks.map(
+      ({ backend, serial }, i) => new AtaDisk(backend, serial ?? `QM${String(i * 2 + 1).padStart(5, '0')}`),
+    );
+  }
+
   #isaDevices(): readonly IsaDevice[] {
     const { devices = [] } = this.#config;
     return devices.filter(device => device.type === 'pvpanic-isa' || device.type === 'isa-debug-exit');
@@ -256,8 +276,14 @@ export class PcBoard {
       ),
     ];
     if (pci === undefined && functions.length > 0) throw new UsageError('microvm has no PCI bus');
+    if (pci !== undefined && this.#on('mmio').length > 0)
+      throw new UsageError('q35 has no virtio-mmio: use virtio-…-pci');
     for (const [i, pciFunction] of functions.entries()) pci?.plug(FIRST_FREE_SLOT + i, pciFunction);
   }
+}
+
+function isVirtio(drive: PcDrive): drive is VirtioDrive {
+  return drive.bus !== 'ide';
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What a `virt` board is made of, as the one who makes it says. */
 import type { EngineOptions } from '../../cpu/execute/engine.ts';
 import type { Trace } from '../../debug/trace.ts';
+import type { FwCfgFile } from '../../devices/fw-cfg.ts';
 import type { ExtraDevice, VirtioDrive } from '../board-devices.ts';
 
 /** What a board is made of. */
@@ -24,6 +25,8 @@ export interface VirtConfig {
   readonly consoleOutput: (byte: number) => void;
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */
   readonly epochSeconds: number;
+  /** Files that the guest finds in fw_cfg, beside the board's own. */
+  readonly firmwareFiles?: readonly FwCfgFile[];
   readonly engine?: Partial<EngineOptions>;
   /** What is traced; without it nothing is. */
   readonly trace?: Trace;

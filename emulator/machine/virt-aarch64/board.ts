@@ -26,7 +26,7 @@ import type { Device } from '../../memory/device.ts';
 import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
 import { createVirtioDevices, type UnpluggedVirtio, type VirtioBus } from '../board-devices.ts';
-import type { BootState } from '../boot-state.ts';
+import type { BootState, LoadSegment } from '../boot-state.ts';
 import { VirtualClock } from '../clock.ts';
 import { Machine } from '../machine.ts';
 import {
@@ -124,6 +124,11 @@ export class VirtBoard {
     for (const { paddr, bytes } of segments) this.#dma.write(paddr, bytes);
     assert(entry.architecture === 'aarch64', 'virt boots aarch64 kernels');
     this.cpus[0]!.start(BigInt(entry.pc), entry.x, entry.exceptionLevel);
+  }
+
+  /** What `load` put into memory. */
+  get loaded(): readonly LoadSegment[] {
+    return this.#boot?.segments ?? [];
   }
 
   /** Resets the hardware and boots again what was loaded. Memory keeps what nothing is loaded over, and time goes on. */
@@ -224,9 +229,9 @@ export class VirtBoard {
   }
 
   #createFwCfg(): FwCfg {
-    const { cpuCount } = this.#config;
+    const { cpuCount, firmwareFiles = [] } = this.#config;
     const vmcoreinfo = vmcoreinfoFile(location => (this.#vmcoreinfo = location));
-    return new FwCfg({ layout: 'mmio', memory: this.#dma, cpuCount, files: [vmcoreinfo] });
+    return new FwCfg({ layout: 'mmio', memory: this.#dma, cpuCount, files: [vmcoreinfo, ...firmwareFiles] });
   }
 
   #createUart(): Pl011 {

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 
 import { describe, expect, test } from 'vitest';
 
-import { EscapeKeys } from '../../../../scripts/console/escape-keys.ts';
+import { escapeHelp, EscapeKeys } from '../../../../scripts/console/escape-keys.ts';
 import { ConsoleExpect, ExpectTimeout } from '../../../../scripts/console/expect.ts';
 import { InteractiveConsole, type InteractiveTarget } from '../../../../scripts/console/interactive.ts';
 import { LineEditor } from '../../../../scripts/console/line-editor.ts';
@@ -25,6 +25,7 @@ describe('EscapeKeys', () => {
     ['\u0001h', ['<help>']],
     ['a\u0001\u0001b', ['a\u0001b']],
     ['a\u0001zb', ['ab']],
+    ['\u0001b\u0001s\u0001t\u0001?', ['<break>', '<save>', '<timestamps>', '<help>']],
     ['\u0003', ['\u0003']],
   ])('%j', (text, expected) => {
     expect(pieces(new EscapeKeys(), text)).toEqual(expected);
@@ -53,7 +54,7 @@ describe('LineEditor', () => {
   });
 });
 
-function connect(withMonitor: boolean) {
+function connect(withMonitor: boolean, mux = true) {
   const calls: string[] = [];
   const guest: string[] = [];
   const stdin = new PassThrough();
@@ -70,7 +71,8 @@ function connect(withMonitor: boolean) {
     stdin: stdin as unknown as NodeJS.ReadStream,
     stdout: { write: (text: string | Uint8Array) => (shown += String(text)) },
   };
-  const console = new InteractiveConsole(target, withMonitor, terminal);
+  const monitor = withMonitor ? 'beside-serial' : 'none';
+  const console = new InteractiveConsole(target, { mux, monitor, escapeKey: 1 }, terminal);
   return { stdin, calls, guest, console, shown: () => shown };
 }
 
@@ -93,6 +95,21 @@ describe('InteractiveConsole', () => {
     expect(calls).toEqual(['quit']);
     console[Symbol.dispose]();
   });
+});
+
+test("without escape keys every key is the guest's", async () => {
+  const { stdin, calls, guest, console } = connect(false, false);
+  stdin.write('\u0001xls\u0003');
+  await new Promise(setImmediate);
+  // Ctrl-c ends the machine on a terminal only.
+  expect(guest).toEqual(['\u0001xls\u0003']);
+  expect(calls).toEqual([]);
+  console[Symbol.dispose]();
+});
+
+test('another escape key can be chosen', () => {
+  expect(pieces(new EscapeKeys(0x14), 'a\u0001x\u0014x')).toEqual(['a\u0001x', '<quit>']);
+  expect(escapeHelp(0x14)).toContain('C-t x    end the machine');
 });
 
 function guest() {

@@ -1,0 +1,38 @@
+/** The gdb server of a session. */
+import { GDB_SIGNAL, GdbServer, type GdbTarget } from '../../emulator/index.ts';
+import type { MachineSession } from './machine-session.ts';
+import { runMonitorCommand } from './monitor.ts';
+
+/** Listens for a debugger of the session's machine. @throws UsageError when the port is taken */
+export async function serveGdb(session: MachineSession, port: number): Promise<GdbServer> {
+  const server = await GdbServer.listen(gdbTarget(session), port);
+  session.machine.onBreakpoint = cpu => {
+    session.pause();
+    server.stopped(GDB_SIGNAL.TRAP, cpu);
+  };
+  return server;
+}
+
+function gdbTarget(session: MachineSession): GdbTarget {
+  const { debug } = session.machine;
+  return {
+    cpuCount: debug.cpuCount,
+    description: debug.description,
+    generalRegisters: debug.generalRegisters,
+    readRegister: (cpu, register) => debug.readRegister(cpu, register),
+    writeRegister: (cpu, register, bytes) => debug.writeRegister(cpu, register, bytes),
+    readMemory: (cpu, address, length) => debug.readMemory(cpu, address, length),
+    writeMemory: (cpu, address, bytes) => debug.writeMemory(cpu, address, bytes),
+    addBreakpoint: address => debug.addBreakpoint(address),
+    removeBreakpoint: address => debug.removeBreakpoint(address),
+    describe: cpu => debug.describe(cpu),
+    pause: () => session.pause(),
+    resume: () => void session.resume(),
+    step: cpu => debug.step(cpu),
+    monitor: line => {
+      const answer = runMonitorCommand(session, line);
+      return answer instanceof Promise ? ["it goes on in the background: see 'info dump'"] : answer;
+    },
+    kill: () => session.quit(),
+  };
+}
