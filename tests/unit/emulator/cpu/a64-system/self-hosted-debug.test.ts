@@ -68,16 +68,32 @@ describe.each([
       return taken;
     }
 
-    test.each<readonly [string, boolean, Names, bigint?, bigint?]>([
-      ['at EL1', true, { DBGBVR2_EL1: PC + 8n, DBGBCR2_EL1: E | EL1 }],
-      ['at EL1 and EL0', true, { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 | EL0 }],
-      ['that is disabled', false, { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: EL1 }],
-      ['for EL0', false, { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL0 }],
-      ['elsewhere', false, { DBGBVR0_EL1: PC + 0x1008n, DBGBCR0_EL1: E | EL1 }],
-      ['without MDE', false, { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 }, MDSCR.KDE],
-      ['without KDE', false, { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 }, MDSCR.MDE],
-      ['of Secure state', false, { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 | (2n << 14n) }],
-    ])('%s', (_name, taken, registers, control) => {
+    test.each<{ readonly name: string; readonly taken: boolean; readonly registers: Names; readonly control?: bigint }>(
+      [
+        { name: 'at EL1', taken: true, registers: { DBGBVR2_EL1: PC + 8n, DBGBCR2_EL1: E | EL1 } },
+        { name: 'at EL1 and EL0', taken: true, registers: { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 | EL0 } },
+        { name: 'that is disabled', taken: false, registers: { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: EL1 } },
+        { name: 'for EL0', taken: false, registers: { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL0 } },
+        { name: 'elsewhere', taken: false, registers: { DBGBVR0_EL1: PC + 0x1008n, DBGBCR0_EL1: E | EL1 } },
+        {
+          name: 'without MDE',
+          taken: false,
+          registers: { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 },
+          control: MDSCR.KDE,
+        },
+        {
+          name: 'without KDE',
+          taken: false,
+          registers: { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 },
+          control: MDSCR.MDE,
+        },
+        {
+          name: 'of Secure state',
+          taken: false,
+          registers: { DBGBVR0_EL1: PC + 8n, DBGBCR0_EL1: E | EL1 | (2n << 14n) },
+        },
+      ],
+    )('$name', ({ taken, registers, control }) => {
       expect(breaks(registers, control)).toBe(taken);
     });
 
