@@ -82,7 +82,13 @@ export function placeConsoles({ serial: ports, monitor, mon, characterDevices }:
   if (second !== undefined) throw new UsageError(`-serial ${second}: there is one serial port`);
   const serial = ports[0] === undefined ? undefined : parseCharacterBackend(ports[0], '-serial', characterDevices);
   const wanted = monitorBackend(monitor, mon, characterDevices);
-  if (wanted === undefined) return monitorWith(serial ?? BOTH);
+  return wanted === undefined ? monitorWith(serial ?? BOTH) : placeMonitor(wanted, serial);
+}
+
+type Places = ReturnType<typeof placeConsoles>;
+
+/** The monitor goes where it is wanted. */
+function placeMonitor(wanted: CharacterBackend, serial: CharacterBackend | undefined): Places {
   if (wanted.kind === 'file') throw new UsageError('-monitor: stdio and none are possible');
   if (wanted.kind === 'none') return { serial: withoutMonitor(serial ?? BOTH), monitor: 'none' };
   if (serial?.kind !== 'terminal') return { serial: serial ?? BOTH, monitor: 'terminal' };
@@ -94,7 +100,7 @@ export function placeConsoles({ serial: ports, monitor, mon, characterDevices }:
 /** Serial port and monitor share the terminal. */
 const BOTH: CharacterBackend = { kind: 'terminal', mux: true, withMonitor: true };
 
-function monitorWith(serial: CharacterBackend): { readonly serial: CharacterBackend; readonly monitor: MonitorPlace } {
+function monitorWith(serial: CharacterBackend): Places {
   return { serial, monitor: serial.kind === 'terminal' && serial.withMonitor ? 'beside-serial' : 'none' };
 }
 
