@@ -19,8 +19,8 @@ export const X64_MEMORY = {
   slot: 128,
 } as const;
 
-/** Places in the array of registers: RAX to R15 by number, RFLAGS, RIP, MXCSR, then XMM/YMM0 to 15 in words of 8 bytes, four each. */
-export const X64_REGISTER = { flags: 16, pc: 17, mxcsr: 18, y: 19, count: 19 + 64 } as const;
+/** Places in the array of registers: RAX to R15 by number, RFLAGS, RIP, MXCSR, XMM/YMM0 to 15 in words of 8 bytes, four each, MM0 to 7. */
+export const X64_REGISTER = { flags: 16, pc: 17, mxcsr: 18, y: 19, m: 19 + 64, count: 19 + 64 + 8 } as const;
 
 export interface X64Case {
   readonly code: Uint8Array;
@@ -101,6 +101,24 @@ function vexInstruction(random: Random, row: Instruction, rex: { w: number; r: n
   return [0xc4, second, third, row.opcode, ...body.bytes];
 }
 
+/** Vector register that gathers take their indices from, and that cases keep small. */
+const INDEX_REGISTER = 5;
+
+function isGather({ mnemonic }: Instruction): boolean {
+  return mnemonic.startsWith('GATHER');
+}
+
+/** Small indices of four or eight bytes. */
+function setIndices(random: Random, registers: BigUint64Array): void {
+  const wide = random.below(2) === 0;
+  const small = (): bigint => BigInt(random.below(0x400) - 0x200);
+  for (let word = 0; word < 4; word++) {
+    const high = wide ? 0n : BigInt.asUintN(32, small());
+    const low = wide ? BigInt.asUintN(64, small()) : BigInt.asUintN(32, small());
+    registers[X64_REGISTER.y + 4 * INDEX_REGISTER + word] = (high << 32n) | low;
+  }
+}
+
 /** A register that is none of RBX and RSP. */
 function pickRegister(random: Random, count: number): number {
   for (;;) {
@@ -118,20 +136,27 @@ interface Shape {
 
 const MODRM = 'EGMRSCDVWUPQNHLB';
 
+function takesModrm({ modrm, reg, mod, operands }: Instruction): boolean {
+  return (
+    modrm !== undefined ||
+    reg !== undefined ||
+    mod !== undefined ||
+    operands.some(({ letter }) => MODRM.includes(letter))
+  );
+}
+
 function operandBytes(random: Random, row: Instruction, shape: Shape): { bytes: number[]; rexB: number } {
   const bytes: number[] = [];
   let { rexB } = shape;
-  const hasModrm =
-    row.modrm !== undefined ||
-    row.reg !== undefined ||
-    row.mod !== undefined ||
-    row.operands.some(({ letter }) => MODRM.includes(letter));
+  const hasModrm = takesModrm(row);
   if (row.modrm !== undefined) bytes.push(row.modrm);
   else if (hasModrm) {
     const reg = row.reg ?? (usesVector(row, 'VP') ? random.below(8) : pickRegister(random, 8));
     const memory = row.mod === 'mem' || (row.mod === undefined && random.below(2) === 0);
     if (memory) rexB = 0;
-    bytes.push(...modrmBytes(random, reg, memory, usesVector(row, 'WUQNVP')));
+    if (isGather(row))
+      bytes.push(0x44 | (reg << 3), (random.below(4) << 6) | (INDEX_REGISTER << 3) | 3, random.below(128));
+    else bytes.push(...modrmBytes(random, reg, memory, usesVector(row, 'WUQNVP')));
   }
   for (const spec of row.operands) bytes.push(...immediateBytes(random, spec, shape));
   return { bytes, rexB };
@@ -187,6 +212,8 @@ export function randomX64Case(
   registers[X64_REGISTER.flags] = 2n | (BigInt(random.word()) & 0xcd5n);
   registers[X64_REGISTER.mxcsr] = 0x1f80n;
   for (let i = 0; i < 64; i++) registers[X64_REGISTER.y + i] = randomLane(random);
+  for (let i = 0; i < 8; i++) registers[X64_REGISTER.m + i] = randomLane(random);
+  if (chosen.some(isGather)) setIndices(random, registers);
   return {
     code: Uint8Array.from(chosen.flatMap(row => randomInstruction(random, row, options))),
     rows: chosen.map(row => `${row.key}: ${row.text}`),

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import type { Instruction } from '../../emulator/cpu/x64/instruction.ts';
 import { Random } from './random.ts';
+import type { NativeRunner } from './x64-native.ts';
 import { type CaseOptions, randomX64Case, X64_MEMORY, X64_REGISTER, type X64Case } from './x64-cases.ts';
 import { COMPARED_FLAGS, type CaseResult, type Driver } from './x64-drivers.ts';
 
@@ -40,8 +41,33 @@ export function compareX64(
   return differences;
 }
 
+/** Runs random cases of the rows on our drivers and the host's processor. @returns the first differences, one text each, at most `limit` */
+export function compareWithNative(
+  native: NativeRunner,
+  drivers: readonly Driver[],
+  rows: readonly Instruction[],
+  options: CompareOptions,
+): string[] {
+  const random = new Random(options.seed);
+  const cases = Array.from({ length: options.cases }, () => randomX64Case(random, rows, options.length, options));
+  const differences: string[] = [];
+  native.run(cases, X64_MEMORY.code).forEach((expected, i) => {
+    if (differences.length >= (options.limit ?? 5)) return;
+    const test = cases[i]!;
+    for (const driver of drivers) {
+      driver.reset();
+      const result = driver.run(test, X64_MEMORY.code);
+      const difference = describeDifference({ driver: NATIVE, result: expected }, { driver, result }, options);
+      if (difference) differences.push(describeCase(test, X64_MEMORY.code) + difference);
+    }
+  });
+  return differences;
+}
+
+const NATIVE = { name: 'the processor' };
+
 interface Run {
-  readonly driver: Driver;
+  readonly driver: Pick<Driver, 'name'>;
   readonly result: CaseResult;
 }
 
@@ -66,6 +92,7 @@ const NAMES = [
 
 function registerName(at: number): string {
   if (at < 16) return NAMES[at]!;
+  if (at >= X64_REGISTER.m) return `MM${at - X64_REGISTER.m}`;
   if (at >= X64_REGISTER.y) return `YMM${(at - X64_REGISTER.y) >> 2}[${(at - X64_REGISTER.y) & 3}]`;
   return ['RFLAGS', 'RIP', 'MXCSR'][at - 16]!;
 }

@@ -16,6 +16,7 @@ import { instructionHelpers } from '../../emulator/cpu/x64/system/instruction-he
 import { EFLAGS, STATUS_FLAGS, X64_LAYOUT, X64_STATE } from '../../emulator/cpu/x64/state.ts';
 import { leastWord } from '../../emulator/cpu/x64/system/fp-state.ts';
 import { sseHelpers, SseUnit } from '../../emulator/cpu/x64/system/sse-float.ts';
+import { vectorMemoryHelpers } from '../../emulator/cpu/x64/system/vector-memory.ts';
 import { vectorOperationHelpers } from '../../emulator/cpu/x64/system/vector-operations.ts';
 import { runString } from '../../emulator/cpu/x64/system/strings.ts';
 import { translateBlock } from '../../emulator/cpu/x64/translate-block.ts';
@@ -80,7 +81,10 @@ class TestCpu implements GuestCpu {
 const ALL_FEATURES: ReadonlySet<X64FeatureName> = new Set(X64_FEATURE_NAMES);
 
 /** Bytes of scratch memory before the first case. */
-const INITIAL_SCRATCH = Uint8Array.from({ length: X64_MEMORY.scratchSize }, (_, i) => (i * 7 + (i >> 8) * 31) & 0xff);
+export const INITIAL_SCRATCH = Uint8Array.from(
+  { length: X64_MEMORY.scratchSize },
+  (_, i) => (i * 7 + (i >> 8) * 31) & 0xff,
+);
 
 /** The machine under test, in both of its executors. */
 class TestMachine {
@@ -107,9 +111,13 @@ class TestMachine {
       'x64.pause': () => undefined,
       'x64.requireFsGsBase': () => undefined,
       ...vectorOperationHelpers(() => this.#cpu),
+      ...vectorMemoryHelpers(() => this.#cpu),
       ...sseHelpers(() => this.#sse),
       'x64.minimumPosition': leastWord,
-      'x64.loadMxcsr': (value: number) => this.#cpu.view.setInt32(this.#cpu.base + X64_STATE.MXCSR.offset, value, true),
+      'x64.loadMxcsr': (value: number) => {
+        if (value >>> 16 !== 0) raise(VECTOR.GP);
+        else this.#cpu.view.setInt32(this.#cpu.base + X64_STATE.MXCSR.offset, value, true);
+      },
       ...instructionHelpers(() => this.#cpu, { raise: vector => raise(vector) }),
     };
     const guest: Guest = {
@@ -187,6 +195,7 @@ class TestMachine {
       set64(X64_STATE.ymmHigh[n]!.offset, registers[at + 2]!);
       set64(X64_STATE.ymmHigh[n]!.offset + 8, registers[at + 3]!);
     }
+    X64_STATE.significand.forEach((field, n) => set64(field.offset, registers[X64_REGISTER.m + n]!));
     set64(CPU_STATE.pc, BigInt(address));
     view.setInt32(base + CPU_STATE.exit, 0, true);
     view.setInt32(base + CPU_STATE.budget, 100_000, true);
@@ -208,6 +217,7 @@ class TestMachine {
       registers[at + 2] = get64(X64_STATE.ymmHigh[n]!.offset);
       registers[at + 3] = get64(X64_STATE.ymmHigh[n]!.offset + 8);
     }
+    X64_STATE.significand.forEach((field, n) => (registers[X64_REGISTER.m + n] = get64(field.offset)));
     return registers;
   }
 }
@@ -244,6 +254,7 @@ const UC_X86 = {
   RIP: 41,
   MXCSR: 249,
   YMM0: 154,
+  MM0: 98,
 } as const;
 const UC_MODE_32 = 4;
 const UC_CPU_X86_HASWELL = 19;
@@ -265,8 +276,9 @@ const UNICORN_REGISTERS = {
     UC_X86.RIP,
     UC_X86.MXCSR,
     ...range(16, UC_X86.YMM0),
+    ...range(8, UC_X86.MM0),
   ],
-  words: [...Array<number>(X64_REGISTER.y).fill(1), ...Array<number>(16).fill(4)],
+  words: [...Array<number>(X64_REGISTER.y).fill(1), ...Array<number>(16).fill(4), ...Array<number>(8).fill(1)],
 };
 
 /** Unicorn. @param model a `uc_cpu_x86` number */

@@ -15,7 +15,7 @@ export function accessKey({ size, regime, alignment, forWrite }: MemoryAccess): 
 /** The access of each key. */
 export const ACCESS_BY_KEY: readonly MemoryAccess[] = Array.from({ length: 256 }, (_, key) => ({
   size: (1 << (key & 7)) as AccessSize,
-  alignment: (1 << ((key >> 3) & 7)) as AccessSize,
+  alignment: (1 << ((key >> 3) & 7)) as MemoryAccess['alignment'],
   regime: (key & 64) !== 0 ? 'unprivileged' : 'current',
   forWrite: (key & 128) !== 0,
 }));

@@ -10,7 +10,7 @@ export interface MemoryAccess {
   /** Translation regime: `current`, or `unprivileged` for LDTR/STTR and their like. */
   readonly regime: 'current' | 'unprivileged';
   /** Faults when the address is not a multiple of this number of bytes; 1 for none. */
-  readonly alignment: AccessSize;
+  readonly alignment: AccessSize | 32;
   /** A load that needs write permission too, because a store to the same place follows in the same instruction (atomics). */
   readonly forWrite: boolean;
 }

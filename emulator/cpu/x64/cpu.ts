@@ -411,6 +411,13 @@ export class X64Cpu implements GuestCpu {
     return pcid | (Number(user) << 12) | (Number(smapBlocked) << 13);
   }
 
+  /** WRPKRU, XRSTOR: rights of protection keys. */
+  setPkru(value: number): void {
+    if (this.registers.pkru === value) return;
+    this.registers.pkru = value;
+    if ((this.registers.cr4 & CR4.PKE) !== 0) this.engine.flushTlb();
+  }
+
   /** Drops translations that control registers decided about. */
   translationChanged(): void {
     this.engine.flushTlb();

@@ -4,7 +4,7 @@
  * Source: Intel SDM vol. 2 "Instruction Format", "VEX Prefix".
  */
 import type { X64Features } from './features.ts';
-import type { Instruction, MandatoryPrefix } from './instruction.ts';
+import type { Instruction, MandatoryPrefix, VexForm } from './instruction.ts';
 import type { X64Mode } from './mode.ts';
 import { SEGMENT } from './state.ts';
 
@@ -43,6 +43,8 @@ export interface Addressing {
   readonly scale: number;
   readonly displacement: number | bigint;
   readonly ripRelative: boolean;
+  /** Number of the vector register that is the index in VSIB addressing; undefined without a SIB byte. */
+  readonly vectorIndex?: number | undefined;
 }
 
 /** A decoded instruction. */
@@ -307,8 +309,13 @@ function matches(row: Instruction, head: Head, modrm: number, mode: X64Mode): bo
   if (!modrmMatches(row, modrm)) return false;
   if (row.mode !== undefined && (row.mode === 'o64') !== (mode.codeSize === 64)) return false;
   const { vex } = head.prefixes;
-  if (!vex || !row.vex) return true;
-  return (row.vex.length ?? vex.length) === vex.length && (row.vex.w ?? head.vexW) === head.vexW;
+  return !vex || !row.vex || vexMatches(row, row.vex, vex, head.vexW);
+}
+
+/** VEX.vvvv must be 0 (as it is here, not inverted) where it names no operand. */
+function vexMatches({ usesVvvv }: Instruction, form: VexForm, vex: Vex, w: 0 | 1): boolean {
+  if (vex.vvvv !== 0 && !usesVvvv) return false;
+  return (form.length ?? vex.length) === vex.length && (form.w ?? w) === w;
 }
 
 function modrmMatches(row: Instruction, modrm: number): boolean {
@@ -443,5 +450,6 @@ function readAddressing32(reader: CodeReader, modrm: number, rex: number, long: 
     scale: sib >> 6,
     displacement,
     ripRelative: noBase && !hasSib && long,
+    vectorIndex: hasSib ? index : undefined,
   };
 }

@@ -72,8 +72,8 @@ export interface GroupConditions {
   readonly unit?: VectorUnit;
 }
 
-/** Attributes of rows that are no features. */
-const ATTRIBUTES = ['lock', 'd64', 'f64', 'cpl0'] as const;
+/** Attributes of rows that are no features: `lig` ignores VEX.L, `d64` and `f64` have 64-bit operands in 64-bit mode. */
+const ATTRIBUTES = ['lock', 'd64', 'f64', 'cpl0', 'lig'] as const;
 export type RowAttribute = (typeof ATTRIBUTES)[number];
 
 /** A row of the opcode map, parsed. */
@@ -87,6 +87,8 @@ export interface Instruction {
   readonly opcode: number;
   readonly prefix: MandatoryPrefix | undefined;
   readonly vex: VexForm | undefined;
+  /** VEX.vvvv names an operand; it must be 0 otherwise. */
+  readonly usesVvvv: boolean;
   /** ModRM.reg, or undefined for any. */
   readonly reg: number | undefined;
   /** The whole ModRM byte, or undefined for any. */
@@ -140,10 +142,11 @@ function parseRow(
     operands,
     ...where,
     opcode,
+    usesVvvv: operands.some(({ letter }) => letter === 'H' || letter === 'B'),
     mod: where.mod ?? mod,
     attributes,
     features: feature ? [feature, ...features] : features,
-    unit: unit ?? unitOf(operands, where.vex !== undefined),
+    unit: (where.vex === undefined ? unit : undefined) ?? unitOf(operands, where.vex !== undefined) ?? unit,
     semantics,
   }));
 }

@@ -91,11 +91,11 @@ function integerSize(size: string, decoded: Decoded): IntSize {
   }
 }
 
-const VECTOR_SIZES: Readonly<Record<string, number>> = { w: 2, d: 4, ss: 4, q: 8, sd: 8, dq: 16, ps: 16, pd: 16 };
+const VECTOR_SIZES: Readonly<Record<string, number>> = { b: 1, w: 2, d: 4, ss: 4, q: 8, sd: 8, dq: 16, ps: 16, pd: 16 };
 
 /** Width in bytes of vector operands and of memory that is not an integer's. */
 function vectorSize(size: string, decoded: Decoded): number {
-  const vex256 = decoded.prefixes.vex?.length === 256;
+  const vex256 = decoded.prefixes.vex?.length === 256 && !decoded.instruction.attributes.has('lig');
   if (size === 'x' || size === 'ps' || size === 'pd') return vex256 ? 32 : 16;
   if (size === 'h') return vex256 ? 16 : 8;
   return VECTOR_SIZES[size] ?? 16;

@@ -56,6 +56,7 @@ export const X64_STATE = {
   /** Operands and result of vector helpers, which take no vectors as arguments. */
   vectorA: layout.system('vector_a', 'v128'),
   vectorB: layout.system('vector_b', 'v128'),
+  vectorC: layout.system('vector_c', 'v128'),
   vectorResult: layout.system('vector_result', 'v128'),
   /** Significands of the physical x87 registers R0 to R7: MM0 to MM7. */
   significand: Array.from({ length: 8 }, (_, i) => layout.system(`mm${i}`, 'i64')),

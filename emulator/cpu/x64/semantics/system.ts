@@ -2,10 +2,10 @@
 import type { Value } from '../../ir/block.ts';
 import type { HelperDeclaration } from '../../ir/helper-declaration.ts';
 import type { IntSize } from '../flags.ts';
-import { type Semantics, unimplemented } from '../instruction.ts';
+import type { Semantics } from '../instruction.ts';
 import type { SYSTEM } from '../opcode-map/system.ts';
 import type { Operand } from '../operands.ts';
-import { GPR, SEGMENT, X64_STATE } from '../state.ts';
+import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
 import * as helper from '../system/helpers.ts';
 import { VECTOR } from '../system/fault.ts';
 import type { Translation } from '../translation.ts';
@@ -153,6 +153,12 @@ function readRegister(declaration: typeof helper.readControl): (t: Translation, 
   };
 }
 
+/** A pseudo-random number, the same in every run, which never fails: CF is 1. */
+function randomInteger(t: Translation, a: Operand): void {
+  t.write(a, t.resize(t.ir.call(helper.randomNumber), 8, t.size(a)));
+  t.flags.unpack(t.ir.i32(EFLAGS.CF));
+}
+
 export const system: Semantics<typeof SYSTEM> = {
   MOV_from_segment: (t, a, b) => {
     if (b.kind === 'segment' && b.number > SEGMENT.GS) return t.undefined();
@@ -217,8 +223,12 @@ export const system: Semantics<typeof SYSTEM> = {
     setEdxEax(t, t.ir.call(helper.readTimestamp, t.ir.i32(1)));
     t.setGpr(GPR.CX, 4, t.ir.get(X64_STATE.TSC_AUX));
   },
-  RDPKRU: unimplemented('no model announces protection keys'),
-  WRPKRU: unimplemented('no model announces protection keys'),
+  RDPKRU: t => {
+    const value = t.ir.call(helper.readPkru);
+    t.setGpr(GPR.AX, 8, value);
+    t.setGpr(GPR.DX, 8, t.ir.i64(0));
+  },
+  WRPKRU: continuing(helper.writePkru),
   LAR: segmentQuery(0),
   LSL: segmentQuery(1),
   SYSCALL: continuing(helper.syscall),
@@ -266,7 +276,7 @@ export const system: Semantics<typeof SYSTEM> = {
   RDPID: (t, a) => {
     if (a.kind === 'register') t.setGpr(a.number, 8, t.ir.toI64(t.ir.get(X64_STATE.TSC_AUX)));
   },
-  RDRAND: unimplemented('no model announces a random number generator: runs are deterministic'),
-  RDSEED: unimplemented('no model announces a random number generator: runs are deterministic'),
+  RDRAND: randomInteger,
+  RDSEED: randomInteger,
   RSM: t => t.raise(VECTOR.UD),
 };

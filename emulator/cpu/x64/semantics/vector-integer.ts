@@ -7,12 +7,12 @@ import type { Translation } from '../translation.ts';
 import {
   binaryVector,
   immediateByte,
-  isWide,
+  halvesOf,
   readVector,
   touchMmx,
   unaryVector,
   type Vector,
-  writeVector,
+  writeVectors,
   zero,
 } from './vector-operands.ts';
 
@@ -149,9 +149,8 @@ function shift(shape: ShiftShape, kind: ShiftKind): InstructionSemantics {
       amount.kind === 'immediate'
         ? ir.i64(immediateByte(amount))
         : ir.lane('i64x2.extract_lane', 0, readVector(t, amount));
-    const halves = isWide(t) ? [0, 1] : [0];
-    const results = halves.map(half => shiftLanes(t, shape, kind, readVector(t, source, half), count));
-    results.forEach((result, half) => writeVector(t, a, result, half));
+    const results = halvesOf(a).map(half => shiftLanes(t, shape, kind, readVector(t, source, half), count));
+    writeVectors(t, a, results);
     touchMmx(t, a);
   };
 }
@@ -165,9 +164,8 @@ function shiftBytes(left: boolean): InstructionSemantics {
       const from = left ? i - count : i + count;
       return from >= 0 && from < 16 ? from : 16;
     });
-    const halves = isWide(t) ? [0, 1] : [0];
-    const results = halves.map(half => t.ir.shuffle(readVector(t, source, half), zero(t), lanes));
-    results.forEach((result, half) => writeVector(t, a, result, half));
+    const results = halvesOf(a).map(half => t.ir.shuffle(readVector(t, source, half), zero(t), lanes));
+    writeVectors(t, a, results);
   };
 }
 

@@ -11,12 +11,14 @@ import {
   binaryVector,
   immediateByte,
   isMmx,
-  isWide,
+  halvesOf,
   readVector,
+  sourcesOf,
   touchMmx,
   unaryVector,
   type Vector,
   writeVector,
+  writeVectors,
   zero,
 } from './vector-operands.ts';
 
@@ -26,9 +28,8 @@ function lane64(t: Translation, value: Vector, lane: 0 | 1): Value<'i64'> {
 
 function move(aligned: boolean): InstructionSemantics {
   return (t, a, b) => {
-    const halves = isWide(t) ? [0, 1] : [0];
-    const values = halves.map(half => readVector(t, b, half, aligned));
-    values.forEach((value, half) => writeVector(t, a, value, half, aligned));
+    const values = halvesOf(a).map(half => readVector(t, b, half, aligned));
+    writeVectors(t, a, values, aligned);
     touchMmx(t, a, b);
   };
 }
@@ -46,12 +47,21 @@ function firstBytes(count: number, from: number): Uint8Array {
   return Uint8Array.from({ length: 16 }, (_, i) => (i < count ? i : from + i));
 }
 
-/** A move of the low 4 or 8 bytes that leaves the rest. */
-function moveMerge(t: Translation, a: Operand, b: Operand): void {
-  const value = readVector(t, b);
+/** A move of the low 4 or 8 bytes that leaves the rest, or takes it from the first source. */
+function moveMerge(t: Translation, a: Operand, b: Operand, c: Operand): void {
+  const [rest, source] = sourcesOf(a, b, c, undefined);
+  const value = readVector(t, source);
   if (a.kind === 'memory') return writeVector(t, a, value);
-  const left = readVector(t, a);
-  writeVector(t, a, t.ir.shuffle(value, left, firstBytes(b.size, 16)));
+  writeVector(t, a, t.ir.shuffle(value, readVector(t, rest), firstBytes(source.size, 16)));
+}
+
+/** Replaces one half of the first source by memory. */
+function moveHalf(lane: 0 | 1): InstructionSemantics {
+  return (t, a, b, c) => {
+    const [rest, source] = sourcesOf(a, b, c, undefined);
+    const value = t.ir.load(t.address(source), 8);
+    writeVector(t, a, t.ir.lane('i64x2.replace_lane', lane, readVector(t, rest), value));
+  };
 }
 
 /** Bytes of 16 by numbers of elements. */
@@ -60,35 +70,40 @@ function pickElements(t: Translation, a: Vector, b: Vector, size: number, number
   return t.ir.shuffle(a, b, Uint8Array.from(lanes));
 }
 
+/** Numbers of elements by an immediate, for the low or high half of a YMM register. */
+type Order = (immediate: number, half: 0 | 1) => readonly number[];
+
 /** A shuffle of one source by an immediate. */
-function shuffleBy(size: number, numbers: (immediate: number) => readonly number[]): InstructionSemantics {
+export function shuffleBy(size: number, numbers: Order): InstructionSemantics {
   return (t, a, b, c) => {
-    const order = numbers(immediateByte(c));
-    const halves = isWide(t) ? [0, 1] : [0];
-    const results = halves.map(half => {
+    const results = halvesOf(a).map(half => {
       const value = readVector(t, b, half);
-      return pickElements(t, value, value, size, order);
+      return pickElements(t, value, value, size, numbers(immediateByte(c), half));
     });
-    results.forEach((result, half) => writeVector(t, a, result, half));
+    writeVectors(t, a, results);
     touchMmx(t, a, b);
   };
 }
 
+/** One bit of an immediate each: bits 0 and 1, or 2 and 3 for the high half. */
+export function pairOf(immediate: number, half: 0 | 1): readonly number[] {
+  return [(immediate >> (2 * half)) & 1, (immediate >> (2 * half + 1)) & 1];
+}
+
 /** Two bits of an immediate each. */
-function fields2(immediate: number): readonly number[] {
+export function fields2(immediate: number): readonly number[] {
   return [0, 2, 4, 6].map(shift => (immediate >> shift) & 3);
 }
 
 /** A shuffle of two sources by an immediate. */
-function shuffle2(size: number, numbers: (immediate: number) => readonly number[]): InstructionSemantics {
+function shuffle2(size: number, numbers: Order): InstructionSemantics {
   return (t, a, b, c, d) => {
-    const [left, right, immediate] = d === undefined ? [a, b, c] : [b, c, d];
-    const order = numbers(immediateByte(immediate));
-    const halves = isWide(t) ? [0, 1] : [0];
-    const results = halves.map(half => {
+    const [left, right, immediate] = sourcesOf(a, b, c, d);
+    const results = halvesOf(a).map(half => {
+      const order = numbers(immediateByte(immediate!), half);
       return pickElements(t, readVector(t, left, half), readVector(t, right, half), size, order);
     });
-    results.forEach((result, half) => writeVector(t, a, result, half));
+    writeVectors(t, a, results);
   };
 }
 
@@ -98,7 +113,7 @@ function signMask(shape: 'i8x16' | 'i32x4' | 'i64x2', count: number): Instructio
     const { ir } = t;
     const bits = ir.op(`${shape}.bitmask`, readVector(t, b));
     if (isMmx(b)) t.write(a, ir.and(bits, ir.i32(0xff)));
-    else if (!isWide(t)) t.write(a, bits);
+    else if (b.size < 32) t.write(a, bits);
     else t.write(a, ir.or(bits, ir.shl(ir.op(`${shape}.bitmask`, readVector(t, b, 1)), count)));
     touchMmx(t, b);
   };
@@ -171,14 +186,8 @@ export const vectorMoves: Semantics<typeof VECTOR_MOVES> = {
   MOVQ_store: (t, a, b) => (a.kind === 'memory' ? writeVector(t, a, readVector(t, b)) : moveLoad(t, a, b)),
   MOVLOW: (t, a, b) => writeVector(t, a, readVector(t, b)),
   MOVHIGH: (t, a, b) => t.store(t.address(a), 8, lane64(t, readVector(t, b), 1)),
-  MOVLP: (t, a, b) => {
-    const value = t.ir.load(t.address(b), 8);
-    writeVector(t, a, t.ir.lane('i64x2.replace_lane', 0, readVector(t, a), value));
-  },
-  MOVHP: (t, a, b) => {
-    const value = t.ir.load(t.address(b), 8);
-    writeVector(t, a, t.ir.lane('i64x2.replace_lane', 1, readVector(t, a), value));
-  },
+  MOVLP: moveHalf(0),
+  MOVHP: moveHalf(1),
   MOVHLPS: binaryVector((t, a, b) => pickElements(t, a, b, 8, [3, 1])),
   MOVLHPS: binaryVector((t, a, b) => pickElements(t, a, b, 8, [0, 2])),
   MOVSLDUP: unaryVector((t, value) => pickElements(t, value, value, 4, [0, 0, 2, 2])),
@@ -209,68 +218,111 @@ export const vectorMoves: Semantics<typeof VECTOR_MOVES> = {
   PSHUFLW: shuffleBy(2, immediate => [...fields2(immediate), 4, 5, 6, 7]),
   PSHUFHW: shuffleBy(2, immediate => [0, 1, 2, 3, ...fields2(immediate).map(number => number + 4)]),
   SHUFPS: shuffle2(4, immediate => fields2(immediate).map((number, i) => (i < 2 ? number : number + 4))),
-  SHUFPD: shuffle2(8, immediate => [immediate & 1, 2 + ((immediate >> 1) & 1)]),
+  SHUFPD: shuffle2(8, (immediate, half) => pairOf(immediate, half).map((number, i) => number + 2 * i)),
   PINSRW: insert(2),
   PEXTRW: extract(2),
   MASKMOV: maskedStore,
   EMMS: t => t.ir.set(X64_STATE.emptyTags, t.ir.i32(0xff)),
 };
 
-/** A blend by the top bits of XMM0's lanes. */
+/** A blend by the top bits of XMM0's lanes, or of the fourth operand's. */
 function blendVariable(shape: 'i8x16' | 'i32x4' | 'i64x2', bits: number): InstructionSemantics {
-  return (t, a, b) => {
+  return (t, a, b, c, d) => {
     const { ir } = t;
-    const mask = ir.op(`${shape}.shr_s`, ir.get(X64_STATE.xmm[0]!), ir.i32(bits - 1));
-    writeVector(t, a, ir.op('v128.bitselect', readVector(t, b), readVector(t, a), mask));
+    const [left, right] = sourcesOf(a, b, c, d);
+    const results = halvesOf(a).map(half => {
+      const selector = d === undefined ? ir.get(X64_STATE.xmm[0]!) : readVector(t, d, half);
+      const mask = ir.op(`${shape}.shr_s`, selector, ir.i32(bits - 1));
+      return ir.op('v128.bitselect', readVector(t, right, half), readVector(t, left, half), mask);
+    });
+    writeVectors(t, a, results);
   };
 }
 
-/** A blend by the bits of an immediate. */
-function blend(size: number): InstructionSemantics {
-  return shuffle2(size, immediate =>
-    Array.from({ length: 16 / size }, (_, i) => ((immediate >> i) & 1 ? 16 / size + i : i)),
-  );
+/** A blend by the bits of an immediate; words have the same bits for both halves. */
+export function blend(size: 2 | 4 | 8): InstructionSemantics {
+  const count = 16 / size;
+  return shuffle2(size, (immediate, half) => {
+    const bits = size === 2 ? immediate : immediate >> (half * count);
+    return Array.from({ length: count }, (_, i) => ((bits >> i) & 1 ? count + i : i));
+  });
 }
 
 /** Widens the low elements from `from` to `to` bytes. */
 function widen(from: 1 | 2 | 4, to: 2 | 4 | 8, sign: 's' | 'u'): InstructionSemantics {
   return (t, a, b) => {
-    const { ir } = t;
-    let value = readVector(t, b, 0, false);
-    for (let width: number = from; width < to; width *= 2) {
-      if (width === 1) value = ir.op(`i16x8.extend_low_i8x16_${sign}`, value);
-      else if (width === 2) value = ir.op(`i32x4.extend_low_i16x8_${sign}`, value);
-      else value = ir.op(`i64x2.extend_low_i32x4_${sign}`, value);
-    }
-    writeVector(t, a, value);
+    const source = readVector(t, b, 0, false);
+    const results = halvesOf(a).map(half => {
+      const elements = half === 0 ? source : t.ir.shuffle(source, source, rotatedBytes((16 * from) / to));
+      return widenLow(t, elements, from, to, sign);
+    });
+    writeVectors(t, a, results);
   };
 }
 
+function widenLow(t: Translation, elements: Vector, from: number, to: number, sign: 's' | 'u'): Vector {
+  const { ir } = t;
+  let value = elements;
+  for (let width = from; width < to; width *= 2) {
+    if (width === 1) value = ir.op(`i16x8.extend_low_i8x16_${sign}`, value);
+    else if (width === 2) value = ir.op(`i32x4.extend_low_i16x8_${sign}`, value);
+    else value = ir.op(`i64x2.extend_low_i32x4_${sign}`, value);
+  }
+  return value;
+}
+
+/** Lanes: the bytes from `first` on come first. */
+function rotatedBytes(first: number): Uint8Array {
+  return Uint8Array.from({ length: 16 }, (_, i) => (i + first) & 15);
+}
+
 /** The right operand's bytes below the left one's, shifted right by an immediate. */
-function alignRight(t: Translation, a: Operand, b: Operand, c: Operand): void {
-  const count = immediateByte(c);
-  const [low, high] = [readVector(t, b), readVector(t, a)];
+function alignRight(t: Translation, a: Operand, b: Operand, c: Operand, d: Operand): void {
+  const [left, right, immediate] = sourcesOf(a, b, c, d);
+  const count = immediateByte(immediate!);
   if (isMmx(a)) {
+    const [low, high] = [readVector(t, b), readVector(t, a)];
     const joined = pickElements(t, low, high, 8, [0, 2]);
     const lanes = Uint8Array.from({ length: 16 }, (_, i) => (i + count < 16 ? i + count : 16));
     writeVector(t, a, t.ir.shuffle(joined, zero(t), lanes));
     return touchMmx(t, a);
   }
   const lanes = Uint8Array.from({ length: 16 }, (_, i) => i + (count & 15));
-  if (count >= 32) return writeVector(t, a, zero(t));
-  writeVector(t, a, count < 16 ? t.ir.shuffle(low, high, lanes) : t.ir.shuffle(high, zero(t), lanes));
+  const results = halvesOf(a).map(half => {
+    const [low, high] = [readVector(t, right, half), readVector(t, left, half)];
+    if (count >= 32) return zero(t);
+    return count < 16 ? t.ir.shuffle(low, high, lanes) : t.ir.shuffle(high, zero(t), lanes);
+  });
+  writeVectors(t, a, results);
 }
 
-function insertSingle(t: Translation, a: Operand, b: Operand, c: Operand): void {
+function insertSingle(t: Translation, a: Operand, b: Operand, c: Operand, d: Operand): void {
   const { ir } = t;
-  const immediate = immediateByte(c);
-  const source = b.kind === 'memory' ? 0 : immediate >> 6;
-  const scalar = ir.lane('i32x4.extract_lane', source, readVector(t, b));
-  let result = ir.lane('i32x4.replace_lane', (immediate >> 4) & 3, readVector(t, a), scalar);
+  const [left, right, operand] = sourcesOf(a, b, c, d);
+  const immediate = immediateByte(operand!);
+  const source = right.kind === 'memory' ? 0 : immediate >> 6;
+  const scalar = ir.lane('i32x4.extract_lane', source, readVector(t, right));
+  let result = ir.lane('i32x4.replace_lane', (immediate >> 4) & 3, readVector(t, left), scalar);
   for (let lane = 0; lane < 4; lane++) {
     if ((immediate >> lane) & 1) result = ir.lane('i32x4.replace_lane', lane, result, ir.i32(0));
   }
   writeVector(t, a, result);
+}
+
+/** ZF: no bit of both operands is set; CF: no bit of the second one alone. `signs` limits it to the sign bits of lanes. */
+export function testBits(signs: 'i32x4' | 'i64x2' | undefined): InstructionSemantics {
+  return (t, a, b) => {
+    const { ir } = t;
+    const none = (of: (left: Vector, right: Vector) => Vector): Value<'i32'> => {
+      const found = halvesOf(a).map(half => {
+        const bits = of(readVector(t, a, half), readVector(t, b, half));
+        return signs === undefined ? ir.op('v128.any_true', bits) : ir.op(`${signs}.bitmask`, bits);
+      });
+      return ir.eqz(found.reduce((some, more) => ir.or(some, more)));
+    };
+    t.flags.onlyZero(none((left, right) => ir.op('v128.and', left, right)));
+    t.flags.setC(none((left, right) => ir.op('v128.andnot', right, left)));
+  };
 }
 
 export const vectorSse4: Semantics<typeof VECTOR_SSE4> = {
@@ -278,13 +330,7 @@ export const vectorSse4: Semantics<typeof VECTOR_SSE4> = {
   PBLENDVB: blendVariable('i8x16', 8),
   BLENDVPS: blendVariable('i32x4', 32),
   BLENDVPD: blendVariable('i64x2', 64),
-  PTEST: (t, a, b) => {
-    const { ir } = t;
-    const [left, right] = [readVector(t, a), readVector(t, b)];
-    const none = (value: Vector): Value<'i32'> => ir.eqz(ir.op('v128.any_true', value));
-    t.flags.onlyZero(none(ir.op('v128.and', left, right)));
-    t.flags.setC(none(ir.op('v128.andnot', right, left)));
-  },
+  PTEST: testBits(undefined),
   PMOVSXBW: widen(1, 2, 's'),
   PMOVSXBD: widen(1, 4, 's'),
   PMOVSXBQ: widen(1, 8, 's'),

@@ -27,9 +27,22 @@ export function isMmx(operand: Operand): boolean {
   return operand.kind === 'mmx';
 }
 
-/** The instruction has a YMM destination. */
-export function isWide(t: Translation): boolean {
-  return t.insn.prefixes.vex?.length === 256;
+/** The halves of an operand that there are to compute: both of YMM registers and 32-byte memory. */
+export function halvesOf(operand: Operand): readonly (0 | 1)[] {
+  return operand.size === 32 ? BOTH_HALVES : LOW_HALF;
+}
+
+const BOTH_HALVES = [0, 1] as const;
+const LOW_HALF = [0] as const;
+
+/** The sources of an instruction, and what follows them: `OP a,b` works on a and b, `OP a,b,c` of VEX on b and c. */
+export function sourcesOf(
+  a: Operand,
+  b: Operand,
+  c: Operand | undefined,
+  d: Operand | undefined,
+): readonly [left: Operand, right: Operand, rest: Operand | undefined] {
+  return c === undefined || c.kind === 'immediate' ? [a, b, c] : [b, c, d];
 }
 
 /** Legacy SSE instructions demand that 16-byte memory operands be aligned, except the unaligned moves. */
@@ -42,7 +55,7 @@ export function readVector(t: Translation, operand: Operand, half = 0, aligned =
       return lowHalf(t, ir.get(X64_STATE.significand[operand.number]!));
     case 'memory': {
       const address = t.addressAt(operand, 16 * half);
-      if (operand.size >= 16) return ir.loadV128(address, { alignment: aligned ? 16 : 1 });
+      if (operand.size >= 16) return ir.loadV128(address, { alignment: alignmentOf(operand, half, aligned) });
       return lowHalf(t, ir.load(address, operand.size as 1 | 2 | 4 | 8));
     }
     default:
@@ -60,7 +73,9 @@ export function writeVector(t: Translation, operand: Operand, value: Vector, hal
       return ir.set(X64_STATE.significand[operand.number]!, ir.lane('i64x2.extract_lane', 0, value));
     case 'memory': {
       const address = t.addressAt(operand, 16 * half);
-      if (operand.size >= 16) return ir.storeV128(address, value, { alignment: aligned ? 16 : 1 });
+      if (operand.size >= 16) {
+        return ir.storeV128(address, value, { alignment: alignmentOf(operand, half, aligned) });
+      }
       return ir.store(address, ir.lane('i64x2.extract_lane', 0, value), operand.size as 1 | 2 | 4 | 8);
     }
     default:
@@ -68,10 +83,24 @@ export function writeVector(t: Translation, operand: Operand, value: Vector, hal
   }
 }
 
-function writeRegister(t: Translation, { number }: VectorOperand, value: Vector, half: number): void {
+/** The first half answers for both. */
+function alignmentOf({ size }: Operand, half: number, aligned: boolean): 1 | 16 | 32 {
+  return !aligned || half !== 0 ? 1 : size === 32 ? 32 : 16;
+}
+
+/** Writes all halves of an operand, so that a fault leaves it as it was. */
+export function writeVectors(t: Translation, operand: Operand, values: readonly Vector[], aligned = false): void {
+  if (operand.kind === 'memory' && values.length > 1 && !aligned) {
+    // the second half must be writable before the first one is written
+    t.ir.load(t.addressAt(operand, operand.size - 1), 1, { forWrite: true });
+  }
+  values.forEach((value, half) => writeVector(t, operand, value, half, aligned));
+}
+
+function writeRegister(t: Translation, { number, size }: VectorOperand, value: Vector, half: number): void {
   const { ir } = t;
   ir.set((half === 0 ? X64_STATE.xmm : X64_STATE.ymmHigh)[number]!, value);
-  if (half === 0 && t.insn.prefixes.vex && !isWide(t)) ir.set(X64_STATE.ymmHigh[number]!, zero(t));
+  if (half === 0 && t.insn.prefixes.vex && size < 32) ir.set(X64_STATE.ymmHigh[number]!, zero(t));
 }
 
 /** MMX instructions other than EMMS make the whole register file valid, with TOP 0. */
@@ -92,9 +121,8 @@ export function binaryVector(compute: Compute) {
   return (t: Translation, a: Operand, b: Operand, c?: Operand): void => {
     const [left, right] = c === undefined ? [a, b] : [b, c];
     const mmx = isMmx(a);
-    const halves = isWide(t) ? [0, 1] : [0];
-    const results = halves.map(half => compute(t, readVector(t, left, half), readVector(t, right, half), mmx));
-    results.forEach((result, half) => writeVector(t, a, result, half));
+    const results = halvesOf(a).map(half => compute(t, readVector(t, left, half), readVector(t, right, half), mmx));
+    writeVectors(t, a, results);
     touchMmx(t, a, b);
   };
 }
@@ -102,9 +130,8 @@ export function binaryVector(compute: Compute) {
 /** `OP a,b` (a = op b), half by half. */
 export function unaryVector(compute: (t: Translation, value: Vector, mmx: boolean) => Vector) {
   return (t: Translation, a: Operand, b: Operand): void => {
-    const halves = isWide(t) ? [0, 1] : [0];
-    const results = halves.map(half => compute(t, readVector(t, b, half), isMmx(a)));
-    results.forEach((result, half) => writeVector(t, a, result, half));
+    const results = halvesOf(a).map(half => compute(t, readVector(t, b, half), isMmx(a)));
+    writeVectors(t, a, results);
     touchMmx(t, a, b);
   };
 }

@@ -39,10 +39,10 @@ export const CR4 = {
 export const EFER = { SCE: 1 << 0, LME: 1 << 8, LMA: 1 << 10, NXE: 1 << 11, SVME: 1 << 12, FFXSR: 1 << 14 } as const;
 
 /** XCR0: state components. */
-export const XCR0 = { X87: 1, SSE: 2, YMM: 4 } as const;
+export const XCR0 = { X87: 1, SSE: 2, YMM: 4, PKRU: 1 << 9 } as const;
 
 /** Error code of #PF. */
-export const PF_ERROR = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16 } as const;
+export const PF_ERROR = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16, PK: 32 } as const;
 
 /** DR6 and DR7. */
 export const DR6 = { B0: 1, BD: 1 << 13, BS: 1 << 14, BT: 1 << 15, FIXED: 0xffff_0ff0 } as const;

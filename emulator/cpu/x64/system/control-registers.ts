@@ -9,7 +9,7 @@ import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
 const CR0_KNOWN = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG;
 /** Bits on which cached translations depend. */
 const CR0_TRANSLATION = CR0.PG | CR0.WP | CR0.PE;
-const CR4_TRANSLATION = CR4.PSE | CR4.PAE | CR4.PGE | CR4.LA57 | CR4.PCIDE | CR4.SMEP | CR4.SMAP;
+const CR4_TRANSLATION = CR4.PSE | CR4.PAE | CR4.PGE | CR4.LA57 | CR4.PCIDE | CR4.SMEP | CR4.SMAP | CR4.PKE;
 
 /** MOV r, CRn. */
 export function readControlRegister(cpu: X64Cpu, number: number): bigint | Fault {

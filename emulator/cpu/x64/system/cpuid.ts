@@ -71,10 +71,13 @@ const LEAF_7_EBX: FeatureBits = {
   24: 'clwb',
   29: 'sha_ni',
 };
+/** CR4.PKE, in leaf 7 ECX. */
+const OSPKE = 1 << 4;
 const LEAF_7_ECX: FeatureBits = { 2: 'umip', 3: 'pku', 9: 'vaes', 10: 'vpclmulqdq', 16: 'la57', 22: 'rdpid' };
 const LEAF_7_EDX: FeatureBits = { 4: 'fsrm' };
 const EXTENDED_1_EDX: FeatureBits = { 11: 'syscall', 20: 'nx', 26: 'pdpe1gb', 27: 'rdtscp', 29: 'lm' };
 const EXTENDED_1_ECX: FeatureBits = { 0: 'lahf_lm', 2: 'svm', 5: 'abm', 6: 'sse4a', 8: '3dnowprefetch' };
+const EXTENDED_8_EBX: FeatureBits = { 9: 'wbnoinvd' };
 const XSAVE_1_EAX: FeatureBits = { 0: 'xsaveopt', 2: 'xgetbv1' };
 /** AMD repeats these of leaf 1 EDX in leaf 8000_0001. */
 const AMD_REPEATED = 0x0183_f3ff;
@@ -121,7 +124,7 @@ function basicLeaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
     case 4:
       return model.vendor === 'GenuineIntel' ? cacheLeaf(subleaf) : NONE;
     case 7:
-      return subleaf === 0 ? leaf7(model.features) : NONE;
+      return subleaf === 0 ? leaf7(cpu) : NONE;
     case 0xb:
       return topologyLeaf(cpu, subleaf);
     case 0xd:
@@ -147,8 +150,9 @@ function leaf1(cpu: X64Cpu): Leaf {
   return [model.signature, ebx, bitsOf(LEAF_1_ECX, features) | osxsave, bitsOf(LEAF_1_EDX, features) | htt];
 }
 
-function leaf7(features: X64Features): Leaf {
-  return [0, bitsOf(LEAF_7_EBX, features), bitsOf(LEAF_7_ECX, features), bitsOf(LEAF_7_EDX, features)];
+function leaf7({ features, registers }: X64Cpu): Leaf {
+  const ospke = registers.cr4 & CR4.PKE ? OSPKE : 0;
+  return [0, bitsOf(LEAF_7_EBX, features), bitsOf(LEAF_7_ECX, features) | ospke, bitsOf(LEAF_7_EDX, features)];
 }
 
 /** Deterministic cache parameters: L1 data, L1 instruction, L2, L3. */
@@ -225,7 +229,12 @@ function extendedLeaf(model: X64Model, requested: number): Leaf {
     case 0x8000_0006:
       return (amd ? AMD_CACHES : INTEL_CACHES)[requested];
     case 0x8000_0008:
-      return [model.physicalAddressBits | ((features.has('la57') ? 57 : 48) << 8), 0, 0, 0];
+      return [
+        model.physicalAddressBits | ((features.has('la57') ? 57 : 48) << 8),
+        bitsOf(EXTENDED_8_EBX, features),
+        0,
+        0,
+      ];
     default:
       return NONE;
   }

@@ -8,41 +8,24 @@ import type { X64Cpu } from '../cpu.ts';
 import { GPR, X64_STATE } from '../state.ts';
 import { CR4, XCR0 } from './control-bits.ts';
 import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
+import { MemoryArea } from './memory-area.ts';
 import { fxrstor, fxsave, loadMxcsr, minimumPosition, xrstor, xsave } from './vector-helpers.ts';
-import { HEADER_SIZE, LEGACY_SIZE, xsaveArea } from './xsave-layout.ts';
+import { HEADER_SIZE, LEGACY_SIZE, PKRU, xsaveArea, XSTATE_BV, YMM } from './xsave-layout.ts';
 
 /** Offsets in the legacy region. */
 const AREA = { FCW: 0, FSW: 2, FTW: 4, FOP: 6, FIP: 8, FDP: 16, MXCSR: 24, MXCSR_MASK: 28, ST: 32, XMM: 160 } as const;
 const MXCSR_MASK = 0xffff;
 const FCW_INITIAL = 0x37f;
 
-/** Bytes of an area as they are gathered before, or after, memory is accessed. */
+/** Bytes of an area as they are gathered, or were read. */
 class Area {
   readonly bytes: Uint8Array;
   readonly view: DataView;
 
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-    this.view = new DataView(this.bytes.buffer);
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
   }
-}
-
-/** Copies memory into an area. @returns the fault, if any */
-function readArea(cpu: X64Cpu, address: bigint, area: Area, from: number, to: number): Fault | undefined {
-  for (let at = from; at < to; at += 8) {
-    const value = cpu.memory.read(address + BigInt(at), 8, cpu.cpl === 3);
-    if (value === undefined) return cpu.memory.fault;
-    area.view.setBigUint64(at, value, true);
-  }
-  return undefined;
-}
-
-function writeArea(cpu: X64Cpu, address: bigint, area: Area, from: number, to: number): Fault | undefined {
-  for (let at = from; at < to; at += 8) {
-    const value = area.view.getBigUint64(at, true);
-    if (!cpu.memory.write(address + BigInt(at), value, 8, cpu.cpl === 3)) return cpu.memory.fault;
-  }
-  return undefined;
 }
 
 /** Number of the physical register that is ST(i). */
@@ -107,20 +90,23 @@ function saveMxcsr(cpu: X64Cpu, { view }: Area): void {
 
 function executeFxsave(cpu: X64Cpu, address: bigint, long: boolean): Fault | undefined {
   if (address % 16n !== 0n) return protectionFault();
-  const area = new Area(LEGACY_SIZE);
   // the last 96 bytes are the program's
   const end = AREA.XMM + 16 * xmmCount(cpu);
+  const memory = MemoryArea.open(cpu.engine, address, end, 'write');
+  if (!memory) return undefined;
+  const area = new Area(new Uint8Array(LEGACY_SIZE));
   saveX87(cpu, area, long);
   saveMxcsr(cpu, area);
   copyVectors(cpu, area, AREA.XMM, X64_STATE.xmm, true);
-  return writeArea(cpu, address, area, 0, end);
+  memory.write(area.bytes, 0, end);
+  return undefined;
 }
 
 function executeFxrstor(cpu: X64Cpu, address: bigint, long: boolean): Fault | undefined {
   if (address % 16n !== 0n) return protectionFault();
-  const area = new Area(LEGACY_SIZE);
-  const failure = readArea(cpu, address, area, 0, AREA.XMM + 16 * xmmCount(cpu));
-  if (failure) return failure;
+  const memory = MemoryArea.open(cpu.engine, address, LEGACY_SIZE, 'read');
+  if (!memory) return undefined;
+  const area = new Area(memory.read(LEGACY_SIZE));
   const mxcsr = area.view.getUint32(AREA.MXCSR, true);
   if ((mxcsr & ~MXCSR_MASK) !== 0) return protectionFault();
   restoreX87(cpu, area, long);
@@ -139,67 +125,61 @@ function checkXsave(cpu: X64Cpu, address: bigint): Fault | undefined {
   return address % 64n === 0n ? undefined : protectionFault();
 }
 
+/** All components count as in use. What is not saved stays as it is in memory. */
 function executeXsave(cpu: X64Cpu, address: bigint, long: boolean): Fault | undefined {
   const failure = checkXsave(cpu, address);
   if (failure) return failure;
   const wanted = requested(cpu);
-  const layout = xsaveArea(cpu.features);
-  const size = layout.sizeOf(wanted);
-  const area = new Area(size);
-  // what is not saved stays as it is in memory
-  const unread = readArea(cpu, address, area, 0, size);
-  if (unread) return unread;
+  const size = xsaveArea(cpu.features).sizeOf(wanted);
+  const memory = MemoryArea.open(cpu.engine, address, size, 'write');
+  if (!memory) return undefined;
+  const area = new Area(memory.read(size));
   if (wanted & XCR0.X87) saveX87(cpu, area, long);
   if (wanted & (XCR0.SSE | XCR0.YMM)) saveMxcsr(cpu, area);
   if (wanted & XCR0.SSE) copyVectors(cpu, area, AREA.XMM, X64_STATE.xmm, true);
-  const ymm = layout.component(2);
-  if (wanted & XCR0.YMM && ymm) copyVectors(cpu, area, ymm.offset, X64_STATE.ymmHigh, true);
-  const header = area.view.getBigUint64(LEGACY_SIZE, true);
-  area.view.setBigUint64(LEGACY_SIZE, header | BigInt(wanted), true);
-  return writeArea(cpu, address, area, 0, size);
+  if (wanted & XCR0.YMM) copyVectors(cpu, area, YMM.offset, X64_STATE.ymmHigh, true);
+  if (wanted & XCR0.PKRU) area.view.setUint32(PKRU.offset, cpu.registers.pkru, true);
+  const header = area.view.getBigUint64(XSTATE_BV, true);
+  area.view.setBigUint64(XSTATE_BV, header | BigInt(wanted), true);
+  memory.write(area.bytes, 0, size);
+  return undefined;
 }
 
 function executeXrstor(cpu: X64Cpu, address: bigint, long: boolean): Fault | undefined {
   const failure = checkXsave(cpu, address);
   if (failure) return failure;
   const wanted = requested(cpu);
-  const layout = xsaveArea(cpu.features);
-  const size = layout.sizeOf(wanted);
-  const area = new Area(size);
-  const unread = readArea(cpu, address, area, 0, size);
-  if (unread) return unread;
-  const header = area.view.getBigUint64(LEGACY_SIZE, true);
-  if (
-    header & ~BigInt(cpu.registers.xcr0) ||
-    !isZero(area.bytes.subarray(LEGACY_SIZE + 8, LEGACY_SIZE + HEADER_SIZE))
-  ) {
-    return protectionFault();
-  }
-  const present = Number(header);
+  const size = xsaveArea(cpu.features).sizeOf(wanted);
+  const memory = MemoryArea.open(cpu.engine, address, size, 'read');
+  if (!memory) return undefined;
+  const area = new Area(memory.read(size));
+  const header = area.view.getBigUint64(XSTATE_BV, true);
+  const reserved = area.bytes.subarray(XSTATE_BV + 8, LEGACY_SIZE + HEADER_SIZE);
+  if (header & ~BigInt(cpu.registers.xcr0) || reserved.some(byte => byte !== 0)) return protectionFault();
   const mxcsr = area.view.getUint32(AREA.MXCSR, true);
   if (wanted & (XCR0.SSE | XCR0.YMM)) {
     if ((mxcsr & ~MXCSR_MASK) !== 0) return protectionFault();
     cpu.state.set32(X64_STATE.MXCSR, mxcsr);
   }
-  restoreComponents(cpu, area, wanted, present, long);
+  restoreComponents(cpu, area, wanted, Number(header), long);
   return undefined;
+}
+
+/** An area with every component in its initial state. */
+function initialArea(): Area {
+  const area = new Area(new Uint8Array(PKRU.offset + PKRU.size));
+  area.view.setUint16(AREA.FCW, FCW_INITIAL, true);
+  return area;
 }
 
 /** Components that are asked for but not in the area get their initial state. */
 function restoreComponents(cpu: X64Cpu, area: Area, wanted: number, present: number, long: boolean): void {
-  const initial = new Area(LEGACY_SIZE);
-  initial.view.setUint16(AREA.FCW, FCW_INITIAL, true);
+  const initial = (wanted & ~present) === 0 ? area : initialArea();
   const from = (component: number): Area => (present & component ? area : initial);
   if (wanted & XCR0.X87) restoreX87(cpu, from(XCR0.X87), long);
   if (wanted & XCR0.SSE) copyVectors(cpu, from(XCR0.SSE), AREA.XMM, X64_STATE.xmm, false);
-  const ymm = xsaveArea(cpu.features).component(2);
-  if (!(wanted & XCR0.YMM) || !ymm) return;
-  if (present & XCR0.YMM) copyVectors(cpu, area, ymm.offset, X64_STATE.ymmHigh, false);
-  else copyVectors(cpu, new Area(ymm.offset + ymm.size), ymm.offset, X64_STATE.ymmHigh, false);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every(byte => byte === 0);
+  if (wanted & XCR0.YMM) copyVectors(cpu, from(XCR0.YMM), YMM.offset, X64_STATE.ymmHigh, false);
+  if (wanted & XCR0.PKRU) cpu.setPkru(from(XCR0.PKRU).view.getInt32(PKRU.offset, true));
 }
 
 /** The least of eight words, and which it is. */

@@ -31,6 +31,7 @@ import { readMsrValue, writeMsrValue } from './msrs.ts';
 import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
 import { sseHelpers } from './sse-float.ts';
 import { runString } from './strings.ts';
+import { vectorMemoryHelpers } from './vector-memory.ts';
 import { vectorOperationHelpers } from './vector-operations.ts';
 import { x87EnvironmentHelpers } from './x87-environment.ts';
 import { x87Helpers } from './x87.ts';
@@ -314,6 +315,7 @@ function registerHelpers(current: () => X64Cpu): Table {
       if ((cpu.registers.cr4 & CR4.FSGSBASE) === 0) cpu.raise(fault(VECTOR.UD));
     },
     ...extendedControlHelpers(current),
+    ...protectionKeyHelpers(current),
   };
 }
 
@@ -348,6 +350,36 @@ function extendedControlHelpers(current: () => X64Cpu): Table {
     },
     [helper.readPerformanceCounter.name]: () => current().raise(protectionFault()),
   };
+}
+
+/** RDPKRU and WRPKRU exist with CR4.PKE, and want registers to be 0. */
+function checkPkru(cpu: X64Cpu, ...zero: readonly number[]): boolean {
+  if ((cpu.registers.cr4 & CR4.PKE) === 0) cpu.raise(fault(VECTOR.UD));
+  else if (zero.some(number => cpu.state.gpr32(number) !== 0)) cpu.raise(protectionFault());
+  else return true;
+  return false;
+}
+
+function protectionKeyHelpers(current: () => X64Cpu): Table {
+  return {
+    [helper.readPkru.name]: () => (checkPkru(current(), GPR.CX) ? BigInt(current().registers.pkru >>> 0) : 0n),
+    [helper.writePkru.name]: (length: number) => {
+      const cpu = current();
+      if (!checkPkru(cpu, GPR.CX, GPR.DX)) return;
+      cpu.setPkru(cpu.state.gpr32(GPR.AX) | 0);
+      goOn(cpu, length);
+    },
+    [helper.randomNumber.name]: () => nextRandom(current()),
+  };
+}
+
+/** The generator "splitmix64", begun from the number of the CPU. */
+function nextRandom({ registers, apicId }: X64Cpu): bigint {
+  registers.random = u64(registers.random + 0x9e37_79b9_7f4a_7c15n + BigInt(apicId));
+  let bits = registers.random;
+  bits = u64((bits ^ (bits >> 30n)) * 0xbf58_476d_1ce4_e5b9n);
+  bits = u64((bits ^ (bits >> 27n)) * 0x94d0_49bb_1331_11ebn);
+  return bits ^ (bits >> 31n);
 }
 
 function flagHelpers(current: () => X64Cpu): Table {
@@ -481,6 +513,7 @@ export function systemHelpers(current: () => X64Cpu): Table {
     ...portHelpers(current),
     ...fpStateHelpers(current),
     ...vectorOperationHelpers(() => current().engine),
+    ...vectorMemoryHelpers(() => current().engine),
     ...sseHelpers(() => current().sse),
     ...x87Helpers(() => current().x87),
     ...x87EnvironmentHelpers(current),

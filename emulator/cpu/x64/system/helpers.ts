@@ -80,6 +80,12 @@ export const readPerformanceCounter = faultingHelper('x64.readPerformanceCounter
 export const xgetbv = faultingHelper('x64.xgetbv', [], 'none');
 /** XSETBV: (length); continues. */
 export const xsetbv = faultingHelper('x64.xsetbv', ['i32'], 'none');
+/** RDPKRU: → value. */
+export const readPkru = faultingHelper('x64.readPkru', [], 'i64');
+/** WRPKRU: (length); continues. */
+export const writePkru = faultingHelper('x64.writePkru', ['i32'], 'none');
+/** RDRAND, RDSEED: → 64 bits. */
+export const randomNumber = stateHelper('x64.randomNumber', [], 'i64');
 /** SWAPGS. */
 export const swapGs = faultingHelper('x64.swapGs', [], 'none');
 /** POPF: (value, operand size, length); continues. The stack pointer is written already. */

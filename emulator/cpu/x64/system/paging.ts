@@ -3,7 +3,7 @@
  * walks are on the hot path.
  *
  * Source: Intel SDM vol. 3A "Paging". Modelled: PSE, PSE-36, NX, WP, SMEP, SMAP, global pages,
- * accessed and dirty bits, reserved bits. Not modelled: protection keys, memory types.
+ * accessed and dirty bits, reserved bits, protection keys. Not modelled: memory types.
  */
 import type { AccessKind, EngineCpu, WalkResult } from '../../execute/guest.ts';
 import { CR0, CR4, EFER, PF_ERROR } from './control-bits.ts';
@@ -11,6 +11,11 @@ import type { SystemRegisters } from './system-registers.ts';
 
 /** Bits of paging-structure entries; NX is bit 31 of the upper half. */
 const PTE = { P: 1, W: 2, U: 4, A: 1 << 5, D: 1 << 6, PS: 1 << 7, G: 1 << 8, NX: -0x8000_0000 } as const;
+
+/** The protection key of a page, in the upper half of its entry. */
+const PROTECTION_KEY = 27;
+/** Rights of a key in PKRU. */
+const KEY = { ACCESS_DISABLE: 1, WRITE_DISABLE: 2 } as const;
 
 /** What of the CPU model matters. */
 export interface PagingModel {
@@ -198,19 +203,35 @@ export class Paging {
   #finish(mapped: number, privilege: Privilege, result: WalkResult): boolean {
     if (mapped < 0) return this.#fail(this.errorCode, privilege);
     const isUserPage = (this.#allowed & PTE.U) !== 0;
-    const mayWrite = this.#mayWrite(privilege);
-    const reaches = privilege.user ? isUserPage : !(isUserPage && privilege.smapBlocked);
+    const key = isUserPage ? this.#keyRights(privilege) : 0;
+    const mayWrite = this.#mayWrite(privilege) && (key & KEY.WRITE_DISABLE) === 0;
+    const reaches = (key & KEY.ACCESS_DISABLE) === 0 && reachesPage(isUserPage, privilege);
     const executes = this.#executes(isUserPage, privilege);
-    const kind = this.#kind;
-    const allowed = kind === 'execute' ? executes : reaches && (kind === 'read' || mayWrite);
-    if (!allowed) return this.#fail(PF_ERROR.P, privilege);
+    const allowed = this.#kind === 'execute' ? executes : reaches && (this.#kind === 'read' || mayWrite);
+    if (!allowed) return this.#fail(PF_ERROR.P | this.#keyError(key), privilege);
     this.isGlobal = (this.#low & PTE.G) !== 0 && (this.#registers.cr4 & CR4.PGE) !== 0;
-    this.#updateEntry(kind === 'write');
+    this.#updateEntry(this.#kind === 'write');
     result.readable = reaches;
     // a first write must come here again to set D
     result.writable = reaches && mayWrite && (this.#low & PTE.D) !== 0;
     result.executable = executes;
     return true;
+  }
+
+  /** What PKRU forbids of data accesses to a user page: KEY bits. Source: Intel SDM vol. 3A "Protection Keys". */
+  #keyRights(privilege: Privilege): number {
+    const { cr0, cr4, efer, pkru } = this.#registers;
+    if ((cr4 & CR4.PKE) === 0 || (efer & EFER.LMA) === 0) return 0;
+    const rights = pkru >>> (2 * ((this.#high >>> PROTECTION_KEY) & 15));
+    const writesAnyway = !privilege.user && (cr0 & CR0.WP) === 0;
+    return rights & (writesAnyway ? KEY.ACCESS_DISABLE : KEY.ACCESS_DISABLE | KEY.WRITE_DISABLE);
+  }
+
+  #keyError(key: number): number {
+    if (this.#kind === 'execute') return 0;
+    return key & (this.#kind === 'write' ? KEY.ACCESS_DISABLE | KEY.WRITE_DISABLE : KEY.ACCESS_DISABLE)
+      ? PF_ERROR.PK
+      : 0;
   }
 
   #mayWrite(privilege: Privilege): boolean {
@@ -240,6 +261,11 @@ export class Paging {
       (kind === 'execute' && showsFetch ? PF_ERROR.ID : 0);
     return false;
   }
+}
+
+/** Whether privilege and SMAP let data accesses reach a page. */
+function reachesPage(isUserPage: boolean, { user, smapBlocked }: Privilege): boolean {
+  return user ? isUserPage : !(isUserPage && smapBlocked);
 }
 
 /** Paging off: linear addresses are physical. */

@@ -5,7 +5,7 @@
  * RCPxx and RSQRTxx give the correctly rounded result, as QEMU does, where processors approximate.
  */
 import type { HelperImplementation } from '../../execute/guest.ts';
-import { add, divide, multiply, squareRoot, subtract } from '../../float/arithmetic.ts';
+import { add, divide, multiply, multiplyAdd, negated, squareRoot, subtract } from '../../float/arithmetic.ts';
 import { compare, type Ordering } from '../../float/compare.ts';
 import { convert, fromInteger, roundToIntegral, toIntegerIndefinite } from '../../float/convert.ts';
 import {
@@ -15,7 +15,8 @@ import {
   type RoundingMode,
   SSE_RULES,
 } from '../../float/environment.ts';
-import { BINARY32, BINARY64, type FloatFormat } from '../../float/format.ts';
+import { BINARY16, BINARY32, BINARY64, type FloatFormat } from '../../float/format.ts';
+import { isNaN, pack, unpack, type Unpacked } from '../../float/unpacked.ts';
 import { EFLAGS, X64_STATE } from '../state.ts';
 import type { EngineCpu } from '../../execute/guest.ts';
 import { sseFloat } from './vector-helpers.ts';
@@ -54,6 +55,8 @@ function formatOf(bits: 32 | 64): FloatFormat {
 export class SseUnit {
   readonly #host: SseHost;
   readonly #environment: FloatEnvironment = createEnvironment(SSE_RULES);
+  /** Flags of all lanes: each computes with its own, because a NaN takes back the denormal flag of its lane. */
+  #raised = 0;
 
   constructor(host: SseHost) {
     this.#host = host;
@@ -66,6 +69,7 @@ export class SseUnit {
     const [a, b] = [this.#lanes(X64_STATE.vectorA.offset, form.from), this.#lanes(X64_STATE.vectorB.offset, form.from)];
     if (form.operation === 'UCOMI' || form.operation === 'COMI') {
       const order = compare(this.#environment, formatOf(form.from), a[0]!, b[0]!, form.operation === 'UCOMI');
+      this.#raised = this.#environment.flags;
       this.#settle(mxcsr);
       return ORDER_FLAGS[order];
     }
@@ -82,12 +86,13 @@ export class SseUnit {
     environment.flushInputs = (mxcsr & MXCSR.DAZ) !== 0;
     environment.flushOutputs = (mxcsr & MXCSR.FTZ) !== 0 && (mxcsr & MXCSR.UM) !== 0;
     environment.flags = 0;
+    this.#raised = 0;
     return mxcsr;
   }
 
   /** Writes the exception flags. @returns false when an unmasked exception was raised */
   #settle(mxcsr: number): boolean {
-    const { flags } = this.#environment;
+    const flags = this.#raised;
     const bits =
       (flags & FLOAT_FLAG.INVALID ? MXCSR.IE : 0) |
       (flags & FLOAT_FLAG.DENORMAL && !(mxcsr & MXCSR.DAZ) ? MXCSR.DE : 0) |
@@ -122,22 +127,39 @@ export class SseUnit {
     }
   }
 
+  /** Computes lanes one by one, and collects their flags. */
+  #each(count: number, lane: (i: number) => bigint): bigint[] {
+    return Array.from({ length: count }, (_, i) => {
+      this.#environment.flags = 0;
+      const result = lane(i);
+      this.#raised |= this.#environment.flags;
+      return result;
+    });
+  }
+
   #compute(form: SseForm, a: readonly bigint[], b: readonly bigint[]): readonly bigint[] {
+    if (FUSED_SIGNS[form.operation]) return this.#fused(form, a, b);
     switch (form.operation) {
       case 'HADD':
       case 'HSUB': {
         const operation = form.operation === 'HADD' ? add : subtract;
         const pairs = [...a, ...b];
-        return a.map((_, i) => operation(this.#environment, formatOf(form.from), pairs[2 * i]!, pairs[2 * i + 1]!));
+        return this.#each(a.length, i =>
+          operation(this.#environment, formatOf(form.from), pairs[2 * i]!, pairs[2 * i + 1]!),
+        );
       }
       case 'ADDSUB':
-        return a.map((value, i) =>
-          (i % 2 === 0 ? subtract : add)(this.#environment, formatOf(form.from), value, b[i]!),
+        return this.#each(a.length, i =>
+          (i % 2 === 0 ? subtract : add)(this.#environment, formatOf(form.from), a[i]!, b[i]!),
         );
       case 'DP':
         return this.#dotProduct(form, a, b);
+      case 'HALF_TO_SINGLE':
+        return this.#widenHalves(b);
+      case 'SINGLE_TO_HALF':
+        return this.#narrowToHalves(form, b);
       default:
-        return Array.from({ length: form.lanes }, (_, i) => this.#lane(form, a[i]!, b[i]!));
+        return this.#each(form.lanes, i => this.#lane(form, a[i]!, b[i]!));
     }
   }
 
@@ -171,7 +193,9 @@ export class SseUnit {
     switch (operation) {
       case 'ROUND': {
         const mode = immediate & 4 ? environment.rounding : ROUNDING[immediate & 3]!;
-        return roundToIntegral(environment, format, b, mode, (immediate & 8) === 0);
+        const rounded = roundToIntegral(environment, format, b, mode, (immediate & 8) === 0);
+        environment.flags &= ~FLOAT_FLAG.DENORMAL;
+        return rounded;
       }
       case 'FLOAT_TO_FLOAT':
         return convert(environment, format, formatOf(to), b);
@@ -190,24 +214,54 @@ export class SseUnit {
   }
 
   #predicate(format: FloatFormat, immediate: number, a: bigint, b: bigint): boolean {
-    const predicate = immediate & 7;
-    const isQuiet = QUIET_PREDICATES.includes(predicate) !== ((immediate & 16) !== 0);
+    const isQuiet = QUIET_PREDICATES.includes(immediate & 7) !== ((immediate & 16) !== 0);
     const order = compare(this.#environment, format, a, b, isQuiet);
-    const holds = PREDICATES[predicate & 3]!(order);
-    return predicate & 4 ? !holds : holds;
+    return (PREDICATES[immediate & 15]! & ORDER_BITS[order]) !== 0;
+  }
+
+  /** Four halves; DAZ does not apply to them, and they raise no denormal exception. */
+  #widenHalves(b: readonly bigint[]): readonly bigint[] {
+    const environment = this.#environment;
+    const halves = [b[0]! & 0xffffn, b[0]! >> 16n, b[1]! & 0xffffn, b[1]! >> 16n];
+    const results = this.#each(4, i => convert(environment, BINARY16, BINARY32, halves[i]!));
+    this.#raised &= ~FLOAT_FLAG.DENORMAL;
+    return results;
+  }
+
+  /** Four halves in the low eight bytes, rounded as MXCSR or the immediate says. */
+  #narrowToHalves({ immediate }: SseForm, b: readonly bigint[]): readonly bigint[] {
+    const environment = this.#environment;
+    if (!(immediate & 4)) environment.rounding = ROUNDING[immediate & 3]!;
+    const halves = this.#each(4, i => convert(environment, BINARY32, BINARY16, b[i]!));
+    return [halves[0]! | (halves[1]! << 16n), halves[2]! | (halves[3]! << 16n), 0n, 0n];
+  }
+
+  /** a × b + c with signs, rounded once; the alternating forms subtract in even, or odd, lanes. */
+  #fused({ operation, from, lanes }: SseForm, a: readonly bigint[], b: readonly bigint[]): readonly bigint[] {
+    const environment = this.#environment;
+    const format = formatOf(from);
+    const c = this.#lanes(X64_STATE.vectorC.offset, from);
+    const { product, even, odd } = FUSED_SIGNS[operation]!;
+    return this.#each(lanes, i => {
+      const left = signed(unpack(environment, format, a[i]!), product);
+      const right = unpack(environment, format, b[i]!);
+      const addend = signed(unpack(environment, format, c[i]!), i % 2 === 0 ? even : odd);
+      return pack(environment, format, multiplyAdd(environment, format, addend, left, right));
+    });
   }
 
   /** Products of the lanes that the upper bits of the immediate choose, summed pairwise, into those that the lower bits choose. */
   #dotProduct({ from, immediate }: SseForm, a: readonly bigint[], b: readonly bigint[]): readonly bigint[] {
     const format = formatOf(from);
     const environment = this.#environment;
-    const products = a.map((value, i) =>
-      (immediate >> (4 + i)) & 1 ? multiply(environment, format, value, b[i]!) : 0n,
+    const products = this.#each(a.length, i =>
+      (immediate >> (4 + i)) & 1 ? multiply(environment, format, a[i]!, b[i]!) : 0n,
     );
-    const pairs = [0, 2]
-      .filter(i => i < products.length)
-      .map(i => add(environment, format, products[i]!, products[i + 1]!));
-    const sum = pairs.length === 1 ? pairs[0]! : add(environment, format, pairs[0]!, pairs[1]!);
+    const pairs = this.#each(products.length / 2, i =>
+      add(environment, format, products[2 * i]!, products[2 * i + 1]!),
+    );
+    const sum =
+      pairs.length === 1 ? pairs[0]! : this.#each(1, () => add(environment, format, pairs[0]!, pairs[1]!))[0]!;
     return a.map((_, i) => ((immediate >> i) & 1 ? sum : 0n));
   }
 }
@@ -219,14 +273,30 @@ const BINARY: Readonly<Partial<Record<SseOperation, typeof add>>> = {
   DIV: divide,
 };
 
-/** EQ, LT, LE, UNORD; 4 to 7 are their negations. */
-const PREDICATES: readonly ((order: Ordering) => boolean)[] = [
-  order => order === 'equal',
-  order => order === 'less',
-  order => order === 'less' || order === 'equal',
-  order => order === 'unordered',
-];
-/** Predicates for which quiet NaNs are no invalid operation. */
+type Sign = 1 | -1;
+
+/** Signs of the product, and of the addend in even and odd lanes. */
+const FUSED_SIGNS: Readonly<Partial<Record<SseOperation, { product: Sign; even: Sign; odd: Sign }>>> = {
+  FMADD: { product: 1, even: 1, odd: 1 },
+  FMSUB: { product: 1, even: -1, odd: -1 },
+  FNMADD: { product: -1, even: 1, odd: 1 },
+  FNMSUB: { product: -1, even: -1, odd: -1 },
+  FMADDSUB: { product: 1, even: -1, odd: 1 },
+  FMSUBADD: { product: 1, even: 1, odd: -1 },
+};
+
+/** NaNs keep their sign. */
+function signed(value: Unpacked, sign: Sign): Unpacked {
+  return sign === 1 || isNaN(value) ? value : negated(value);
+}
+
+const ORDER_BITS: Readonly<Record<Ordering, number>> = { less: 1, equal: 2, greater: 4, unordered: 8 };
+/**
+ * Orders for which a comparison holds: EQ, LT, LE, UNORD, NEQ, NLT, NLE, ORD, EQ (or unordered), NGE, NGT, FALSE, NEQ (ordered), GE, GT,
+ * TRUE. Source: Intel SDM vol. 2 "CMPPD", "Comparison Predicate for CMPPD and CMPPS Instructions".
+ */
+const PREDICATES: readonly number[] = [2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15];
+/** Predicates, modulo 8, for which quiet NaNs are no invalid operation; bit 4 turns it round. */
 const QUIET_PREDICATES: readonly number[] = [0, 3, 4, 7];
 
 const ORDER_FLAGS: Readonly<Record<Ordering, number>> = {

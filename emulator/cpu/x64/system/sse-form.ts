@@ -22,6 +22,14 @@ export const SSE_OPERATIONS = [
   'INT_TO_FLOAT',
   'FLOAT_TO_INT',
   'FLOAT_TO_INT_TRUNCATED',
+  'HALF_TO_SINGLE',
+  'SINGLE_TO_HALF',
+  'FMADD',
+  'FMSUB',
+  'FNMADD',
+  'FNMSUB',
+  'FMADDSUB',
+  'FMSUBADD',
 ] as const;
 export type SseOperation = (typeof SSE_OPERATIONS)[number];
 

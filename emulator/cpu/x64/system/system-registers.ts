@@ -17,6 +17,10 @@ export interface SystemRegisters {
   cr4: number;
   efer: number;
   xcr0: number;
+  /** Access-disable and write-disable bits of 16 protection keys. */
+  pkru: number;
+  /** What RDRAND and RDSEED go on from. */
+  random: bigint;
   gdtr: TableRegister;
   idtr: TableRegister;
   /** DR0 to DR3. */
@@ -50,6 +54,8 @@ export function resetRegisters(): SystemRegisters {
     cr4: 0,
     efer: 0,
     xcr0: 1,
+    pkru: 0,
+    random: 0n,
     gdtr: { base: 0n, limit: 0xffff },
     idtr: { base: 0n, limit: 0xffff },
     breakpoints: [0n, 0n, 0n, 0n],

@@ -15,7 +15,9 @@ export const minimumPosition = pureHelper('x64.minimumPosition', ['i64', 'i64'],
 export const x87 = faultingHelper('x64.x87', ['i32', 'i64', 'i32'], 'i64');
 /** FLDENV (0), FRSTOR (1), FNSTENV (2), FNSAVE (3): (which, address, operand size). */
 export const x87Environment = faultingHelper('x64.x87Environment', ['i32', 'i64', 'i32'], 'none');
-/** An SSE floating-point operation on the fields `vectorA`, `vectorB` into `vectorResult`: (form of `sse-form.ts`) → flags of comparisons. */
+/** Masked moves and gathers: (form of `vector-memory-form.ts`, linear address). Load writes the register, but not what VEX clears above it. */
+export const vectorMemory = faultingHelper('x64.vectorMemory', ['i32', 'i64'], 'none');
+/** A floating-point operation on the fields `vectorA`, `vectorB`, `vectorC` into `vectorResult`: (form of `sse-form.ts`) → flags of comparisons. */
 export const sseFloat = faultingHelper('x64.sseFloat', ['i32'], 'i32');
 /**
  * An operation on the fields `vectorA`, `vectorB` into `vectorResult`: (number in `VECTOR_OPERATIONS`, immediate) → index and flags of

@@ -9,20 +9,27 @@ export const HEADER_SIZE = 64;
 export const XSTATE_BV = LEGACY_SIZE;
 
 export interface StateComponent {
+  /** Number of the component: of its bit in XCR0. */
+  readonly number: number;
   readonly size: number;
   readonly offset: number;
 }
 
-const YMM: StateComponent = { size: 256, offset: LEGACY_SIZE + HEADER_SIZE };
+/** Components behind the header. PKRU is where QEMU has it: behind the places of MPX and AVX-512. */
+export const YMM: StateComponent = { number: 2, size: 256, offset: LEGACY_SIZE + HEADER_SIZE };
+export const PKRU: StateComponent = { number: 9, size: 8, offset: 0xa80 };
 
 /** The area of a set of features. */
 export function xsaveArea(features: X64Features) {
-  const components = XCR0.X87 | XCR0.SSE | (features.has('avx') ? XCR0.YMM : 0);
+  const extended = [...(features.has('avx') ? [YMM] : []), ...(features.has('pku') ? [PKRU] : [])];
   return {
     /** Bits that XCR0 may have. */
-    components,
-    component: (number: number): StateComponent | undefined => (number === 2 && features.has('avx') ? YMM : undefined),
+    components: extended.reduce((bits, { number }) => bits | (1 << number), XCR0.X87 | XCR0.SSE),
+    component: (number: number): StateComponent | undefined => extended.find(component => component.number === number),
     /** Bytes that the area needs with these components enabled. */
-    sizeOf: (enabled: number): number => LEGACY_SIZE + HEADER_SIZE + (enabled & XCR0.YMM ? YMM.size : 0),
+    sizeOf: (enabled: number): number =>
+      extended
+        .filter(({ number }) => enabled & (1 << number))
+        .reduce((end, { offset, size }) => Math.max(end, offset + size), LEGACY_SIZE + HEADER_SIZE),
   };
 }
