@@ -1,9 +1,9 @@
 /** `files`: open files of tasks; `fuser`: who uses a file. */
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
-import { inodeType, isPseudo, openFiles, taskDirectories } from '../linux/fs.ts';
+import { inodeType, openFiles, taskDirectories } from '../linux/fs.ts';
 import type { OpenFile } from '../linux/fs.ts';
 import { mounts } from '../linux/mount.ts';
-import { dentryName, dentryPath } from '../linux/path.ts';
+import { dentryName, dentryPath, isPseudo } from '../linux/path.ts';
 import { vmas } from '../linux/vma.ts';
 import { xaForEach } from '../linux/xarray.ts';
 import type { Program } from '../program.ts';
@@ -126,7 +126,7 @@ function pagesText(session: Session, address: bigint): string {
   const inode = program.object('inode', address);
   const mapping = inode.follow('i_mapping');
   const count = mapping?.num('nrpages') ?? 0;
-  const head = `     INODE        NRPAGES\n${hex16(address)}  ${count}\n\n`;
+  const head = `     INODE        NRPAGES\n${hex16(address)}  ${String(count).padStart(7)}\n\n`;
   if (mapping === undefined || count === 0) return head;
   const rows: string[] = [];
   for (const { pointer } of xaForEach(program, mapping.embedded('i_pages'))) {
@@ -144,6 +144,7 @@ interface User {
 }
 
 interface FuserData {
+  readonly name: string;
   readonly users: readonly User[];
 }
 
@@ -158,10 +159,13 @@ export const fuser: Command<FuserData> = {
   run(session, args) {
     const [name] = args.positionals;
     if (name === undefined) throw new UsageError('no file given');
-    return { users: session.tasks.all.map(task => userOf(session, task, name)).filter(user => user.usage.length > 0) };
+    return {
+      name,
+      users: session.tasks.all.map(task => userOf(session, task, name)).filter(user => user.usage.length > 0),
+    };
   },
-  text({ users }) {
-    if (users.length === 0) return 'No users of the file found.\n';
+  text({ name, users }) {
+    if (users.length === 0) return `No users of ${name} found\n`;
     const rows = users.map(
       ({ pid, task, comm, usage }) =>
         `${String(pid).padStart(5)}  ${hex16(task)}  ${`"${comm}"`.padEnd(16)} ${usage.map(word => `${word} `).join('')}\n`,

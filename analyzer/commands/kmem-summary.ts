@@ -8,7 +8,7 @@ import { zones } from '../linux/zone.ts';
 import type { Program } from '../program.ts';
 import { bytesText, center, hex, hex16 } from '../text/layout.ts';
 import type { Session } from './session.ts';
-import { swapAreas } from './swap.ts';
+import { swapAreas } from '../linux/swap.ts';
 
 const MAX_INODES = 100_000;
 const MAX_HSTATES = 16;

@@ -2,23 +2,25 @@
 import type { Walk } from '../../capture/addrxlat/page-walk.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { pageOf } from '../linux/page.ts';
+import { swapEntry } from '../linux/swap.ts';
 import { userPageTables, pgdPaddr } from '../linux/user-memory.ts';
 import { findVma } from '../linux/vma.ts';
 import type { Vma } from '../linux/vma.ts';
-import { pageLine } from '../text/page-line.ts';
-import { center, hex, hex16 } from '../text/layout.ts';
+import { pageHeader, pageLine } from '../text/page-line.ts';
+import { center, centerRight, hex, hex16 } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress, parseHex } from './numbers.ts';
 import { pteFlags } from './pte-flags.ts';
-import { taskHeader, tasksOf } from './select-tasks.ts';
+import { tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
-import { vmaLine, vmaHeader } from './vm.ts';
+import { USER_WIDTH, placeText, userPage, vmaHeader, vmaLine } from './vm.ts';
 
 interface Translation {
   readonly vaddr: bigint;
   readonly walk: Walk | undefined;
   readonly root: bigint;
-  readonly header: string | undefined;
+  readonly isUser: boolean;
+  /** The mapping that a user address lies in. */
   readonly vma: Vma | undefined;
 }
 
@@ -43,13 +45,16 @@ export const vtop: Command<VtopData> = {
     if (args.positionals.length === 0) throw new UsageError('no address given');
     return { translations: args.positionals.map(word => translate(session, parseAddress(session, word), args)) };
   },
-  text: (data, session) => data.translations.map(translation => translationText(session, translation)).join('\n'),
+  text: (data, session) =>
+    data.translations.map((translation, index) => translationText(session, translation, index === 0)).join('\n'),
 };
 
 const FIRST_KERNEL_ADDRESS = 0xff00_0000_0000_0000n;
 
 function translate(session: Session, vaddr: bigint, args: Arguments): Translation {
   const { program } = session;
+  if (!args.has('-u') && !args.has('-k') && isNonCanonical(vaddr))
+    throw new UsageError(`ambiguous address: ${hex(vaddr)}  (requires -u or -k)`);
   const isUser = args.has('-u') || (!args.has('-k') && vaddr < FIRST_KERNEL_ADDRESS);
   if (!isUser) {
     const root = topTable(session);
@@ -57,16 +62,21 @@ function translate(session: Session, vaddr: bigint, args: Arguments): Translatio
       vaddr,
       walk: program.space.tables.walk(program.space.root, vaddr),
       root,
-      header: undefined,
+      isUser: false,
       vma: undefined,
     };
   }
   const [task] = args.has('-c') ? tasksOf(session, [args.value('-c')!]) : [session.current];
   const mm = task!.mm;
-  if (mm === undefined) throw new UsageError(`task ${task!.pid} has no user memory`);
+  if (mm === undefined) return { vaddr, walk: undefined, root: 0n, isUser: true, vma: undefined };
   const root = pgdPaddr(program, mm);
   const walk = root === undefined ? undefined : userPageTables(program).walk(root, vaddr);
-  return { vaddr, walk, root: mm.pointer('pgd'), header: taskHeader(task!), vma: findVma(program, mm, vaddr) };
+  return { vaddr, walk, root: mm.pointer('pgd'), isUser: true, vma: findVma(program, mm, vaddr) };
+}
+
+/** Of neither half of the address space; 57 bits are the most that any kernel has. */
+function isNonCanonical(vaddr: bigint): boolean {
+  return vaddr >= 1n << 56n && vaddr < FIRST_KERNEL_ADDRESS;
 }
 
 /** Virtual address of the kernel's top table. */
@@ -81,20 +91,41 @@ function topTable(session: Session): bigint {
   );
 }
 
-function translationText(session: Session, { vaddr, walk, root, header, vma }: Translation): string {
+/** @param withHead a page line gets its head: the first of a command's */
+function translationText(session: Session, translation: Translation, withHead: boolean): string {
+  const { walk, root, isUser, vma } = translation;
   const { program } = session;
-  const head = header === undefined ? '' : `${header}\n`;
-  const top = `${head}VIRTUAL           PHYSICAL\n`;
-  const direct = header === undefined ? program.space.translate(vaddr) : walk?.paddr;
-  const paddr = walk?.paddr ?? direct;
-  const shown = paddr === undefined ? '(not mapped)' : hex(paddr);
-  const address = header === undefined ? hex16(vaddr) : hex(vaddr).padEnd(16);
-  const out = [`${top}${address}  ${shown}\n\n`];
-  if (walk !== undefined) out.push(walkText(session, walk, root, header !== undefined));
-  if (vma !== undefined) out.push(`\n${vmaHeader()}${vmaLine(vma, false)}`);
+  const paddr = walk?.paddr ?? (isUser ? undefined : program.space.translate(translation.vaddr));
+  const known = !isUser || paddr !== undefined || vma !== undefined;
   const page = paddr === undefined ? undefined : pageOf(program, Math.floor(paddr / program.space.pageSize));
-  if (page !== undefined) out.push(`\n${pageLine(program, page)}`);
-  return out.join('');
+  return [
+    resultText(translation, paddr),
+    walk !== undefined && known ? walkText(session, walk, root, isUser) : '',
+    vma === undefined ? '' : areaText(session, vma, translation, paddr === undefined),
+    page === undefined ? '' : `\n${withHead ? pageHeader(program) : ''}${pageLine(program, page)}`,
+  ].join('');
+}
+
+function areaText(session: Session, vma: Vma, translation: Translation, isMissing: boolean): string {
+  return `\n${vmaHeader()}${vmaLine(vma)}${isMissing ? fileText(session, vma, translation) : ''}`;
+}
+
+function resultText(translation: Translation, paddr: number | undefined): string {
+  const { vaddr, isUser } = translation;
+  const width = isUser ? USER_WIDTH : 16;
+  const place = paddr === undefined ? missingText(translation) : hex(paddr);
+  const address = isUser ? hex(vaddr) : hex16(vaddr);
+  return `${'VIRTUAL'.padEnd(width)}  ${'PHYSICAL'.padEnd(16)}\n${address.padEnd(width)}  ${place.padEnd(16)}\n\n`;
+}
+
+function missingText({ isUser, vma }: Translation): string {
+  return isUser && vma === undefined ? '(not accessible)' : '(not mapped)';
+}
+
+/** Where the contents of a page of a mapping are that is not in memory: swap or a file. */
+function fileText(session: Session, vma: Vma, { vaddr, walk }: Translation): string {
+  const page = userPage(session.program, vma, vaddr - (vaddr % BigInt(session.program.space.pageSize)), walk);
+  return page.swap === undefined && page.file === undefined ? '' : `\n${placeText(page)}\n`;
 }
 
 function walkText(session: Session, walk: Walk, root: bigint, isUser: boolean): string {
@@ -122,15 +153,11 @@ function aarch64Walk(session: Session, walk: Walk, root: bigint): string {
   return out.join('') + leafText(session, walk);
 }
 
+/** Kernel addresses show the top entry without its place; user addresses the place of each. */
 function x86Walk(session: Session, walk: Walk, root: bigint, isUser: boolean): string {
-  const out = [isUser ? `   PML: ` : `PGD DIRECTORY: ${hex(root)}\n`];
+  const out = isUser ? [] : [`PGD DIRECTORY: ${hex(root)}\n`];
   for (const [index, step] of walk.steps.entries()) {
-    if (index === 0)
-      out.push(
-        isUser
-          ? `${hex(session.program.space.directMap(step.entryPaddr))} => ${hex(step.entry)}\n`
-          : `PAGE DIRECTORY: ${hex(step.entry)}\n`,
-      );
+    if (index === 0 && !isUser) out.push(`PAGE DIRECTORY: ${hex(step.entry)}\n`);
     else out.push(`${step.level.padStart(6)}: ${hex(step.entryPaddr)} => ${hex(step.entry)}\n`);
   }
   return out.join('') + leafText(session, walk);
@@ -144,20 +171,31 @@ function leafText(session: Session, walk: Walk): string {
   return `  PAGE: ${hex(base)}${size}\n\n${pteText(session, leaf.entry, base)}`;
 }
 
-function pteText(session: Session, entry: bigint, paddr: number): string {
-  const flags = pteFlags(session.program.architecture, entry);
+/** @param paddr undefined for an empty entry */
+function pteText(session: Session, entry: bigint, paddr: number | undefined): string {
+  const flags = paddr === undefined ? ['no mapping'] : pteFlags(session.program.architecture, entry);
   const entryText = hex(entry);
-  const physical = hex(paddr);
+  const physical = hex(paddr ?? 0);
   const width = Math.max(entryText.length, 3);
   const second = Math.max(physical.length, 8);
-  return `${center('PTE', width)}  ${center('PHYSICAL', second)}  FLAGS\n${entryText}  ${physical.padStart(second)}  (${flags.join('|')})\n`;
+  return `${center('PTE', width)}  ${center('PHYSICAL', second)}  FLAGS\n${centerRight(entryText, width)}  ${centerRight(physical, second)}  (${flags.join('|')})\n`;
+}
+
+function swapText(entry: bigint, { name, offset }: NonNullable<PteData['entries'][number]['swap']>): string {
+  const [entryText, offsetText] = [hex(entry), String(offset)];
+  const widths = [Math.max(entryText.length, 3), Math.max(name.length, 4), Math.max(offsetText.length, 6)] as const;
+  const heads = ['PTE', 'SWAP', 'OFFSET'].map((head, index) => center(head, widths[index]!));
+  const cells = [centerRight(entryText, widths[0]), center(name, widths[1]), center(offsetText, widths[2])];
+  return `${heads.join('  ')}\n${cells.join('  ')}\n`;
 }
 
 interface PteData {
   readonly entries: readonly {
     readonly entry: bigint;
+    /** Undefined when the entry is not present. */
     readonly paddr: number | undefined;
-    readonly swap: string | undefined;
+    readonly flags: readonly string[];
+    readonly swap: { readonly name: string; readonly offset: bigint } | undefined;
   }[];
 }
 
@@ -176,19 +214,19 @@ export const pte: Command<PteData> = {
   },
   text: (data, session) =>
     data.entries
-      .map(({ entry, paddr, swap }) =>
-        paddr === undefined
-          ? `  PTE      SWAP  OFFSET\n${hex(entry)}  ${swap ?? '(not mapped)'}\n`
-          : pteText(session, entry, paddr),
-      )
-      .join('\n'),
+      .map(({ entry, paddr, swap }) => (swap === undefined ? pteText(session, entry, paddr) : swapText(entry, swap)))
+      .join(''),
 };
 
 const PTE_PRESENT = 1n;
 
 function decodePte(session: Session, entry: bigint): PteData['entries'][number] {
-  if ((entry & PTE_PRESENT) === 0n) return { entry, paddr: undefined, swap: undefined };
-  const pageMask = BigInt(session.program.space.pageSize - 1);
-  const paddr = Number(entry & ((1n << 48n) - 1n) & ~pageMask);
-  return { entry, paddr, swap: undefined };
+  const { architecture, space } = session.program;
+  if ((entry & PTE_PRESENT) === 0n) {
+    if (entry === 0n) return { entry, paddr: undefined, flags: [], swap: undefined };
+    const { area, offset } = swapEntry(session.program, entry);
+    return { entry, paddr: undefined, flags: [], swap: { name: area?.name ?? '(unknown area)', offset } };
+  }
+  const paddr = Number(entry & ((1n << 48n) - 1n) & ~BigInt(space.pageSize - 1));
+  return { entry, paddr, flags: pteFlags(architecture, entry), swap: undefined };
 }

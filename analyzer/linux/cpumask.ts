@@ -1,6 +1,8 @@
 /** CPU masks; `include/linux/cpumask.h`. */
 import { FaultError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
+import type { StructObject } from '../types/object.ts';
+import { stripTypedefs } from '../types/types.ts';
 
 /** CONFIG_NR_CPUS is at most this on the architectures read here. */
 const MAX_CPUS = 8192;
@@ -15,6 +17,14 @@ export function readCpumask(program: Program, address: bigint, bits: number): nu
     }
   }
   return cpus;
+}
+
+/** The CPUs of a `cpumask_var_t`: the mask itself, or with CONFIG_CPUMASK_OFFSTACK a pointer to it. */
+export function cpumaskVar(program: Program, struct: StructObject, member: string, bits: number): number[] {
+  const place = struct.type.place(member);
+  const isPointer = place !== undefined && stripTypedefs(place.type).kind === 'pointer';
+  const address = isPointer ? struct.pointer(member) : struct.addressOf(member);
+  return address === 0n ? [] : readCpumask(program, address, bits);
 }
 
 /** `__cpu_possible_mask`; without it, CPU 0. */
@@ -49,4 +59,15 @@ function namedMask(program: Program, symbol: string): number[] | undefined {
     if (error instanceof FaultError) return undefined;
     throw error;
   }
+}
+
+/** CPUs as the kernel lists them: `0-1,4`. */
+export function cpuListText(cpus: readonly number[]): string {
+  const ranges: [first: number, last: number][] = [];
+  for (const cpu of cpus) {
+    const range = ranges.at(-1);
+    if (range !== undefined && cpu === range[1] + 1) range[1] = cpu;
+    else ranges.push([cpu, cpu]);
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
 }

@@ -73,13 +73,7 @@ function pathText(
 ): string {
   if (type === 'SOCK' && inode !== undefined) return socketProtocol(program, inode);
   if (type === 'FIFO' && dentry !== undefined && dentryName(dentry) === '') return '';
-  if (dentry !== undefined && isPseudo(dentry)) return dentryName(dentry);
   return dentryPath(program, dentry, file.follow('f_path.mnt'));
-}
-
-/** A dentry without parent that is no root: of an anonymous inode, a pipe, a memfd. */
-export function isPseudo(dentry: StructObject): boolean {
-  return dentry.pointer('d_parent') === dentry.address && dentryName(dentry) !== '/';
 }
 
 /** Root and working directory of a task. */

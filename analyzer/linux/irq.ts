@@ -7,16 +7,19 @@ import { xaForEach } from './xarray.ts';
 
 const MAX_ACTIONS = 10_000;
 
+/** A handler: `struct irqaction`. */
+export interface IrqAction {
+  readonly address: bigint;
+  readonly name: string | undefined;
+  readonly handler: bigint;
+}
+
 /** An interrupt descriptor. */
 export interface IrqDescriptor {
   readonly irq: number;
   readonly struct: StructObject;
   /** Handlers that share it. */
-  readonly actions: readonly {
-    readonly address: bigint;
-    readonly name: string | undefined;
-    readonly handler: bigint;
-  }[];
+  readonly actions: readonly IrqAction[];
 }
 
 /** `nr_irqs`: `total_nr_irqs` since 6.13. */
@@ -49,8 +52,8 @@ function* descriptorAddresses(program: Program): Generator<{ irq: number; addres
     yield { irq: Number(index), address: pointer };
 }
 
-function actionsOf(program: Program, descriptor: StructObject): IrqDescriptor['actions'] {
-  const found: { address: bigint; name: string | undefined; handler: bigint }[] = [];
+function actionsOf(program: Program, descriptor: StructObject): IrqAction[] {
+  const found: IrqAction[] = [];
   for (
     let action = descriptor.follow('action');
     action !== undefined && found.length < MAX_ACTIONS;

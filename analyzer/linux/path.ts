@@ -18,6 +18,11 @@ export function dentryName(dentry: StructObject): string {
   return name === 0n ? '' : dentry.memory.readString(name, MAX_NAME);
 }
 
+/** A dentry without parent that is no root: of an anonymous inode, a pipe, a memfd, System V shared memory. */
+export function isPseudo(dentry: StructObject): boolean {
+  return dentry.pointer('d_parent') === dentry.address && dentryName(dentry) !== '/';
+}
+
 /** The path of a dentry from the root of the topmost mount; without a mount, from the root of its file system. */
 export function dentryPath(
   program: Program,
@@ -25,6 +30,7 @@ export function dentryPath(
   vfsmount: StructObject | undefined,
 ): string {
   if (dentry === undefined) return '';
+  if (isPseudo(dentry)) return dentryName(dentry);
   const parts: string[] = [];
   let at: StructObject | undefined = dentry;
   let mount = vfsmount === undefined ? undefined : mountOf(program, vfsmount);

@@ -7,8 +7,8 @@ import { center, hex, hex16 } from './layout.ts';
 
 /** Head of the columns. */
 export function pageHeader(program: Program): string {
-  const physical = program.architecture === 'aarch64' ? center('PHYSICAL', 10) : center('PHYSICAL', 10);
-  return `      PAGE       ${physical}     MAPPING       INDEX CNT FLAGS\n`;
+  const physical = center('PHYSICAL', physicalWidth(program));
+  return `      PAGE       ${physical}      MAPPING       INDEX CNT FLAGS\n`;
 }
 
 /** One page: address, physical address, mapping, index, count, flags. */
@@ -19,6 +19,11 @@ export function pageLine(program: Program, page: StructObject): string {
   const index = page.has('index') ? page.pointer('index') : page.pointer('__folio_index');
   const count = page.num('_refcount.counter');
   const names = pageFlagNames(program, flags);
-  const paddr = hex(pfn * program.space.pageSize).padStart(8);
+  const paddr = hex(pfn * program.space.pageSize).padStart(physicalWidth(program));
   return `${hex16(page.address)} ${paddr} ${hex(mapping).padStart(16)} ${hex(index).padStart(8)} ${String(count).padStart(2)} ${hex(flags)}${names.length === 0 ? '' : ` ${names.join(',')}`}\n`;
+}
+
+/** Digits of the highest physical address of the dump, at least those of the head. */
+function physicalWidth(program: Program): number {
+  return Math.max(8, hex(program.dump.memory.maxPfn * program.space.pageSize).length);
 }

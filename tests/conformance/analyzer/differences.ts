@@ -28,6 +28,7 @@ export const DIFFERENCES: Differences = {
       'crash searches other ranges: it leaves out the direct map on arm64 and reads an alias of physical memory at ffffffffa… on x86_64',
     'sys-panic': 'crash has no such option and prints its usage; ours says which option is unknown',
     'gdb-info': "gdb's sentence about address ranges is not imitated",
+    'vtop-text': 'crash leaves out the head of the page line when an earlier command of the session has printed one',
     fuser: 'crash leaves out that the tasks also map the file (`vm` shows the mapping)',
   },
   alone: {
