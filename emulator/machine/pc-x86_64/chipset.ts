@@ -5,6 +5,8 @@
  */
 import { GedEvents, GedRegisters } from '../../devices/acpi-ged.ts';
 import { AcpiPm, ResetPort } from '../../devices/acpi-pm.ts';
+import { Ahci } from '../../devices/ahci/ahci.ts';
+import type { AtaDisk } from '../../devices/ahci/ata-disk.ts';
 import type { ApicCpu } from '../../devices/apic/local-apic.ts';
 import { DebugExit } from '../../devices/debug-exit.ts';
 import { FwCfg, type FwCfgFile } from '../../devices/fw-cfg.ts';
@@ -27,8 +29,16 @@ import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO, type PcBoard, PORT, type
 
 const PCI_PINS = 4;
 const LPC_DEVICE = 0x1f;
+const AHCI_FUNCTION = 2;
+const HEADER_TYPE = 0x0e;
+const MULTIFUNCTION = 0x80;
 /** PMBASE and ACPI_CNTL of the LPC bridge: power management is at its ports, and on. Source: Intel ICH9 data sheet. */
-const LPC_CONTENTS = { 0x40: (PORT.ACPI_PM.base & 0xff) | 1, 0x41: PORT.ACPI_PM.base >> 8, 0x44: 0x80 } as const;
+const LPC_CONTENTS = {
+  [HEADER_TYPE]: MULTIFUNCTION,
+  0x40: (PORT.ACPI_PM.base & 0xff) | 1,
+  0x41: PORT.ACPI_PM.base >> 8,
+  0x44: 0x80,
+} as const;
 const IO_APIC_PINS = 24;
 
 /** What a board decides and gives. */
@@ -48,6 +58,8 @@ export interface PcChipsetConfig {
   readonly epochSeconds: number;
   readonly fwCfgFiles: readonly FwCfgFile[];
   readonly isaDevices: readonly IsaDevice[];
+  /** q35: disks behind the SATA ports. */
+  readonly ataDisks: readonly AtaDisk[];
   /** microvm: what sits on the virtio-mmio transports, the last slot first. */
   readonly virtio: readonly VirtioDevice[];
   readonly powerOff: () => void;
@@ -175,6 +187,7 @@ export class PcChipset {
     const host = new PciHost({ windows: { io, memory: [low, high] }, intx, msi: this.interrupts.bus });
     host.plug(0, new PciHostBridge(Q35_IDENTITY));
     host.plug(LPC_DEVICE, new PciHostBridge(ICH9_LPC_IDENTITY, LPC_CONTENTS));
+    host.plug(LPC_DEVICE, new Ahci(this.config.ataDisks, this.config.memory), AHCI_FUNCTION);
     this.port(PCI_IO, io);
     this.map(PCI_MMIO, low);
     this.map(PCI_MMIO_HIGH, high);

@@ -38,6 +38,7 @@ function setup(board: PcBoard) {
     virtio: board === 'microvm' ? [new VirtioBlock(createMemoryDisk(MIB))] : [],
     powerOff: () => events.push('off'),
     resetMachine: () => events.push('reset'),
+    ataDisks: [],
     isaDevices: [{ type: 'pvpanic-isa', report: event => events.push(event) }, { type: 'isa-debug-exit' }],
     debugExit: status => events.push(`exit ${status}`),
   });
