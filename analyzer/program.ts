@@ -148,6 +148,17 @@ export class Program implements Disposable {
       .filter(registers => registers !== undefined);
   }
 
+  /**
+   * Registers of the task that ran on a CPU. A kernel's notes have the pid (idle tasks are all 0); those of a dump that was taken from
+   * outside have the number of the CPU plus 1 instead, as QEMU writes them.
+   */
+  registersOf(cpu: number, pid: number): CpuRegisters | undefined {
+    const notes = this.crashRegisters;
+    const byPosition = notes[cpu];
+    if (byPosition?.pid === pid || notes.every((note, index) => note.pid === index + 1)) return byPosition;
+    return notes.find(note => note.pid === pid);
+  }
+
   /** arm64's mask of pointer-authentication bits, 0 without them. */
   get pacMask(): bigint {
     return this.vmcoreinfo.number('KERNELPACMASK') ?? 0n;

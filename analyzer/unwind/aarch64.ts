@@ -68,7 +68,7 @@ const DUMP_FUNCTIONS = ['machine_kexec', 'crash_save_cpu', '__crash_kexec', 'cra
  * The registers in the notes were taken a little before the functions that matter to a reader.
  */
 function activeStart(program: Program, task: Task, stacks: readonly StackRange[]): Start | undefined {
-  const saved = savedRegisters(program, task);
+  const saved = program.registersOf(task.cpu, task.pid)?.registers;
   const fp = saved?.get('x29');
   for (const stack of stacks.filter(({ name }) => name !== 'process stack')) {
     const found = searchDown(program, stack, stack.end);
@@ -88,14 +88,6 @@ function registerStart(
   const pc = saved?.get('pc');
   if (fp === undefined || pc === undefined || !stacks.some(stack => inRange(stack, fp))) return undefined;
   return { fp, pc: stripPac(program, pc) };
-}
-
-/** Registers of a running task from the notes: by pid, and by position among equal pids (idle tasks are all 0). */
-function savedRegisters(program: Program, task: Task): ReadonlyMap<string, bigint> | undefined {
-  const notes = program.crashRegisters;
-  const byPosition = notes[task.cpu];
-  if (byPosition?.pid === task.pid) return byPosition.registers;
-  return notes.find(({ pid }) => pid === task.pid)?.registers;
 }
 
 function searchDown(program: Program, stack: StackRange, from: bigint): Start | undefined {

@@ -4,7 +4,6 @@
  * Sources: `arch/x86/kernel/unwind_orc.c`, `arch/x86/include/asm/{switch_to,ptrace}.h` (Linux v6.12).
  * Not modelled: kernels without ORC (UNWINDER_FRAME_POINTER, UNWINDER_GUESS): their stacks are followed by frame pointer.
  */
-import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
 import { ORC_REG, OrcTables } from '../debug-info/orc.ts';
 import type { OrcEntry } from '../debug-info/orc.ts';
@@ -72,7 +71,7 @@ const DUMP_FUNCTIONS = [
 ];
 
 function activeStart(program: Program, task: Task, stacks: readonly StackRange[]): Position | undefined {
-  const bp = crashNote(program, task)?.registers.get('bp') ?? 0n;
+  const bp = program.registersOf(task.cpu, task.pid)?.registers.get('bp') ?? 0n;
   for (const name of DUMP_FUNCTIONS) {
     for (const stack of stacks) {
       const found = searchUp(program, stack, name);
@@ -95,14 +94,8 @@ function searchUp(program: Program, stack: StackRange, name: string): Position |
   return { slot, pc: words[index]!, sp: slot + 8n, bp: 0n, exact: false };
 }
 
-/** Registers of a running task from the notes: by position when the pid agrees, else by pid. */
-function crashNote(program: Program, task: Task): CpuRegisters | undefined {
-  const notes = program.crashRegisters;
-  return notes[task.cpu]?.pid === task.pid ? notes[task.cpu] : notes.find(({ pid }) => pid === task.pid);
-}
-
 function registerStart(program: Program, task: Task): Position | undefined {
-  const registers = crashNote(program, task)?.registers;
+  const registers = program.registersOf(task.cpu, task.pid)?.registers;
   if (registers === undefined || (registers.get('cs')! & CPL_MASK) !== 0n) return undefined;
   return fromRegisters(registers);
 }
