@@ -1,5 +1,7 @@
 /** A machine's CPUs as debuggers and monitors see them, whatever the architecture. */
 
+import type { Watchpoints } from '../cpu/execute/watchpoints.ts';
+
 /** A mapping of the page tables: consecutive pages of one kind. */
 export interface PageMapping {
   /** First virtual address. */
@@ -31,6 +33,10 @@ export interface DebugView {
   writeMemory(cpu: number, address: bigint, bytes: Uint8Array): boolean;
   addBreakpoint(address: bigint): void;
   removeBreakpoint(address: bigint): void;
+  /** Data accesses at which CPUs stop, by the address that instructions use. */
+  readonly watchpoints: Watchpoints;
+  /** gdb wants CPUs to stop behind the instruction that has come to a watchpoint, not before it. */
+  readonly stopsAfterAccess: boolean;
   /** Runs one instruction. */
   step(cpu: number): void;
   /** What a CPU does, in one line. */

@@ -7,6 +7,7 @@
 import type { A64Cpu } from '../cpu/a64/index.ts';
 import { A64_STATE } from '../cpu/a64/state.ts';
 import type { Engine } from '../cpu/execute/engine.ts';
+import type { Watchpoints } from '../cpu/execute/watchpoints.ts';
 import { decodeEl1Half } from '../cpu/a64/system/translation-control.ts';
 import type { DebugView, PageMapping } from './debug-view.ts';
 import { a64Mappings } from './page-tables.ts';
@@ -21,6 +22,7 @@ const SCTLR_M = 1n;
 /** The machine-independent part of a debug target is the session's: who runs, who pauses. */
 export class Aarch64DebugView implements DebugView {
   readonly description: string;
+  readonly stopsAfterAccess = false;
   readonly generalRegisters = NUMBER.V0;
   readonly #cpus: readonly A64Cpu[];
   readonly #engine: Engine;
@@ -44,7 +46,7 @@ export class Aarch64DebugView implements DebugView {
     if (register < NUMBER.SP) return bytes64(registers.x(register));
     if (register === NUMBER.SP) return bytes64(registers.get64(A64_STATE.sp));
     if (register === NUMBER.PC) return bytes64(engine.pc);
-    if (register === NUMBER.CPSR) return bytes32(state.saved());
+    if (register === NUMBER.CPSR) return bytes32(state.saved(cpu.branchType));
     if (register < NUMBER.FPSR) return this.#vector(cpu, register - NUMBER.V0).slice();
     if (register === NUMBER.FPSR) return bytes32(registers.get32(A64_STATE.FPSR));
     if (register === NUMBER.FPCR) return bytes32(registers.get32(A64_STATE.FPCR));
@@ -54,13 +56,13 @@ export class Aarch64DebugView implements DebugView {
 
   writeRegister(index: number, register: number, bytes: Uint8Array): boolean {
     const cpu = this.#cpus[index]!;
-    const { registers, engine } = cpu;
+    const { registers } = cpu;
     const size = this.readRegister(index, register)?.length;
     if (size !== bytes.length) return false;
     const view = Buffer.from(bytes);
     if (register < NUMBER.SP) registers.setX(register, view.readBigUInt64LE());
     else if (register === NUMBER.SP) registers.set64(A64_STATE.sp, view.readBigUInt64LE());
-    else if (register === NUMBER.PC) engine.pc = view.readBigUInt64LE();
+    else if (register === NUMBER.PC) cpu.branchTo(view.readBigUInt64LE());
     else if (register === NUMBER.CPSR) return writeProcessState(cpu, view.readInt32LE());
     else if (register < NUMBER.FPSR) this.#vector(cpu, register - NUMBER.V0).set(bytes);
     else if (register === NUMBER.FPSR) registers.set32(A64_STATE.FPSR, view.readInt32LE());
@@ -100,7 +102,7 @@ export class Aarch64DebugView implements DebugView {
     if (name === 'pc') return cpu.engine.pc;
     if (name === 'lr') return cpu.registers.x(30);
     if (name === 'sp') return cpu.registers.get64(A64_STATE.sp);
-    if (name === 'cpsr' || name === 'pstate') return BigInt(cpu.process.saved() >>> 0);
+    if (name === 'cpsr' || name === 'pstate') return BigInt(cpu.process.saved(cpu.branchType) >>> 0);
     const upper = name.toUpperCase();
     for (const [system, value] of cpu.systemRegisters()) if (system.toUpperCase() === upper) return value;
     return undefined;
@@ -114,7 +116,7 @@ export class Aarch64DebugView implements DebugView {
       ...Array.from({ length: 31 }, (_, n) => `X${String(n).padStart(2, '0')}=${hex64(registers.x(n))}`),
       ` SP=${hex64(registers.get64(A64_STATE.sp))}`,
     ];
-    const pstate = state.saved();
+    const pstate = state.saved(cpu.branchType);
     const flags = ['N', 'Z', 'C', 'V'].map((flag, i) => ((pstate >>> (31 - i)) & 1 ? flag : '-')).join('');
     const mode = `EL${state.exceptionLevel}${state.field('SP') ? 'h' : 't'}`;
     const vectors = Array.from({ length: 32 }, (_, n) => {
@@ -129,12 +131,22 @@ export class Aarch64DebugView implements DebugView {
     ];
   }
 
+  get watchpoints(): Watchpoints {
+    return this.#engine.watchpoints;
+  }
+
   addBreakpoint(address: bigint): void {
-    this.#engine.code.breakpoints.add(address);
+    for (const pc of this.#statePcs(address)) this.#engine.code.breakpoints.add(pc);
   }
 
   removeBreakpoint(address: bigint): void {
-    this.#engine.code.breakpoints.remove(address);
+    for (const pc of this.#statePcs(address)) this.#engine.code.breakpoints.remove(pc);
+  }
+
+  /** What the state's PC may be at an address: with FEAT_BTI, each PSTATE.BTYPE is in its low bits. */
+  #statePcs(address: bigint): readonly bigint[] {
+    if (!this.#cpus[0]!.features.has('FEAT_BTI')) return [address];
+    return [0n, 1n, 2n, 3n].map(branchType => address | branchType);
   }
 
   step(index: number): void {

@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 
 import { UsageError } from '../../capture/formats/errors.ts';
+import type { WatchedRange } from '../cpu/execute/watchpoints.ts';
 import { framePacket, GdbPacketReader, type GdbInput } from './gdb-packets.ts';
 import { GdbStub, type GdbTarget } from './gdb-stub.ts';
 
@@ -37,6 +38,11 @@ export class GdbServer implements Disposable {
   /** The machine has stopped by itself. */
   stopped(signal: number, cpu: number): void {
     this.#session?.stub.stopped(signal, cpu);
+  }
+
+  /** A CPU is about to access watched bytes. */
+  watched(cpu: number, range: WatchedRange): void {
+    this.#session?.stub.watched(cpu, range);
   }
 
   /** The machine is gone. */

@@ -2,8 +2,9 @@
  * The commands of gdb's remote protocol on a stopped or running machine. CPUs are threads, numbered from 1; all stop together.
  *
  * Source: "Debugging with GDB", appendix "GDB Remote Serial Protocol": sections "Packets", "Stop Reply Packets", "General Query Packets".
- * Not modelled: watchpoints, reverse execution, non-stop mode, tracepoints, file I/O.
+ * Not modelled: reverse execution, non-stop mode, tracepoints, file I/O.
  */
+import type { WatchedAccess, WatchedRange, Watchpoints } from '../cpu/execute/watchpoints.ts';
 import { LARGEST_PACKET } from './gdb-packets.ts';
 
 /** A machine as a debugger sees it. */
@@ -23,6 +24,10 @@ export interface GdbTarget {
   writeMemory(cpu: number, address: bigint, bytes: Uint8Array): boolean;
   addBreakpoint(address: bigint): void;
   removeBreakpoint(address: bigint): void;
+  /** Stops CPUs at data accesses; absent: gdb steps and compares instead. */
+  readonly watchpoints?: Pick<Watchpoints, 'add' | 'remove' | 'ignoring'>;
+  /** gdb wants the CPU to stop behind the instruction that has come to a watchpoint, not before it. */
+  readonly stopsAfterAccess?: boolean;
   /** What a CPU does, for `info threads`. */
   describe(cpu: number): string;
   pause(): void;
@@ -43,6 +48,12 @@ const UNSUPPORTED = '';
 /** The numbers mean nothing to gdb. */
 const ERROR = { ARGUMENT: 'E01', MEMORY: 'E14', REGISTER: 'E16' } as const;
 
+/** Types of Z packets: software and hardware breakpoints are the same here, neither changes memory. */
+const BREAKPOINT_TYPES: ReadonlySet<string> = new Set(['0', '1']);
+const WATCHPOINT_TYPES: Readonly<Record<string, WatchedAccess>> = { 2: 'write', 3: 'read', 4: 'access' };
+/** How a stop reply names a watchpoint. */
+const STOP_REASON: Readonly<Record<WatchedAccess, string>> = { write: 'watch', read: 'rwatch', access: 'awatch' };
+
 type Handler = (argument: string, data: Buffer) => string | undefined;
 
 /** One debugger's session. */
@@ -50,9 +61,13 @@ export class GdbStub {
   readonly #target: GdbTarget;
   readonly #send: (text: string) => void;
   readonly #breakpoints = new Set<bigint>();
+  readonly #watched: WatchedRange[] = [];
   readonly #commands: Readonly<Record<string, Handler>>;
   /** CPU of `g`, `m` and the like. */
   #cpu = 0;
+  #isStepping = false;
+  /** What the instruction that is stepped over has come to. */
+  #stepsTo: WatchedRange | undefined;
   /** gdb waits for a stop reply. */
   #waits = false;
   #lastStop = stopReply(GDB_SIGNAL.TRAP, 0);
@@ -70,8 +85,8 @@ export class GdbStub {
       m: argument => this.#readMemory(argument),
       M: argument => this.#writeMemory(argument),
       X: (argument, data) => this.#writeBinary(argument, data),
-      Z: argument => this.#breakpoint(argument, true),
-      z: argument => this.#breakpoint(argument, false),
+      Z: argument => this.#place(argument, true),
+      z: argument => this.#place(argument, false),
       H: argument => this.#selectThread(argument),
       T: argument => (this.#cpuOf(argument) === undefined ? ERROR.ARGUMENT : OK),
       c: () => this.#continue(),
@@ -98,10 +113,20 @@ export class GdbStub {
     this.stopped(GDB_SIGNAL.INT, this.#cpu);
   }
 
-  /** The machine has stopped. */
-  stopped(signal: number, cpu: number): void {
+  /** A CPU is about to access watched bytes: the instruction under way is left. */
+  watched(cpu: number, range: WatchedRange): void {
+    if (this.#isStepping) {
+      this.#stepsTo = range;
+      return;
+    }
+    this.#target.pause();
+    setImmediate(() => this.#stopAt(cpu, range));
+  }
+
+  /** The machine has stopped. @param watched what the CPU has accessed, or is about to access */
+  stopped(signal: number, cpu: number, watched?: WatchedRange): void {
     this.#cpu = cpu;
-    this.#lastStop = stopReply(signal, cpu);
+    this.#lastStop = stopReply(signal, cpu, watched);
     if (this.#waits) this.#send(this.#lastStop);
     this.#waits = false;
   }
@@ -116,6 +141,7 @@ export class GdbStub {
   close(): void {
     for (const address of this.#breakpoints) this.#target.removeBreakpoint(address);
     this.#breakpoints.clear();
+    for (const range of this.#watched.splice(0)) this.#target.watchpoints?.remove(range);
   }
 
   // Registers
@@ -175,12 +201,34 @@ export class GdbStub {
     return this.#target.writeMemory(this.#cpu, address, bytes) ? OK : ERROR.MEMORY;
   }
 
-  /** Software (0) and hardware (1) breakpoints are the same here: neither changes memory. */
-  #breakpoint(argument: string, insert: boolean): string {
-    const [type = '', place = ''] = argument.split(',');
-    if (type !== '0' && type !== '1') return UNSUPPORTED;
-    const address = parseHex(place);
-    if (address === undefined) return ERROR.ARGUMENT;
+  /** `type,address,kind`; the kind of a watchpoint is its length. */
+  #place(argument: string, insert: boolean): string {
+    const [type = '', ...place] = argument.split(',');
+    const range = parseRange(place.join(','));
+    const access = WATCHPOINT_TYPES[type];
+    if (!BREAKPOINT_TYPES.has(type) && (access === undefined || this.#target.watchpoints === undefined))
+      return UNSUPPORTED;
+    if (range === undefined) return ERROR.ARGUMENT;
+    if (access === undefined) return this.#breakpoint(range.address, insert);
+    return this.#watchpoint({ address: range.address, size: range.length, access }, insert);
+  }
+
+  #watchpoint(range: WatchedRange, insert: boolean): string {
+    if (insert) {
+      this.#watched.push(range);
+      this.#target.watchpoints?.add(range);
+      return OK;
+    }
+    const { address, size, access } = range;
+    const index = this.#watched.findIndex(
+      watched => watched.address === address && watched.size === size && watched.access === access,
+    );
+    if (index < 0) return ERROR.ARGUMENT;
+    for (const watched of this.#watched.splice(index, 1)) this.#target.watchpoints?.remove(watched);
+    return OK;
+  }
+
+  #breakpoint(address: bigint, insert: boolean): string {
     if (insert) {
       this.#breakpoints.add(address);
       this.#target.addBreakpoint(address);
@@ -199,9 +247,20 @@ export class GdbStub {
   }
 
   #step(cpu: number): undefined {
-    this.#target.step(cpu);
     this.#waits = true;
-    this.stopped(GDB_SIGNAL.TRAP, cpu);
+    this.#stepsTo = undefined;
+    this.#isStepping = true;
+    this.#target.step(cpu);
+    this.#isStepping = false;
+    if (this.#stepsTo === undefined) this.stopped(GDB_SIGNAL.TRAP, cpu);
+    else this.#stopAt(cpu, this.#stepsTo);
+  }
+
+  /** Stops at a watchpoint, before the instruction or behind it. */
+  #stopAt(cpu: number, range: WatchedRange): void {
+    const target = this.#target;
+    if (target.stopsAfterAccess === true) target.watchpoints?.ignoring(() => target.step(cpu));
+    this.stopped(GDB_SIGNAL.TRAP, cpu, range);
   }
 
   #extended(argument: string): string | undefined {
@@ -292,8 +351,9 @@ export class GdbStub {
   }
 }
 
-function stopReply(signal: number, cpu: number): string {
-  return `T${hexByte(signal)}thread:${hexByte(cpu + 1)};`;
+function stopReply(signal: number, cpu: number, watched?: WatchedRange): string {
+  const why = watched && `${STOP_REASON[watched.access]}:${watched.address.toString(16)};`;
+  return `T${hexByte(signal)}thread:${hexByte(cpu + 1)};${why ?? ''}`;
 }
 
 function hexByte(value: number): string {

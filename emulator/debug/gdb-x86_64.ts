@@ -5,6 +5,7 @@
  * vol. 1 "x87 FPU Tag Word". Not modelled: the tag word tells empty from valid only; selectors cannot be written.
  */
 import type { Engine } from '../cpu/execute/engine.ts';
+import type { Watchpoints } from '../cpu/execute/watchpoints.ts';
 import type { X64Cpu } from '../cpu/x64/index.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../cpu/x64/state.ts';
 import { CR0, CR4 } from '../cpu/x64/system/control-bits.ts';
@@ -66,6 +67,7 @@ export class X64DebugView implements DebugView {
   readonly description = describeTarget();
   readonly generalRegisters = NUMBER.BASES;
   readonly #cpus: readonly X64Cpu[];
+  readonly stopsAfterAccess = true;
   readonly #engine: Engine;
   readonly #virtual: VirtualMemory;
 
@@ -130,6 +132,10 @@ export class X64DebugView implements DebugView {
     const { registers, isLongMode } = this.#cpus[index]!;
     if ((registers.cr0 & CR0.PG) === 0 || !isLongMode) return [];
     return x64Mappings(this.#engine.memory, registers.cr3, (registers.cr4 & CR4.LA57) === 0 ? 4 : 5, limit);
+  }
+
+  get watchpoints(): Watchpoints {
+    return this.#engine.watchpoints;
   }
 
   addBreakpoint(address: bigint): void {

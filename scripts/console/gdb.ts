@@ -10,6 +10,7 @@ export async function serveGdb(session: MachineSession, port: number): Promise<G
     session.pause();
     server.stopped(GDB_SIGNAL.TRAP, cpu);
   };
+  session.machine.debug.watchpoints.hit = (cpu, range) => server.watched(cpu, range);
   return server;
 }
 
@@ -25,6 +26,8 @@ function gdbTarget(session: MachineSession): GdbTarget {
     writeMemory: (cpu, address, bytes) => debug.writeMemory(cpu, address, bytes),
     addBreakpoint: address => debug.addBreakpoint(address),
     removeBreakpoint: address => debug.removeBreakpoint(address),
+    watchpoints: debug.watchpoints,
+    stopsAfterAccess: debug.stopsAfterAccess,
     describe: cpu => debug.describe(cpu),
     pause: () => session.pause(),
     resume: () => void session.resume(),

@@ -14,6 +14,7 @@ import { ARENA_SIZE, BytecodeArena } from './interpret/bytecode-arena.ts';
 import { Interpreter, INTERPRETER_BYTES } from './interpret/interpreter.ts';
 import { planRegion } from './region-planner.ts';
 import { BANK, BANKS_PER_CPU } from './soft-tlb.ts';
+import { Watchpoints } from './watchpoints.ts';
 import { RegionCompiler } from './wasm/region-compiler.ts';
 
 const PAGE = 4096;
@@ -43,6 +44,7 @@ export class Engine {
   readonly memory: GuestMemory;
   readonly cpus: readonly ExecutionCpu[];
   readonly code: CodeCache;
+  readonly watchpoints = new Watchpoints(() => this.cpus.forEach(cpu => cpu.flushTlb()));
   readonly compiler: RegionCompiler;
   readonly #options: EngineOptions;
   readonly #interpreter: Interpreter;

@@ -14,6 +14,7 @@ import {
   MODE_KEYS,
 } from './guest.ts';
 import { MemoryUnit } from './memory-unit.ts';
+import type { Watchpoints } from './watchpoints.ts';
 import { type Bank, TranslationBanks } from './soft-tlb.ts';
 
 const PAGE = 4096;
@@ -24,6 +25,7 @@ const FETCH_ENTRIES = 256;
 export interface EngineHost {
   readonly memory: GuestMemory;
   readonly code: CodeCache;
+  readonly watchpoints: Watchpoints;
   readonly helpers: Readonly<Record<string, HelperImplementation>>;
   readonly retired: number;
   /** See `Guest.storesChangeRunningCode`. */
@@ -93,7 +95,17 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
       pageMode: 0,
     }));
     this.guest = createGuestCpu(this);
-    this.unit = new MemoryUnit(host.memory, bus, this.banks, host.code, base, this.guest, host.storesChangeRunningCode);
+    this.unit = new MemoryUnit(
+      host.memory,
+      bus,
+      this.banks,
+      host.code,
+      base,
+      this.guest,
+      host.storesChangeRunningCode,
+      host.watchpoints,
+      index,
+    );
   }
 
   get helpers(): Readonly<Record<string, HelperImplementation>> {

@@ -11,6 +11,7 @@ import type { AccessSize } from '../ir/types.ts';
 import type { CodeCache } from './code-cache.ts';
 import { CPU_STATE, EXIT } from './cpu-state.ts';
 import type { AccessKind, AccessRegime, GuestCpu, WalkResult } from './guest.ts';
+import type { Watchpoints } from './watchpoints.ts';
 import { BANK, tlbOffset, type TranslationBanks } from './soft-tlb.ts';
 
 /** Results of `#resolve` that are no linear-memory address. */
@@ -28,6 +29,9 @@ export class MemoryUnit {
   readonly #base: number;
   readonly #scratch: number;
   readonly #guest: GuestCpu;
+  readonly #watchpoints: Watchpoints;
+  /** Number of the CPU. */
+  readonly #cpu: number;
   readonly #walked: WalkResult = {
     paddr: 0,
     readable: false,
@@ -57,7 +61,11 @@ export class MemoryUnit {
     base: number,
     guest: GuestCpu,
     holdsBack: boolean,
+    watchpoints: Watchpoints,
+    cpu: number,
   ) {
+    this.#watchpoints = watchpoints;
+    this.#cpu = cpu;
     this.#memory = memory;
     this.#bus = bus;
     this.#banks = banks;
@@ -135,6 +143,8 @@ export class MemoryUnit {
 
   /** Linear-memory address of a byte, for bulk operations up to the end of its page: -1 when it faulted, -2 for a device. */
   resolve(low: number, high: number, kind: 'read' | 'write', regime: AccessRegime): number {
+    // Watched bytes are looked for access by access
+    if (this.#watchpoints.watchesPage(low, high)) return DEVICE;
     return this.#resolve(low, high, kind, regime);
   }
 
@@ -153,6 +163,11 @@ export class MemoryUnit {
       return (low + int32[entry + (BANK.addend >> 2)]!) >>> 0;
     const walked = this.#walked;
     if (!this.#guest.walk(low, high, kind, regime, walked)) return this.#fault();
+    if (this.#watchpoints.watchesPage(low, high)) {
+      if (this.#stopsAt(low, high, kind)) return this.#fault();
+      walked.readable = false;
+      walked.writable = false;
+    }
     const address = this.#memory.ramAddress(walked.paddr);
     if (address < 0) {
       this.#devicePaddr = walked.paddr + (low & (PAGE - 1));
@@ -163,6 +178,15 @@ export class MemoryUnit {
     const writable = walked.writable && !this.#code.hasCode(address) && history.isKept(address);
     this.#banks.fill(bank, low, high, address, walked.readable, writable, walked.leafSize);
     return address + (low & (PAGE - 1));
+  }
+
+  /** Stops at watched bytes: the slice ends before the instruction, without an exception of the guest. */
+  #stopsAt(low: number, high: number, kind: 'read' | 'write'): boolean {
+    const range = this.#watchpoints.find(low, high, this.accessSize, kind);
+    if (range === undefined) return false;
+    this.#memory.int32[(this.#base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
+    this.#watchpoints.hit(this.#cpu, range);
+    return true;
   }
 
   #fault(): number {
