@@ -20,6 +20,16 @@ export interface VirtioDrive {
   readonly serial?: string;
 }
 
+/** A disk behind a SATA port of q35, as QEMU's `if=ide` and `-hda` have it there. */
+export interface SataDrive {
+  readonly backend: BlockBackend;
+  readonly bus: 'ide';
+  readonly serial?: string;
+}
+
+/** A disk on whatever bus. */
+export type Drive = VirtioDrive | SataDrive;
+
 /** A device that is there only when asked for. */
 export type ExtraDevice =
   | { readonly type: 'rng'; readonly bus: VirtioBus }
@@ -39,6 +49,11 @@ export type IsaDevice =
 export interface UnpluggedVirtio {
   readonly bus: VirtioBus;
   readonly device: VirtioDevice;
+}
+
+/** Whether a disk is a virtio one. */
+export function isVirtioDrive(drive: Drive): drive is VirtioDrive {
+  return drive.bus !== 'ide';
 }
 
 /** Makes the virtio devices: drives first, then the others, both in their order. */

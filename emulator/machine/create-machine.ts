@@ -7,7 +7,7 @@ import { Aarch64DebugView } from '../debug/gdb-aarch64.ts';
 import { X64DebugView } from '../debug/gdb-x86_64.ts';
 import type { Device, Nanoseconds } from '../memory/device.ts';
 import { PhysicalDma } from '../memory/physical-dma.ts';
-import type { ExtraDevice, IsaDevice } from './board-devices.ts';
+import { type ExtraDevice, isVirtioDrive, type IsaDevice } from './board-devices.ts';
 import type { BootState, LoadSegment } from './boot-state.ts';
 import type { StopReason } from './machine.ts';
 import type {
@@ -41,7 +41,9 @@ function createVirt(config: MachineConfig, choice: BoardChoice & { readonly type
   const isa = devices.find(isIsa);
   if (isa !== undefined) throw new UsageError(`-device ${isa.type}: virt has no ISA bus`);
   const others = devices.filter(device => !isIsa(device));
-  const board = new VirtBoard({ ...rest, ...properties, devices: others, consoleOutput });
+  const drives = rest.drives.filter(isVirtioDrive);
+  if (drives.length < rest.drives.length) throw new UsageError('virt has no IDE or SATA: use virtio');
+  const board = new VirtBoard({ ...rest, ...properties, drives, devices: others, consoleOutput });
   return new WholeMachine<'aarch64', VirtBoard, VirtSnapshot>(config, board, {
     architecture: 'aarch64',
     debug: new Aarch64DebugView(board.cpus, board.machine.engine),

@@ -6,7 +6,7 @@ import type { EngineOptions } from '../cpu/execute/engine.ts';
 import type { Fdt } from '../../capture/formats/fdt.ts';
 import type { Nanoseconds } from '../memory/device.ts';
 import type { RamRange } from '../memory/guest-memory.ts';
-import type { ExtraDevice, IsaDevice, VirtioDrive } from './board-devices.ts';
+import type { Drive, ExtraDevice, IsaDevice } from './board-devices.ts';
 import type { BootState, LoadSegment } from './boot-state.ts';
 import type { StopReason } from './machine.ts';
 import type { PcParts } from './pc-x86_64/board-config.ts';
@@ -36,8 +36,8 @@ export interface MachineConfig {
   readonly cpuCount: number;
   /** `-m`, in bytes: a multiple of 64 KiB. */
   readonly memoryBytes: number;
-  /** `-drive` with `-device virtio-blk-…`. */
-  readonly drives: readonly VirtioDrive[];
+  /** `-drive` with `-device virtio-blk-…`, or `if=ide` on q35. */
+  readonly drives: readonly Drive[];
   /** `-device`, plugged behind the drives in this order; ISA devices on PCs only. */
   readonly devices?: readonly (ExtraDevice | IsaDevice)[];
   /** `-serial`: takes each character that the guest sends to its first serial port. */

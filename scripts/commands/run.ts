@@ -89,7 +89,11 @@ function addRunOptions(command: Command): Command {
     .option('--append <text>', "more words for the production kernel's command line", defaults.append)
     .option('--capture-append <text>', "more words for the capture kernel's command line", defaults.captureAppend)
     .addOption(
-      new Option('--disk-bus <bus>', 'bus of the dump disk (default: mmio on virt, else pci)').choices(['mmio', 'pci']),
+      new Option('--disk-bus <bus>', 'bus of the dump disk (default: mmio on virt and microvm, else pci)').choices([
+        'mmio',
+        'pci',
+        'ide',
+      ]),
     )
     .addOption(sizeOption('--disk-size <size>', 'size of the dump disk (default: RAM and a quarter)'))
     .addOption(

@@ -84,6 +84,8 @@ function createVirt(
   output: ConsoleOutput,
 ): CreatedMachine {
   const { gicVersion, its, virtualization } = parseMachineOption(config.machine);
+  const { diskBus: bus } = config;
+  if (bus === 'ide') throw new UsageError('virt has no IDE or SATA: use virtio');
   const board = new VirtBoard({
     cpu: config.cpu,
     cpuCount: config.cpus,
@@ -91,7 +93,7 @@ function createVirt(
     gicVersion,
     its,
     virtualization,
-    drives: [{ backend: disk, bus: config.diskBus }],
+    drives: [{ backend: disk, bus }],
     consoleOutput: output,
     epochSeconds: EPOCH_SECONDS,
     seeds: config.seeds,
@@ -125,7 +127,6 @@ function createWatchers(
   return watchers;
 }
 
-/** Disks are on PCI on q35 and on virtio-mmio on microvm, whatever the scenario says. */
 function createPc(
   config: LabMachineConfig,
   kernel: KernelImage,
@@ -139,7 +140,7 @@ function createPc(
     cpu: config.cpu,
     cpuCount: config.cpus,
     memoryBytes: config.memorySize,
-    drives: [{ backend: disk, bus: machine.board === 'q35' ? 'pci' : 'mmio' }],
+    drives: [{ backend: disk, bus: config.diskBus }],
     consoleOutput: output,
     epochSeconds: EPOCH_SECONDS,
   });

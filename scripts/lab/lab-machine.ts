@@ -6,6 +6,9 @@
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { KexecEvent } from './kexec-trace.ts';
 
+/** Where the dump disk is: virtio-mmio, virtio-pci, or (q35) the SATA port that QEMU's `-hda` takes. */
+export type DiskBus = 'mmio' | 'pci' | 'ide';
+
 /** A machine as it is at power-on. Names and defaults of its parts are QEMU's. */
 export interface LabMachineConfig {
   readonly architecture: Architecture;
@@ -22,7 +25,7 @@ export interface LabMachineConfig {
   readonly commandLine: string;
   /** Raw disk image file; the guest writes to it. */
   readonly disk: string;
-  readonly diskBus: 'mmio' | 'pci';
+  readonly diskBus: DiskBus;
   /** Whether the device tree has `kaslr-seed` and `rng-seed`. */
   readonly seeds: boolean;
   /** Host mode: the image that the host loads and starts when the kernel crashes. Undefined: the guest has its own. */

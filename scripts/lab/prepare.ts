@@ -29,6 +29,7 @@ import {
 import { checkCma, checkCollector, checkKaslrSeed } from '../../kernel-images/workarounds.ts';
 import type { Note } from './report.ts';
 import type { Scenario } from './scenario.ts';
+import type { DiskBus } from './lab-machine.ts';
 
 /** A scenario made ready. */
 export interface PreparedRun {
@@ -96,10 +97,16 @@ async function kernelWithModules(
   return { path, image, unpacked: undefined, notes: [{ code: 'modules', text }] };
 }
 
+/** Modules that drive the dump disk. */
+const DISK_DRIVERS: Readonly<Record<DiskBus, readonly string[]>> = {
+  mmio: ['virtio_mmio', 'virtio_blk'],
+  pci: ['virtio_pci', 'virtio_blk'],
+  ide: ['ahci', 'sd_mod'],
+};
+
 async function chooseModules(tree: ModuleTree | undefined, scenario: Scenario): Promise<KernelModule[]> {
   if (tree === undefined) return [];
-  const transport = scenario.diskBus === 'mmio' ? 'virtio_mmio' : 'virtio_pci';
-  return resolveModules(tree, [transport, 'virtio_blk', 'ext4']);
+  return resolveModules(tree, [...DISK_DRIVERS[scenario.diskBus], 'ext4']);
 }
 
 function assemble(
@@ -173,7 +180,7 @@ function planKernels(
   };
   return {
     settings: {
-      disk: '/dev/vda',
+      disk: scenario.diskBus === 'ide' ? '/dev/sda' : '/dev/vda',
       modules: modules.map(module => module.name),
       users: scenario.users,
       repairKallsyms: scenario.architecture === 'aarch64',

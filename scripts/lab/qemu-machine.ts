@@ -88,10 +88,12 @@ export class QemuMachine implements LabMachine {
   }
 }
 
+const DISK_DEVICES = { mmio: 'virtio-blk-device', pci: 'virtio-blk-pci', ide: 'ide-hd' } as const;
+
 /** QEMU's command line for a configuration. */
 export function qemuArguments(config: LabMachineConfig, initrd: string): string[] {
   const seedless = config.architecture === 'aarch64' && !config.seeds ? ',dtb-randomness=off' : '';
-  const device = config.diskBus === 'mmio' ? 'virtio-blk-device' : 'virtio-blk-pci';
+  const device = DISK_DEVICES[config.diskBus];
   const options: readonly (readonly [option: string, value?: string])[] = [
     ['-machine', `${config.machine}${seedless}`],
     ['-cpu', config.cpu],

@@ -3,6 +3,7 @@ import { UsageError } from '../../capture/formats/errors.ts';
 import { plainCrashkernelSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { Flavour } from '../../kernel-images/kernel-package.ts';
+import type { DiskBus } from './lab-machine.ts';
 
 /** One run of the two-kernel flow. */
 export interface Scenario {
@@ -25,7 +26,7 @@ export interface Scenario {
   readonly append: string;
   /** More words for the capture kernel's command line. */
   readonly captureAppend: string;
-  readonly diskBus: 'mmio' | 'pci';
+  readonly diskBus: DiskBus;
   /** Size of the dump disk in bytes; undefined: RAM and a quarter. */
   readonly diskSize: number | undefined;
   /** Who loads and starts the capture kernel: the guest's own kexec and kernel, or the host. */
@@ -91,9 +92,22 @@ export function checkScenario(scenario: Scenario): void {
   require(memorySize >= LEAST_MEMORY &&
     memorySize <= MOST_MEMORY &&
     memorySize % MIB === 0, `--memory: must be 128M to 3G in whole MiB, and is ${memorySize / MIB}M`);
+  require(isDiskBusThere(
+    scenario,
+  ), `--disk-bus ${scenario.diskBus}: ${scenario.machine} has none (mmio: virt, microvm; pci: virt, q35; ide: q35)`);
   require(timeoutSeconds > 0, '--timeout: must be a number of guest seconds above 0');
   require(collector.trim() !== '', '--collector: must name a command, like "makedumpfile -l -d 31" or cp');
   if (crashkernel !== undefined) checkCrashkernel(crashkernel, memorySize);
+}
+
+function isDiskBusThere({ machine, diskBus }: Scenario): boolean {
+  const board = machine.split(',')[0]!;
+  const buses: Readonly<Record<string, readonly DiskBus[]>> = {
+    q35: ['pci', 'ide'],
+    microvm: ['mmio'],
+    virt: ['mmio', 'pci'],
+  };
+  return buses[board]?.includes(diskBus) ?? true;
 }
 
 function checkCrashkernel(crashkernel: string, memorySize: number): void {

@@ -1,9 +1,8 @@
 /** What a PC is made of, as the one who makes it says. */
 import type { EngineOptions } from '../../cpu/execute/engine.ts';
-import type { BlockBackend } from '../../devices/block/backend.ts';
 import type { Trace } from '../../debug/trace.ts';
 import type { FwCfgFile } from '../../devices/fw-cfg.ts';
-import type { ExtraDevice, IsaDevice, VirtioDrive } from '../board-devices.ts';
+import type { Drive, ExtraDevice, IsaDevice } from '../board-devices.ts';
 import type { PcBoard } from './layout.ts';
 
 /** Parts that QEMU's `-machine` turns on and off; all are there unless something else is said. */
@@ -25,9 +24,6 @@ export interface PcParts {
 /** What a PC has unless something else is said. */
 export const ALL_PARTS: PcParts = { acpi: true, pit: true, pic: true, rtc: true, isaSerial: true, hpet: true };
 
-/** A disk: virtio, or behind a SATA port of q35, as QEMU's `if=ide` and `-hda` have it. */
-export type PcDrive = VirtioDrive | { readonly backend: BlockBackend; readonly bus: 'ide'; readonly serial?: string };
-
 /** The board and its parts. */
 export interface PcConfig {
   readonly board: PcBoard;
@@ -38,7 +34,7 @@ export interface PcConfig {
   /** RAM in bytes, a multiple of 64 KiB. */
   readonly memoryBytes: number;
   /** microvm has no PCI bus and no SATA ports, q35 no virtio-mmio. */
-  readonly drives: readonly PcDrive[];
+  readonly drives: readonly Drive[];
   /** Plugged behind the drives, in this order. */
   readonly devices?: readonly (ExtraDevice | IsaDevice)[];
   /** Takes each character that the guest sends to COM1. */

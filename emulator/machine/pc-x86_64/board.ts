@@ -24,23 +24,23 @@ import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
 import {
   createVirtioDevices,
+  isVirtioDrive,
   type IsaDevice,
   type UnpluggedVirtio,
   type VirtioBus,
-  type VirtioDrive,
 } from '../board-devices.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
 import { Machine, type StopReason } from '../machine.ts';
 import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
-import { ALL_PARTS, type PcConfig, type PcDrive, type PcParts } from './board-config.ts';
+import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
 import { LAYOUT, PORT, ramRanges } from './layout.ts';
 
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
-export type { PcConfig, PcDrive } from './board-config.ts';
+export type { PcConfig } from './board-config.ts';
 
 /** The time-stamp counter's rate: one tick a nanosecond of guest time. */
 const TSC_HZ = 1_000_000_000;
@@ -85,7 +85,7 @@ export class PcBoard {
     this.memory = new GuestMemory(engineReservedBytes(cpuCount), ranges);
     this.#clock = new VirtualClock(() => this.#counter);
     this.#dma = new PhysicalDma(this.memory, (address, size) => this.machine.engine.code.written(address, size));
-    this.#virtio = createVirtioDevices(config.drives.filter(isVirtio), config.devices);
+    this.#virtio = createVirtioDevices(config.drives.filter(isVirtioDrive), config.devices);
     this.consoles = this.#virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.chipset = this.#createChipset();
     this.powerKey = { press: this.chipset.pressPowerButton };
@@ -280,10 +280,6 @@ export class PcBoard {
       throw new UsageError('q35 has no virtio-mmio: use virtio-…-pci');
     for (const [i, pciFunction] of functions.entries()) pci?.plug(FIRST_FREE_SLOT + i, pciFunction);
   }
-}
-
-function isVirtio(drive: PcDrive): drive is VirtioDrive {
-  return drive.bus !== 'ide';
 }
 
 /**
