@@ -3,9 +3,9 @@
  *
  * Sources: `Documentation/arch/x86/boot.rst` (v6.12) "64-bit Boot Protocol", `Documentation/arch/x86/zero-page.rst`; Linux v6.12
  * `arch/x86/kernel/kexec-bzimage64.c` "setup_boot_parameters", `arch/x86/kernel/crash.c` "crash_setup_memmap_entries".
- * Not modelled: EFI, EDD, screen information, IMA, the seed in setup_data.
+ * Not modelled: EFI, EDD, IMA.
  */
-import { readU8, writeU32, writeU64 } from '../capture/formats/bytes.ts';
+import { readU8, writeU16, writeU32, writeU64 } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { SETUP_HEADER, type BzImage } from './images.ts';
@@ -22,9 +22,9 @@ const BOOT_PARAMS = {
   e820_entries: 0x1e8,
   e820_table: 0x2d0,
 } as const;
-/** E820_MAX_ENTRIES_ZEROPAGE, and the size of an entry: addr, size, type. */
-const MOST_E820_ENTRIES = 128;
-const E820_ENTRY_SIZE = 20;
+/** E820_MAX_ENTRIES_ZEROPAGE, and the size of an entry (addr, size, type). */
+export const MOST_E820_ENTRIES = 128;
+export const E820_ENTRY_SIZE = 20;
 /** Where the length byte of the setup header is: the jump's target. */
 const HEADER_END_BASE = 0x202;
 /** LOADER_TYPE_KEXEC << 4 of kexec-tools; the kernel's own loader says 0x0D << 4. */
@@ -38,6 +38,10 @@ export interface BootParameters {
   readonly memoryMap: readonly E820Entry[];
   /** Root pointer of ACPI; 0 lets the kernel look for it. */
   readonly acpiRsdp: number;
+  /** `struct screen_info` of the running kernel; undefined: it cannot be read. */
+  readonly screenInfo?: Uint8Array | undefined;
+  /** First `struct setup_data`. */
+  readonly setupData?: number | undefined;
 }
 
 /** Builds the page. @throws UsageError when the memory map has more entries than the page holds */
@@ -45,14 +49,89 @@ export function buildBootParams({ image, ...told }: BootParameters): Uint8Array 
   const params = new Uint8Array(BOOT_PARAMS_SIZE);
   const headerEnd = HEADER_END_BASE + readU8(image.bytes, SETUP_HEADER.jump + 1);
   params.set(image.bytes.subarray(SETUP_HEADER.setup_sects, headerEnd), SETUP_HEADER.setup_sects);
+  params.set(told.screenInfo ?? [], SCREEN_INFO_AT);
   params[SETUP_HEADER.type_of_loader] = TYPE_OF_LOADER;
+  params[SETUP_HEADER.loadflags] = 0;
+  writeAddresses(params, told);
+  writeU64(params, SETUP_HEADER.setup_data, BigInt(told.setupData ?? 0));
+  return params;
+}
+
+/** Offsets that only kexec-tools writes; `include/x86/x86-linux.h` of kexec-tools. */
+const TOOLS_PARAMS = {
+  cl_magic: 0x20,
+  cl_offset: 0x22,
+  mount_root_rdonly: 0x1f2,
+  root_dev: 0x1fc,
+  aux_device_info: 0x1ff,
+} as const;
+const SCREEN_INFO_AT = 0;
+/** `struct screen_info`, within which the old protocol's command line has its place. */
+export const SCREEN_INFO_SIZE = 0x40;
+const SCREEN_INFO = {
+  orig_video_cols: 7,
+  orig_video_lines: 0xe,
+  orig_video_isVGA: 0xf,
+  orig_video_points: 0x10,
+} as const;
+const CL_MAGIC_VALUE = 0xa33f;
+/** /dev/hda of old; the command line says better. */
+const DEFAULT_ROOT_DEV = 0x300;
+/** kexec-tools copies at most this much of the setup header. */
+const LONGEST_HEADER = 0x7f;
+
+export const TOOLS_BOOT_PARAMS_SIZE = BOOT_PARAMS_SIZE;
+
+/** What kexec-tools' boot parameters tell. Addresses are physical. */
+export interface ToolsBootParameters extends Omit<BootParameters, 'commandLinePaddr'> {
+  readonly commandLine: string;
+  /** Where the parameters go, and the command line in them. */
+  readonly paddr: number;
+  readonly commandLineOffset: number;
+}
+
+/** Builds what kexec-tools calls the real mode data: parameters and command line. */
+export function buildToolsBootParams({ image, commandLine, ...told }: ToolsBootParameters): Uint8Array {
+  const text = Buffer.from(`${commandLine}\0`, 'latin1');
+  const params = new Uint8Array(told.commandLineOffset + text.length);
+  const length = Math.min(
+    readU8(image.bytes, SETUP_HEADER.jump + 1) + HEADER_END_BASE - SETUP_HEADER.setup_sects,
+    LONGEST_HEADER,
+  );
+  const header = image.bytes.subarray(SETUP_HEADER.setup_sects, SETUP_HEADER.setup_sects + length);
+  params.set(header, SETUP_HEADER.setup_sects);
+  setScreenInfo(params, told.screenInfo);
+  params[SETUP_HEADER.type_of_loader] = TYPE_OF_LOADER;
+  params[SETUP_HEADER.loadflags] = 0;
+  writeU16(params, TOOLS_PARAMS.cl_magic, CL_MAGIC_VALUE);
+  writeU16(params, TOOLS_PARAMS.cl_offset, told.commandLineOffset % 2 ** 16);
+  writeU16(params, TOOLS_PARAMS.mount_root_rdonly, 0xffff);
+  writeU16(params, TOOLS_PARAMS.root_dev, DEFAULT_ROOT_DEV);
+  params[TOOLS_PARAMS.aux_device_info] = 0;
+  writeAddresses(params, { ...told, commandLinePaddr: told.paddr + told.commandLineOffset });
+  writeU64(params, SETUP_HEADER.setup_data, BigInt(told.setupData ?? 0));
+  params.set(text, told.commandLineOffset);
+  return params;
+}
+
+/** That of the running kernel, or that of a text screen. */
+function setScreenInfo(params: Uint8Array, screenInfo: Uint8Array | undefined): void {
+  if (screenInfo !== undefined) return params.set(screenInfo, SCREEN_INFO_AT);
+  params[SCREEN_INFO.orig_video_cols] = 80;
+  params[SCREEN_INFO.orig_video_lines] = 25;
+  params[SCREEN_INFO.orig_video_isVGA] = 1;
+  params[SCREEN_INFO.orig_video_points] = 16;
+}
+
+type Addresses = Pick<BootParameters, 'commandLinePaddr' | 'initrd' | 'acpiRsdp' | 'memoryMap'>;
+
+function writeAddresses(params: Uint8Array, told: Addresses): void {
   writeSplit(params, SETUP_HEADER.cmd_line_ptr, BOOT_PARAMS.ext_cmd_line_ptr, told.commandLinePaddr);
   const { start, end } = told.initrd ?? { start: 0, end: 0 };
   writeSplit(params, SETUP_HEADER.ramdisk_image, BOOT_PARAMS.ext_ramdisk_image, start);
   writeSplit(params, SETUP_HEADER.ramdisk_size, BOOT_PARAMS.ext_ramdisk_size, end - start);
   writeU64(params, BOOT_PARAMS.acpi_rsdp_addr, BigInt(told.acpiRsdp));
   writeMemoryMap(params, told.memoryMap);
-  return params;
 }
 
 /** Low and high halves stand apart: the high one came with protocol 2.12. */

@@ -36,6 +36,8 @@ export interface ElfcorehdrContents {
   readonly ranges: readonly PhysicalRange[];
   /** Linear-map address of a physical one. */
   readonly linearAddress: (paddr: number) => bigint;
+  /** A range whose contents a purgatory copies elsewhere: they are read from there. */
+  readonly moved?: (PhysicalRange & { readonly to: number }) | undefined;
 }
 
 /** ELF_CORE_HEADER_ALIGN of kexec-tools: `memmap=` of old kernels counted in KiB. */
@@ -47,12 +49,15 @@ const RWX = 7;
 
 /** Program headers in the order in which both write them. */
 export function coreProgramHeaders(contents: ElfcorehdrContents): Partial<Phdr>[] {
-  const { cpuNotes, vmcoreinfo, kernelText, ranges, linearAddress } = contents;
+  const { cpuNotes, vmcoreinfo, kernelText, ranges, linearAddress, moved } = contents;
   const notes = vmcoreinfo === undefined ? cpuNotes : [...cpuNotes, vmcoreinfo];
   return [
     ...notes.map(({ paddr, size }) => header(PT.NOTE, paddr, size, 0n)),
     ...(kernelText === undefined ? [] : [header(PT.LOAD, kernelText.paddr, kernelText.size, kernelText.vaddr)]),
-    ...ranges.map(({ start, end }) => header(PT.LOAD, start, end - start, linearAddress(start))),
+    ...ranges.map(({ start, end }) => {
+      const phdr = header(PT.LOAD, start, end - start, linearAddress(start));
+      return moved?.start === start && moved.end === end ? { ...phdr, p_offset: moved.to } : phdr;
+    }),
   ];
 }
 
@@ -71,6 +76,12 @@ export function kernelHeaderSize(contents: ElfcorehdrContents): number {
 /** Size that kexec-tools gives the header. */
 export function kexecToolsHeaderSize(contents: ElfcorehdrContents): number {
   return alignUp(ELF64_EHDR.size + coreProgramHeaders(contents).length * ELF64_PHDR.size, KEXEC_TOOLS_ALIGN);
+}
+
+/** On x86_64 kexec-tools counts every range of the memory map, RAM or not. @param ranges how many there are */
+export function toolsHeaderSizeOfX86(contents: ElfcorehdrContents, ranges: number): number {
+  const count = coreProgramHeaders(contents).length - contents.ranges.length + ranges;
+  return alignUp(ELF64_EHDR.size + count * ELF64_PHDR.size, KEXEC_TOOLS_ALIGN);
 }
 
 /**

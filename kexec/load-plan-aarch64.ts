@@ -17,6 +17,7 @@ import {
   kexecToolsHeaderSize,
   type ElfcorehdrContents,
 } from './elfcorehdr.ts';
+import { describeHeaders } from './debug-lines.ts';
 import { readArm64Image, type Arm64Image } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
 import { buildPurgatory, PURGATORY_SIZE } from './purgatory.ts';
@@ -137,19 +138,6 @@ function addElfcorehdr(system: RunningSystem, list: SegmentList, say: Say): Phys
 function sayRanges(say: Say, title: string, ranges: readonly PhysicalRange[]): void {
   say(title);
   for (const { start, end } of ranges) say(`${hex16(start)}-${hex16(end - 1)} (0)`);
-}
-
-function describeHeaders(contents: ElfcorehdrContents, say: Say): void {
-  const { cpuNotes, vmcoreinfo, kernelText } = contents;
-  const vmcoreinfoAt = vmcoreinfo === undefined ? -1 : cpuNotes.length;
-  const textAt = kernelText === undefined ? -1 : cpuNotes.length + (vmcoreinfo === undefined ? 0 : 1);
-  for (const [i, phdr] of coreProgramHeaders(contents).entries()) {
-    const prefix = i === vmcoreinfoAt ? 'vmcoreinfo header' : i === textAt ? 'Kernel text Elf header' : 'Elf header';
-    const fields = (['p_type', 'p_offset', 'p_paddr', 'p_vaddr', 'p_filesz', 'p_memsz'] as const).map(field =>
-      field === 'p_type' ? `p_type = ${phdr.p_type}` : `${field} = 0x${hex(phdr[field] ?? 0)}`,
-    );
-    say(`${prefix}: ${fields[0]}, ${fields.slice(1).join(' ')}`);
-  }
 }
 
 function roomEnd(system: RunningSystem, request: LoadRequest): number {
@@ -324,7 +312,7 @@ const LOADED_AS: Readonly<Record<SegmentName, string>> = {
   elfcorehdr: 'elf core header',
   boot_params: 'boot_params',
   backup: 'backup region',
-  notes: 'notes',
+  setup_data: 'setup_data',
 };
 
 function describeLoads(contents: ElfcorehdrContents, say: Say): void {

@@ -1,17 +1,17 @@
 /**
- * Loads an x86 bzImage as the kernel does in `kexec_file_load`, without its purgatory: the capture kernel is entered directly at its
- * 64-bit entry point.
+ * Loads an x86 bzImage as the kernel does in `kexec_file_load`.
  *
  * Source: Linux v6.12 `arch/x86/kernel/kexec-bzimage64.c` "bzImage64_load", `arch/x86/kernel/crash.c` "crash_load_segments".
- * Not modelled: the purgatory and its digest, EFI, setup_data, kexec-tools' own placement (`-c`).
+ * Not modelled: EFI, EDD, IMA's measurements, kexec handover.
  */
-import { alignUp } from '../capture/formats/bytes.ts';
+import { alignUp, writeU32 } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { BOOT_PARAMS_SIZE, buildBootParams, captureMemoryMap } from './boot-params.ts';
 import { buildElfcorehdr, kernelHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
-import { readBzImage } from './images.ts';
-import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest } from './load-plan.ts';
+import { readBzImage, type BzImage } from './images.ts';
+import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
+import { buildX86Purgatory } from './purgatory-x86_64.ts';
 import { linearAddress, type RunningSystem, type X86Firmware } from './running-system.ts';
 import {
   locateMemHole,
@@ -24,10 +24,18 @@ import {
 import { KEXEC_FILE_FLAGS } from './syscalls.ts';
 
 /** Lowest addresses by what goes there. */
-const MIN_ADDRESS = { boot_params: 0x3000, kernel: 0x10_0000, initrd: 0x100_0000 } as const;
+const MIN_ADDRESS = { purgatory: 0x3000, boot_params: 0x3000, kernel: 0x10_0000, initrd: 0x100_0000 } as const;
 /** `startup_64` lies this far behind `startup_32`; boot.rst "64-bit Boot Protocol". */
 const STARTUP_64 = 0x200;
-const BOOT_PARAMS_ALIGN = 16;
+/** Room for `elfcorehdr=0x…` on the command line. */
+const MAX_ELFCOREHDR_STR_LEN = 30;
+/** Sizes of what lies behind the command line: `struct setup_data`, that with EFI's addresses, a seed, that of IMA. */
+const SETUP_DATA = { HEADER: 16, EFI: 16 + 96, RNG_SEED: 32, IMA: 16 + 16 } as const;
+const SETUP_RNG_SEED = 9;
+/** What the kernel's own purgatory takes. */
+const KERNEL_PURGATORY = { bufsz: 0x4000, memsz: 0x5000 } as const;
+
+const hex = (value: number): string => value.toString(16);
 
 /** A plan with what x86 needs besides. */
 export interface X86LoadPlan extends LoadPlan {
@@ -35,51 +43,129 @@ export interface X86LoadPlan extends LoadPlan {
   readonly bootParams: number;
 }
 
-/** Plans a capture kernel. @throws UsageError, ImageError where the kernel returns an error */
-export function planBzImageLoad(system: RunningSystem, firmware: X86Firmware, request: LoadRequest): X86LoadPlan {
+/** @throws UsageError, ImageError where the kernel returns an error */
+export function planX86KexecFileLoad(
+  system: RunningSystem,
+  firmware: X86Firmware,
+  request: LoadRequest,
+  say: Say = () => {},
+): X86LoadPlan {
   checkCommandLine(request.commandLine);
   const image = readBzImage(request.kernel);
-  const placer = new Placer(crashRegionOf(system));
-  const contents = coreContents(system);
-  const header = buildElfcorehdr(contents, kernelHeaderSize(contents));
-  const elfcorehdr = placer.add('elfcorehdr', header, { size: header.length, alignment: PAGE_SIZE, min: 0 }, 'up');
-  // The text goes in front of the words that were asked for.
-  const commandLine = Buffer.from(
-    `elfcorehdr=0x${elfcorehdr.mem.toString(16)} ${request.commandLine ?? ''}\0`,
-    'latin1',
-  );
-  const size = BOOT_PARAMS_SIZE + alignUp(commandLine.length, BOOT_PARAMS_ALIGN);
-  const place = { size, alignment: BOOT_PARAMS_ALIGN, min: MIN_ADDRESS.boot_params };
-  const params = placer.add('boot_params', new Uint8Array(size), place, 'down');
-  const kernel = placer.add(
-    'kernel',
-    image.kernel,
-    { size: image.initSize, alignment: image.alignment, min: MIN_ADDRESS.kernel },
-    'down',
-  );
-  const initrd = request.initrd && addInitrd(placer, request.initrd);
-  const page = buildBootParams({
-    image,
-    commandLinePaddr: params.mem + BOOT_PARAMS_SIZE,
-    initrd,
-    memoryMap: captureMemoryMap(firmware.memoryMap, system.crashRegions, rangeOf(elfcorehdr)),
-    acpiRsdp: firmware.acpiRsdp,
+  const placer = new Placer(resourceOf(system, request), firmware.sparesLastPage !== false);
+  const elfcorehdr = request.onPanic ? addElfcorehdr(placer, system) : undefined;
+  const { bufsz, memsz } = KERNEL_PURGATORY;
+  const purgatory = placer.add('purgatory', new Uint8Array(bufsz), {
+    size: firmware.purgatorySize ?? memsz,
+    alignment: PAGE_SIZE,
+    min: MIN_ADDRESS.purgatory,
   });
-  params.bytes.set(page);
-  params.bytes.set(commandLine, BOOT_PARAMS_SIZE);
+  say(`kexec-bzImage64: Loaded purgatory at 0x${hex(purgatory.mem)}`);
+  const { params, kernel } = addKernelSegments(placer, { system, firmware, request, image, elfcorehdr }, say);
+  const built = buildX86Purgatory(
+    {
+      entry: kernel.mem + STARTUP_64,
+      bootParams: params.mem,
+      backup: undefined,
+      // The kernel always checks, but for what it may change: the ELF core header, with CPU hotplug.
+      verified: request.noChecks ? undefined : placer.segments.filter(segment => segment !== purgatory),
+    },
+    purgatory.mem,
+    { bufsz, memsz: purgatory.memsz },
+  );
   return {
     syscall: 'kexec_file_load',
-    segments: placer.segments,
-    entry: request.entry ?? kernel.mem + STARTUP_64,
+    segments: placer.segments.map(segment => (segment === purgatory ? { ...segment, bytes: built.bytes } : segment)),
+    entry: request.entry ?? built.entry,
     dtb: undefined,
-    flags: KEXEC_FILE_FLAGS.ON_CRASH + (request.initrd === undefined ? KEXEC_FILE_FLAGS.NO_INITRAMFS : 0),
+    flags:
+      (request.onPanic ? KEXEC_FILE_FLAGS.ON_CRASH : 0) +
+      (request.initrd === undefined ? KEXEC_FILE_FLAGS.NO_INITRAMFS : 0),
     bootParams: params.mem,
   };
 }
 
+/** For a crash the region; else the first RAM above 1 MiB that is large enough is taken here to be the highest. */
+function resourceOf(system: RunningSystem, { onPanic }: LoadRequest): PhysicalRange {
+  if (onPanic) return crashRegionOf(system);
+  const range = system.usableRam.at(-1);
+  if (range === undefined) throw new UsageError('Could not get memory layout: no System RAM');
+  return range;
+}
+
+function addElfcorehdr(placer: Placer, system: RunningSystem): KexecSegment {
+  const contents = coreContents(system);
+  const header = buildElfcorehdr(contents, kernelHeaderSize(contents));
+  return placer.add('elfcorehdr', header, { size: header.length, alignment: PAGE_SIZE, min: 0, direction: 'up' });
+}
+
+interface KernelJob {
+  readonly system: RunningSystem;
+  readonly firmware: X86Firmware;
+  readonly request: LoadRequest;
+  readonly image: BzImage;
+  readonly elfcorehdr: KexecSegment | undefined;
+}
+
+/** `bzImage64_load` behind the purgatory. */
+function addKernelSegments(
+  placer: Placer,
+  { system, firmware, request, image, elfcorehdr }: KernelJob,
+  say: Say,
+): { readonly params: KexecSegment; readonly kernel: KexecSegment } {
+  // The text goes in front of the words that were asked for.
+  const header = elfcorehdr === undefined ? '' : `elfcorehdr=0x${hex(elfcorehdr.mem)} `;
+  const commandLine = Buffer.from(`${header}${request.commandLine ?? ''}\0`, 'latin1');
+  const room = BOOT_PARAMS_SIZE + commandLine.length - header.length + MAX_ELFCOREHDR_STR_LEN;
+  const seedOffset = alignUp(room, 16) + SETUP_DATA.EFI;
+  const size = seedOffset + SETUP_DATA.HEADER + SETUP_DATA.RNG_SEED + (firmware.hasIma === true ? SETUP_DATA.IMA : 0);
+  const params = placer.add('boot_params', new Uint8Array(size), { size, alignment: 16, min: MIN_ADDRESS.boot_params });
+  say(
+    `kexec-bzImage64: Loaded boot_param, command line and misc at 0x${hex(params.mem)} bufsz=0x${hex(size)} memsz=0x${hex(params.memsz)}`,
+  );
+  const kernel = placer.add('kernel', image.kernel, {
+    size: image.initSize,
+    alignment: image.alignment,
+    min: MIN_ADDRESS.kernel,
+  });
+  say(
+    `kexec-bzImage64: Loaded 64bit kernel at 0x${hex(kernel.mem)} bufsz=0x${hex(image.kernel.length)} memsz=0x${hex(kernel.memsz)}`,
+  );
+  const initrd = request.initrd && addInitrd(placer, request.initrd, say);
+  const memoryMap =
+    elfcorehdr === undefined
+      ? (firmware.firmwareMap ?? firmware.memoryMap)
+      : captureMemoryMap(firmware.memoryMap, system.crashRegions, rangeOf(elfcorehdr));
+  const page = buildBootParams({
+    image,
+    commandLinePaddr: params.mem + BOOT_PARAMS_SIZE,
+    initrd,
+    memoryMap,
+    acpiRsdp: firmware.acpiRsdp,
+    screenInfo: firmware.screenInfo,
+    setupData: request.rngSeed === undefined ? undefined : params.mem + seedOffset,
+  });
+  params.bytes.set(page);
+  params.bytes.set(commandLine, BOOT_PARAMS_SIZE);
+  if (request.rngSeed !== undefined) params.bytes.set(seedData(request.rngSeed), seedOffset);
+  return { params, kernel };
+}
+
+/** `struct setup_data` with a seed. */
+function seedData(seed: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(SETUP_DATA.HEADER + seed.length);
+  writeU32(bytes, 8, SETUP_RNG_SEED);
+  writeU32(bytes, 12, seed.length);
+  bytes.set(seed, SETUP_DATA.HEADER);
+  return bytes;
+}
+
+/** The kernel keeps it all for itself, and does not dump it. */
+const LOW_MEMORY: PhysicalRange = { start: 0, end: 2 ** 20 };
+
 function coreContents(system: RunningSystem): ElfcorehdrContents {
   const { cpuNotes, vmcoreinfo, kernelText, systemRam, crashRegions } = system;
-  const ranges = subtractRanges(systemRam, crashRegions);
+  const ranges = subtractRanges(systemRam, [LOW_MEMORY, ...crashRegions]);
   return {
     architecture: 'x86_64',
     cpuNotes,
@@ -90,14 +176,11 @@ function coreContents(system: RunningSystem): ElfcorehdrContents {
   };
 }
 
-function addInitrd(placer: Placer, bytes: Uint8Array): PhysicalRange {
-  const { mem } = placer.add(
-    'initrd',
-    bytes,
-    { size: bytes.length, alignment: PAGE_SIZE, min: MIN_ADDRESS.initrd },
-    'down',
-  );
-  return { start: mem, end: mem + bytes.length };
+function addInitrd(placer: Placer, bytes: Uint8Array, say: Say): PhysicalRange {
+  const { length } = bytes;
+  const { mem } = placer.add('initrd', bytes, { size: length, alignment: PAGE_SIZE, min: MIN_ADDRESS.initrd });
+  say(`kexec-bzImage64: Loaded initrd at 0x${hex(mem)} bufsz=0x${hex(length)} memsz=0x${hex(length)}`);
+  return { start: mem, end: mem + length };
 }
 
 function rangeOf({ mem, memsz }: KexecSegment): PhysicalRange {
@@ -109,23 +192,26 @@ class Placer {
   readonly segments: KexecSegment[] = [];
   readonly #region: PhysicalRange;
 
-  constructor(region: PhysicalRange) {
+  readonly #sparesLastPage: boolean;
+
+  constructor(region: PhysicalRange, sparesLastPage: boolean) {
     this.#region = region;
+    this.#sparesLastPage = sparesLastPage;
   }
 
   /** @throws UsageError where the kernel returns EADDRNOTAVAIL */
   add(
     name: SegmentName,
     bytes: Uint8Array,
-    placement: Pick<Placement, 'size' | 'alignment' | 'min'>,
-    direction: Placement['direction'],
+    placement: Pick<Placement, 'size' | 'alignment' | 'min'> & Partial<Pick<Placement, 'direction'>>,
   ): KexecSegment {
     const memsz = alignUp(placement.size, PAGE_SIZE);
     const mem = locateMemHole(this.#region, this.segments, {
+      direction: 'down',
+      sparesLastPage: this.#sparesLastPage,
       ...placement,
       size: memsz,
       max: Number.MAX_SAFE_INTEGER,
-      direction,
     });
     if (mem === undefined)
       throw new UsageError(`kexec_file_load failed: Cannot assign requested address (no room for the ${name})`);

@@ -98,8 +98,20 @@ export interface E820Entry extends PhysicalRange {
 /** What x86 has besides a RunningSystem. */
 export interface X86Firmware {
   readonly memoryMap: readonly E820Entry[];
+  /** /proc/iomem itself, which kexec-tools repeats with `-d`. */
+  readonly iomem?: readonly IomemEntry[] | undefined;
+  /** /sys/firmware/memmap, where it is known: the map before the kernel took its own out. */
+  readonly firmwareMap?: readonly E820Entry[] | undefined;
   /** Root pointer of ACPI that the kernel was told; 0: it found it by itself. */
   readonly acpiRsdp: number;
+  /** `struct screen_info` of its boot parameters. */
+  readonly screenInfo?: Uint8Array | undefined;
+  /** Bytes that the purgatory of its kexec_file_load takes, where it is known. */
+  readonly purgatorySize?: number | undefined;
+  /** Whether its search from the top of the region leaves the last page free; undefined: yes. */
+  readonly sparesLastPage?: boolean | undefined;
+  /** CONFIG_IMA_KEXEC: kexec_file_load keeps room for its measurements. */
+  readonly hasIma?: boolean | undefined;
 }
 
 /** /proc/iomem's names of them, as kexec-tools and the kernel match them. */

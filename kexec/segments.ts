@@ -12,7 +12,8 @@ import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 export const PAGE_SIZE = 4096;
 
 /** What a segment holds. */
-export type SegmentName = 'kernel' | 'initrd' | 'dtb' | 'purgatory' | 'elfcorehdr' | 'boot_params' | 'backup' | 'notes';
+export type SegmentName =
+  'kernel' | 'initrd' | 'dtb' | 'purgatory' | 'elfcorehdr' | 'boot_params' | 'backup' | 'setup_data';
 
 /** One `struct kexec_segment`, with its contents. */
 export interface KexecSegment {
@@ -36,6 +37,8 @@ export interface Placement {
   readonly max: number;
   /** `up`: the lowest hole; `down`: the highest. */
   readonly direction: 'up' | 'down';
+  /** Leaves the last page free, as kernels do that take the last byte for the end when they search down. */
+  readonly sparesLastPage?: boolean | undefined;
 }
 
 /** Rounds down to a multiple of a power of two, exactly for addresses beyond 32 bits. */
@@ -117,7 +120,8 @@ export function locateMemHole(
   const min = Math.max(resource.start, placement.min);
   const max = Math.min(resource.end, placement.max);
   const down = placement.direction === 'down';
-  let at = down ? alignDown(max - placement.size, alignment) : alignUp(min, alignment);
+  const last = placement.sparesLastPage === true ? max - 1 : max;
+  let at = down ? alignDown(last - placement.size, alignment) : alignUp(min, alignment);
   while (at >= min && at + placement.size <= max) {
     const obstacle = segments.find(segment => at < segmentEnd(segment) && segment.mem < at + placement.size);
     if (obstacle === undefined) return at;

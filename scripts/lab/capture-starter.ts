@@ -8,7 +8,7 @@ import type { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
 import { buildControlPages } from '../../kexec/control-pages.ts';
 import { captureBootState } from '../../kexec/crash-shutdown.ts';
 import { planKexecFileLoad } from '../../kexec/load-plan-aarch64.ts';
-import { planBzImageLoad } from '../../kexec/load-plan-x86_64.ts';
+import { planX86KexecFileLoad } from '../../kexec/load-plan-x86_64.ts';
 import { crashRegionOf, NO_LIMITS, type LoadPlan, type LoadRequest } from '../../kexec/load-plan.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
 import { firmwareOfLiveKernel } from './live-kernel.ts';
@@ -115,7 +115,7 @@ export class X86Starter implements CaptureStarter {
   }
 
   load(program: Program, system: RunningSystem): LoadPlan {
-    const plan = planBzImageLoad(system, firmwareOfLiveKernel(program), requestOf(this.#image));
+    const plan = planX86KexecFileLoad(system, firmwareOfLiveKernel(program), requestOf(this.#image));
     const memoryEnd = Math.max(...system.systemRam.map(({ end }) => end));
     const control = buildControlPages(crashRegionOf(system), plan.segments, memoryEnd);
     writeSegments(this.#dma, plan);

@@ -11,6 +11,7 @@ import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
 import type { LoadedImage } from '../../kexec/check.ts';
 import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
+import { E820_ENTRY_SIZE, MOST_E820_ENTRIES, SCREEN_INFO_SIZE } from '../../kexec/boot-params.ts';
 import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
 import { MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import {
@@ -18,6 +19,7 @@ import {
   memoryOf,
   type IomemEntry,
   type IomemMemory,
+  type E820Entry,
   type RunningSystem,
   type X86Firmware,
 } from '../../kexec/running-system.ts';
@@ -69,11 +71,31 @@ export function describeLiveKernel(
   };
 }
 
-/** What firmware told an x86 kernel, as it tells its user space: /proc/iomem has the map, `boot_params` the root pointer of ACPI. */
+/** What firmware told an x86 kernel, as it tells its user space: /proc/iomem has the map, /sys/kernel/boot_params the rest. */
 export function firmwareOfLiveKernel(program: Program): X86Firmware {
   const params = program.symbols.find('boot_params');
-  const acpiRsdp = params === undefined ? 0n : program.memory.readU64(params + BigInt(ACPI_RSDP_ADDR));
-  return { memoryMap: firmwareMapOf(iomemOf(program)), acpiRsdp: Number(acpiRsdp) };
+  const iomem = iomemOf(program);
+  return {
+    iomem,
+    memoryMap: firmwareMapOf(iomem),
+    firmwareMap: firmwareTableOf(program),
+    acpiRsdp: params === undefined ? 0 : Number(program.memory.readU64(params + BigInt(ACPI_RSDP_ADDR))),
+    screenInfo: params === undefined ? undefined : program.memory.readBytes(params, SCREEN_INFO_SIZE),
+  };
+}
+
+/** /sys/firmware/memmap comes from `e820_table_firmware`; undefined where the kernel does not let itself be asked. */
+function firmwareTableOf(program: Program): E820Entry[] | undefined {
+  const pointer = program.symbols.find('e820_table_firmware');
+  if (pointer === undefined || !program.types.has('e820_table', 'nr_entries')) return undefined;
+  const table = program.object('e820_table', program.memory.readU64(pointer));
+  const first = table.addressOf('entries');
+  return Array.from({ length: Math.min(table.num('nr_entries'), MOST_E820_ENTRIES) }, (_, i) => {
+    const at = first + BigInt(i * E820_ENTRY_SIZE);
+    const start = Number(program.memory.readU64(at));
+    const size = Number(program.memory.readU64(at + 8n));
+    return { start, end: start + size, type: program.memory.readU32(at + 16n) };
+  });
 }
 
 /** `acpi_rsdp_addr` in `struct boot_params`. */

@@ -43,6 +43,8 @@ export interface PreparedRun {
   readonly captureCommandLine: string;
   readonly seeds: boolean;
   readonly programs: Readonly<Record<string, string>>;
+  /** The guest's kexec(8). */
+  readonly kexecProgram: Uint8Array;
   readonly notes: readonly Note[];
 }
 
@@ -135,6 +137,7 @@ function assemble(
     captureCommandLine: plan.settings.captureCommandLine,
     seeds: plan.seeds,
     programs: { ...programs.busybox.versions, ...programs.kexec.versions, ...programs.makedumpfile.versions },
+    kexecProgram: programs.kexec.files.find(({ path }) => path.endsWith('/kexec'))!.bytes,
     notes: [...kernel.notes, ...plan.notes],
   };
 }

@@ -1,99 +1,163 @@
 /**
- * Our load plan against the guest's: real kexec-tools load a capture kernel in a real production kernel; for the same kernel, initrd,
- * command line and memory map ours must give the same segments, byte by byte but for the purgatory, whose code is our own.
+ * Our load plans against the guest's: real kexec-tools, or the real kernel's kexec_file_load, load a capture kernel in a real production
+ * kernel; for the same kernel, initrd, command line and memory map ours must give the same segments, byte by byte but for the
+ * purgatory's code, which is our own, and random seeds, which are passed on. Of the purgatory of kexec-tools the symbols are compared.
  */
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
-import { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import { chooseLoadAddresses } from '../../emulator/machine/virt-aarch64/layout.ts';
+import { readU64 } from '../../capture/formats/bytes.ts';
 import { loadOfDebugLog, systemOfDebugLog } from '../../kexec/debug-log.ts';
 import { planKexecLoad } from '../../kexec/load-plan-aarch64.ts';
-import { NO_LIMITS } from '../../kexec/load-plan.ts';
-import { PURGATORY_SIZE } from '../../kexec/purgatory.ts';
+import { planX86KexecLoad } from '../../kexec/load-plan-x86_64-tools.ts';
+import { planX86KexecFileLoad } from '../../kexec/load-plan-x86_64.ts';
+import { findPlanned, NO_LIMITS, type LoadPlan, type LoadRequest } from '../../kexec/load-plan.ts';
+import { x86PurgatoryVerification } from '../../kexec/purgatory-x86_64.ts';
+import { firmwareOfLiveKernel } from '../../scripts/lab/live-kernel.ts';
 import { prepareRun, type PreparedRun } from '../../scripts/lab/prepare.ts';
-import { DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
+import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
+import { purgatoryOf } from '../support/kexec-purgatory.ts';
+import { loadInGuest, type LoadedGuest } from '../support/loaded-guest.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-kexec-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A guest whose kexec has just loaded. */
-interface LoadedGuest {
-  readonly console: string;
-  readonly read: (paddr: number, size: number) => Uint8Array;
-  readonly deviceTree: Uint8Array;
+const X86_64: Partial<Scenario> = { architecture: 'x86_64', ...ARCHITECTURE_DEFAULTS.x86_64 };
+/** Purgatories of different lengths: kexec-tools' knows a console, and ours on arm64 does not keep its room. */
+const OWN_CODE = 'purgatory';
+
+function requestOf(prepared: PreparedRun, more: Partial<LoadRequest> = {}): LoadRequest {
+  return {
+    kernel: prepared.image.bytes,
+    initrd: prepared.initramfs.capture,
+    commandLine: prepared.captureCommandLine,
+    onPanic: true,
+    noChecks: true,
+    memory: NO_LIMITS,
+    entry: undefined,
+    dtb: undefined,
+    kaslrSeed: undefined,
+    rngSeed: undefined,
+    ...more,
+  };
 }
 
-async function loadInGuest(prepared: PreparedRun): Promise<LoadedGuest> {
-  const { scenario } = prepared;
-  const path = join(folder, 'disk.img');
-  const file = openSync(path, 'w');
-  ftruncateSync(file, 2 ** 20);
-  closeSync(file);
-  using disk = new FileBackend(path, false);
-  let console = '';
-  const board: VirtBoard = new VirtBoard({
-    cpu: scenario.cpu,
-    cpuCount: scenario.cpus,
-    memoryBytes: scenario.memorySize,
-    gicVersion: 3,
-    its: true,
-    virtualization: false,
-    drives: [{ backend: disk, bus: 'mmio' }],
-    consoleOutput: byte => {
-      console += String.fromCharCode(byte);
-      const isLoaded = byte === 10 && console.includes('kdump-lab: phase=panic');
-      if (isLoaded) board.machine.stop({ kind: 'interrupted', reason: 'loaded' });
-    },
-    epochSeconds: 0,
-    seeds: prepared.seeds,
-  });
-  board.loadLinux({
-    kernel: prepared.image.bytes,
-    kernelMemorySize: prepared.image.memorySize,
-    initrd: prepared.initramfs.production,
-    commandLine: prepared.productionCommandLine,
-  });
-  expect(await board.machine.run(60e9)).toEqual({ kind: 'interrupted', reason: 'loaded' });
-  const read = (paddr: number, size: number) => board.memory.ramSlice(paddr, size);
-  const { dtb } = chooseLoadAddresses(scenario.memorySize, 0, prepared.initramfs.production.length);
-  const size = Buffer.from(read(dtb, 8)).readUInt32BE(4);
-  return { console: console.replaceAll('\r', ''), read, deviceTree: read(dtb, size).slice() };
+/** Addresses, sizes and contents of all segments. */
+function expectSameSegments(plan: LoadPlan, { image, read }: LoadedGuest): void {
+  expect(plan.segments.map(({ mem }) => mem)).toEqual(image.segments.map(({ mem }) => mem));
+  for (const [i, { name, bytes, memsz }] of plan.segments.entries()) {
+    const theirs = image.segments[i]!;
+    if (name === OWN_CODE) continue;
+    expect([name, bytes.length, memsz]).toEqual([name, theirs.bufsz, theirs.memsz]);
+    const loaded = Buffer.from(read(theirs.mem, theirs.memsz));
+    expect(loaded.equals(Buffer.concat([bytes, Buffer.alloc(memsz - bytes.length)])), name).toBe(true);
+  }
 }
 
 describe.each<[name: string, scenario: Partial<Scenario>]>([
-  ['Debian 12, 1 CPU', {}],
-  ['Debian 13, 2 CPUs, 192 MiB reserved', { suite: 'trixie', cpus: 2, crashkernel: '192M' }],
+  ['arm64 -c: Debian 12, 1 CPU', {}],
+  ['arm64 -c: Debian 13, 2 CPUs, 192 MiB reserved', { suite: 'trixie', cpus: 2, crashkernel: '192M' }],
 ])('%s', (_, scenario) => {
   test('our segments are those of the guest', async () => {
     const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, kexecOptions: '-p -c -i -d', ...scenario });
-    const guest = await loadInGuest(prepared);
+    const guest = await loadInGuest(prepared, folder);
     const logged = loadOfDebugLog(guest.console);
-    const plan = planKexecLoad(systemOfDebugLog(guest.console, guest.deviceTree), {
-      kernel: prepared.image.bytes,
-      initrd: prepared.initramfs.capture,
-      commandLine: prepared.captureCommandLine,
-      onPanic: true,
-      noChecks: true,
-      memory: NO_LIMITS,
-      entry: undefined,
-      dtb: undefined,
-      kaslrSeed: undefined,
-      rngSeed: undefined,
-    });
+    const plan = planKexecLoad(systemOfDebugLog(guest.console, guest.system.deviceTree), requestOf(prepared));
     expect(plan.flags).toBe(logged.flags);
-    expect(plan.segments.map(({ mem }) => mem)).toEqual(logged.segments.map(({ mem }) => mem));
-    for (const [i, { name, bytes, memsz }] of plan.segments.entries()) {
-      const theirs = logged.segments[i]!;
-      if (name === 'purgatory') {
-        expect(bytes).toHaveLength(PURGATORY_SIZE);
-        continue;
-      }
-      expect([name, bytes.length, memsz]).toEqual([name, theirs.bufsz, theirs.memsz]);
-      const loaded = Buffer.from(guest.read(theirs.mem, theirs.memsz));
-      expect(loaded.equals(Buffer.concat([bytes, Buffer.alloc(memsz - bytes.length)])), name).toBe(true);
-    }
+    expectSameSegments(plan, guest);
   });
+});
+
+test.each<[name: string, scenario: Partial<Scenario>]>([
+  ['Debian 12', {}],
+  ['Debian sid, 2 CPUs', { suite: 'sid', cpus: 2 }],
+])('x86_64 -c, %s: our segments, and what the purgatory is told, are those of the guest', async (_, scenario) => {
+  // With the purgatory's check, which --fast leaves out.
+  const words = { append: 'cryptomgr.notests', captureAppend: 'cryptomgr.notests' };
+  const prepared = await prepareRun({
+    ...DEFAULT_SCENARIO,
+    ...X86_64,
+    ...words,
+    kexecOptions: '-p -c -d',
+    ...scenario,
+  });
+  const guest = await loadInGuest(prepared, folder);
+  const lines: string[] = [];
+  const rngSeed = seedOf(guest);
+  const request = requestOf(prepared, { noChecks: false, rngSeed });
+  const plan = planX86KexecLoad(guest.system, firmwareOfLiveKernel(guest.program), request, line => lines.push(line));
+  expect(plan.flags).toBe(loadOfDebugLog(guest.console).flags);
+  expectSameSegments(plan, guest);
+  expectSamePurgatory(plan, guest, prepared);
+  expect(lines).toEqual(debugLines(guest.console));
+});
+
+/** `struct setup_data` of a seed that kexec-tools took from the guest's kernel, when that had one. */
+function seedOf({ image, read }: LoadedGuest): Uint8Array | undefined {
+  const segment = image.segments.find(({ bufsz }) => bufsz === 48);
+  return segment === undefined ? undefined : read(segment.mem + 16, 32);
+}
+
+/** The symbols that kexec-tools sets in its purgatory. */
+function expectSamePurgatory(
+  plan: LoadPlan & { bootParams: number },
+  { read }: LoadedGuest,
+  prepared: PreparedRun,
+): void {
+  const kexec = prepared.kexecProgram;
+  const layout = purgatoryOf(kexec);
+  const segment = findPlanned(plan, 'purgatory')!;
+  expect([segment.bytes.length, segment.memsz]).toEqual([layout.bufsz, layout.memsz]);
+  const bytes = read(segment.mem, segment.memsz);
+  const symbol = (name: string, index = 0): number => Number(readU64(bytes, layout.symbols.get(name)! + index * 8));
+  const backup = findPlanned(plan, 'backup')!;
+  const registers = { rbx: 1, rsi: 4, rip: 16 };
+  expect({
+    rbx: symbol('entry64_regs', registers.rbx),
+    rsi: symbol('entry64_regs', registers.rsi),
+    rip: symbol('entry64_regs', registers.rip),
+    backup_start: symbol('backup_start'),
+    backup_src_start: symbol('backup_src_start'),
+    backup_src_size: symbol('backup_src_size'),
+  }).toEqual({
+    rbx: 0,
+    rsi: plan.bootParams,
+    rip: findPlanned(plan, 'kernel')!.mem + 0x200,
+    backup_start: backup.mem,
+    backup_src_start: 0x1000,
+    backup_src_size: backup.bytes.length,
+  });
+  const regions = Array.from({ length: 16 }, (_, i) => ({
+    start: symbol('sha256_regions', 2 * i),
+    len: symbol('sha256_regions', 2 * i + 1),
+  }));
+  const digest = layout.symbols.get('sha256_digest')!;
+  expect(x86PurgatoryVerification(segment.bytes)).toEqual({
+    regions: regions.filter(({ len }) => len > 0),
+    digest: Buffer.from(bytes.subarray(digest, digest + 32)).toString('hex'),
+  });
+}
+
+/** What cannot be the same: addresses in kexec's own memory, and the relocation of its purgatory. */
+const OWN_LINES = /^(sym:|R_X86_64_|segment\[\d+\]\.buf |kernel: 0x|kexec_load: entry|nr_segments|segment\[)/;
+
+/** From the size of the kernel to the system call, less what cannot be the same. */
+function debugLines(console: string): string[] {
+  const lines = console.split('\n');
+  const start = lines.findIndex(line => line.startsWith('kernel: 0x'));
+  const end = lines.findIndex(line => line.startsWith('kexec_load: entry'));
+  return lines.slice(start, end).filter(line => !OWN_LINES.test(line));
+}
+
+test.each<[name: string, scenario: Partial<Scenario>]>([
+  ['Debian 12, 2 CPUs', { cpus: 2 }],
+  ['Debian 13', { suite: 'trixie' }],
+  ['Debian sid', { suite: 'sid' }],
+])('x86_64 -s, %s: our segments are those of the guest', async (_, scenario) => {
+  const prepared = await prepareRun({ ...DEFAULT_SCENARIO, ...X86_64, fast: true, kexecOptions: '-p -s', ...scenario });
+  const guest = await loadInGuest(prepared, folder);
+  expect(guest.image.fileMode).toBe(true);
+  const plan = planX86KexecFileLoad(guest.system, firmwareOfLiveKernel(guest.program), requestOf(prepared));
+  expectSameSegments(plan, guest);
 });
