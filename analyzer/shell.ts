@@ -189,7 +189,9 @@ function execute(
         : parseArguments(command, words);
     const data = command.run(session, args);
     return {
-      text: json ? `${toJson({ command: command.name, data })}\n` : command.text(data, session),
+      text: json
+        ? `${toJson({ command: command.name, data: command.json?.(data) ?? data })}\n`
+        : command.text(data, session),
       error: undefined,
     };
   } catch (error) {

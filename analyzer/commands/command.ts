@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 
 /** One option. */
 export interface OptionSpec {
-  /** With its dashes: `-a`, `-32`. */
+  /** With its dashes: `-a`, `-32`; `-S=` has its argument behind the sign. */
   readonly flag: string;
   /** Name of the argument it takes, if any. */
   readonly takes?: string;
@@ -31,6 +31,8 @@ export interface Command<Data = unknown> {
   run(session: Session, args: Arguments): Data;
   /** The command's text, each line ended. */
   text(data: Data, session: Session): string;
+  /** What `--json` prints instead of the data themselves. */
+  json?(data: Data): unknown;
 }
 
 /** Parsed arguments. */
@@ -77,6 +79,11 @@ export function parseArguments(command: Pick<Command, 'name' | 'options'>, words
     const word = words[index]!;
     if (!/^-[A-Za-z0-9-]/.test(word) || (/^-\d+$/.test(word) && !specs.has(word))) {
       positionals.push(word);
+      continue;
+    }
+    const [, named, given] = /^(-\w=)(.*)$/.exec(word) ?? [];
+    if (named !== undefined && specs.has(named)) {
+      add(named, given!);
       continue;
     }
     const exact = specs.get(word);

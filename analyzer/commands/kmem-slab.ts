@@ -1,17 +1,23 @@
 /** The slab views of `kmem`: rows of caches, listings of their slabs and objects. */
-import { cacheSummary, cpuSlabs, nodePartial, nodeSlabs, readSlab } from '../linux/slab.ts';
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { cacheSummary, cpuSlabs, kmemCaches, nodePartial, nodeSlabs, readSlab, slabOfAddress } from '../linux/slab.ts';
 import type { Slab } from '../linux/slab.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 import { hex, hex16 } from '../text/layout.ts';
+import type { Arguments } from './command.ts';
+import { parseCpus } from './cpus.ts';
+import type { KmemView } from './kmem.ts';
+import { parseAddress } from './numbers.ts';
+import type { Session } from './session.ts';
 
 /** Head of the caches' columns. */
-export function slabHeader(): string {
+function slabHeader(): string {
   return 'CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME\n';
 }
 
 /** One cache in numbers. */
-export function cacheRow(program: Program, cache: StructObject): string {
+function cacheRow(program: Program, cache: StructObject): string {
   const { name, objectSize, allocated, total, slabs, slabBytes } = cacheSummary(program, cache);
   const cells = [
     String(objectSize).padStart(8),
@@ -51,26 +57,20 @@ function slabBlock(cache: StructObject, slab: Slab): string {
   return `${SLAB_COLUMNS}${slabRow(slab, 0)}${objectRows(cache, slab)}`;
 }
 
-/** One object to show instead of all. */
-export interface ObjectFocus {
-  readonly slab: bigint;
-  readonly address: bigint;
-}
-
-/** All slabs of a cache; with a focus, the slab and the object that an address lies in. */
-export function slabListing(program: Program, cache: StructObject, focus?: ObjectFocus): string {
-  if (focus !== undefined) return focusText(program, cache, focus);
+/** All slabs of a cache. @param cpus only the slabs of these CPUs are listed, when given */
+function slabListing(program: Program, cache: StructObject, cpus: readonly number[] | undefined): string {
   const out = [cacheRow(program, cache)];
   const local = cpuSlabs(program, cache);
   for (const { cpu, address, slab, partial } of local) {
+    if (cpus !== undefined && !cpus.includes(cpu)) continue;
     out.push(`CPU ${cpu} KMEM_CACHE_CPU:\n  ${hex(address)}\n`, `CPU ${cpu} SLAB:\n`);
     out.push(slab === undefined ? '  (empty)\n' : slabBlock(cache, slab), `CPU ${cpu} PARTIAL:\n`);
     out.push(partial.length === 0 ? '  (empty)\n' : partial.map(entry => slabBlock(cache, entry)).join(''));
   }
-  const inUse = local.filter(({ slab }) => slab !== undefined).length;
+  const shown = local.filter(({ cpu, slab }) => slab !== undefined && (cpus === undefined || cpus.includes(cpu)));
   for (const { node, struct, slabs, partialCount } of nodeSlabs(program, cache)) {
     out.push(
-      `KMEM_CACHE_NODE   NODE  SLABS  PARTIAL  PER-CPU\n${hex16(struct.address)} ${String(node).padStart(5)} ${String(slabs).padStart(6)} ${String(partialCount).padStart(8)} ${String(inUse).padStart(8)}\n`,
+      `KMEM_CACHE_NODE   NODE  SLABS  PARTIAL  PER-CPU\n${hex16(struct.address)} ${String(node).padStart(5)} ${String(slabs).padStart(6)} ${String(partialCount).padStart(8)} ${String(shown.length).padStart(8)}\n`,
     );
     const partial = nodePartial(program, cache, struct);
     out.push(
@@ -84,13 +84,122 @@ export function slabListing(program: Program, cache: StructObject, focus?: Objec
   return out.join('');
 }
 
-function focusText(program: Program, cache: StructObject, { slab: address, address: wanted }: ObjectFocus): string {
+/** `kmem -s`, `-S`, `-S=cpus` and `-r`: caches by name or address, or the slab of an address. */
+export function slabsView(session: Session, args: Arguments): KmemView {
+  const { program } = session;
+  const cpuText = args.value('-S=');
+  const cpus = cpuText === undefined ? undefined : parseCpus(session, cpuText);
+  const full = args.has('-S') || (cpus !== undefined && !args.has('-s'));
+  const wanted = args.positionals;
+  if (args.has('-r') && !program.types.has('kmem_cache', 'memcg_params'))
+    throw new UsageError('-r option not supported or applicable on this architecture or kernel');
+  const caches = chosenCaches(program, args);
+  if (wanted.length > 0 && caches.length === 0) return objectsView(session, wanted, full);
+  const blocks = caches.map(cache =>
+    tolerant(
+      () => (full ? `${slabHeader()}${slabListing(program, cache, cpus)}` : cacheRow(program, cache)),
+      cache.address,
+    ),
+  );
+  return {
+    data: caches.map(cache => cacheData(program, cache, full)),
+    text: full ? blocks.join('\n') : `${slabHeader()}${blocks.join('')}`,
+  };
+}
+
+function chosenCaches(program: Program, args: Arguments): StructObject[] {
+  const excluded = args.values('-I').flatMap(text => text.split(','));
+  const wanted = args.positionals.map(word => word.replace(/^0x/i, ''));
+  return kmemCaches(program).filter(cache => {
+    const name = cache.stringAt('name', 128);
+    if (excluded.includes(name)) return false;
+    return wanted.length === 0 || wanted.includes(name) || wanted.includes(hex(cache.address));
+  });
+}
+
+/** What `--json` gives of a cache; a fault stands in its place. */
+function cacheData(program: Program, cache: StructObject, full: boolean): unknown {
+  try {
+    const summary = { address: cache.address, ...cacheSummary(program, cache) };
+    return full ? { ...summary, slabs: slabsOf(program, cache) } : summary;
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    return { address: cache.address, fault: error.message };
+  }
+}
+
+/** The slabs that lists lead to: those of the CPUs and the partial ones of the nodes. */
+function slabsOf(program: Program, cache: StructObject): unknown[] {
+  const ofCpus = cpuSlabs(program, cache).flatMap(({ slab, partial }) =>
+    slab === undefined ? partial : [slab, ...partial],
+  );
+  const ofNodes = nodeSlabs(program, cache).flatMap(({ struct }) => nodePartial(program, cache, struct));
+  return [...ofCpus, ...ofNodes].map(({ free, ...slab }) => ({ ...slab, free: [...free] }));
+}
+
+function tolerant(read: () => string, address: bigint): string {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    return `${hex16(address)}  (${error.message})\n`;
+  }
+}
+
+/** A slab object, or the place of one. */
+export interface SlabObject {
+  readonly place: {
+    readonly cache: string;
+    readonly cacheAddress: bigint;
+    readonly slab: bigint;
+    readonly object: bigint;
+    readonly allocated: boolean;
+  };
+  /** Lines of the cache and the slab. */
+  readonly head: string;
+  /** Lines of all objects of the slab. */
+  readonly all: string;
+}
+
+/** The slab object that an address lies in, or undefined. @throws FaultError when the slab cannot be read */
+export function objectAt(program: Program, address: bigint): SlabObject | undefined {
+  const found = slabOfAddress(program, address);
+  if (found === undefined) return undefined;
+  const { cache } = found;
   const local = cpuSlabs(program, cache).flatMap(({ slab, partial }) =>
     slab === undefined ? partial : [slab, ...partial],
   );
-  const slab = local.find(entry => entry.address === address) ?? readSlab(program, cache, address);
-  const size = BigInt(cache.num('size'));
-  const object = slab.memory + ((wanted - slab.memory) / size) * size;
-  const text = slab.free.has(object) ? `   ${hex(object)}\n` : `  [${hex(object)}]\n`;
-  return `${SLAB_COLUMNS}${slabRow(slab, 0)}  FREE / [ALLOCATED]\n${text}`;
+  const slab = local.find(entry => entry.address === found.slab) ?? readSlab(program, cache, found.slab);
+  const size = BigInt(Math.max(1, cache.num('size')));
+  const object = slab.memory + ((address - slab.memory) / size) * size;
+  return {
+    place: {
+      cache: cache.stringAt('name', 128),
+      cacheAddress: cache.address,
+      slab: slab.address,
+      object,
+      allocated: !slab.free.has(object),
+    },
+    head: `${slabHeader()}${cacheRow(program, cache)}${SLAB_COLUMNS}${slabRow(slab, 0)}`,
+    all: objectRows(cache, slab),
+  };
+}
+
+/** An object with its cache and slab. */
+export function objectText({ head, place: { object, allocated } }: SlabObject): string {
+  return `${head}  FREE / [ALLOCATED]\n${allocated ? `  [${hex(object)}]` : `   ${hex(object)}`}\n`;
+}
+
+/** With `-S` all objects of the slab, with `-s` the one at the address. */
+function objectsView(session: Session, words: readonly string[], full: boolean): KmemView {
+  const found = words.map(word => {
+    if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`no slab cache of that name: ${word}`);
+    const object = objectAt(session.program, parseAddress(session, word));
+    if (object === undefined) throw new UsageError(`not in a slab: ${word}`);
+    return object;
+  });
+  return {
+    data: found.map(({ place }) => place),
+    text: found.map(object => (full ? object.head + object.all : objectText(object))).join('\n'),
+  };
 }

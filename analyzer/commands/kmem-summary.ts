@@ -1,61 +1,91 @@
 /** The summaries of `kmem`: use of memory, nodes, huge pages. */
 import { listForEachEntry } from '../linux/list.ts';
 import { nodes, totalRamPages } from '../linux/mm.ts';
-import { pageAddress } from '../linux/page.ts';
+import { memSections, memoryBlocks } from '../linux/mem-section.ts';
+import type { MemSection, MemoryBlock } from '../linux/mem-section.ts';
+import { pageAddress, pageOf } from '../linux/page.ts';
 import { percpuCounterSum } from '../linux/percpu-counter.ts';
 import { vmCounter } from '../linux/vmstat.ts';
 import { zones } from '../linux/zone.ts';
+import type { Zone } from '../linux/zone.ts';
 import type { Program } from '../program.ts';
-import { bytesText, center, hex, hex16 } from '../text/layout.ts';
+import { bytesText, center, centerRight, hex, hex16, lines } from '../text/layout.ts';
+import type { KmemView } from './kmem.ts';
 import type { Session } from './session.ts';
 import { swapAreas } from '../linux/swap.ts';
 
 const MAX_INODES = 100_000;
 const MAX_HSTATES = 16;
 
-type Row = readonly [label: string, pages: number, share: string];
+interface Row {
+  readonly label: string;
+  readonly pages: number;
+  /** What the percentage is of; undefined for the total itself. */
+  readonly of: readonly [name: string, pages: number] | undefined;
+}
 
-/** `kmem -i`. */
-export function memoryUse(session: Session): string {
-  const { program } = session;
+/** `kmem -i`. @param withShared count the pages that are used more than once, page by page */
+export function memoryUseView({ program }: Session, withShared: boolean): KmemView {
   const total = totalRamPages(program);
   const free = vmCounter(program, 'NR_FREE_PAGES');
   const buffers = bufferPages(program);
   const cached = Math.max(0, vmCounter(program, 'NR_FILE_PAGES') - vmCounter(program, 'NR_SWAPCACHE') - buffers);
-  const slab = slabPages(program);
-  const memory: Row[] = [
-    ['TOTAL MEM', total, '----'.padStart(13)],
-    ['FREE', free, share(free, total, 'MEM')],
-    ['USED', total - free, share(total - free, total, 'MEM')],
-    ['BUFFERS', buffers, share(buffers, total, 'MEM')],
-    ['CACHED', cached, share(cached, total, 'MEM')],
-    ['SLAB', slab, share(slab, total, 'MEM')],
-  ];
+  const memory = shares('MEM', total, [
+    ['FREE', free],
+    ['USED', total - free],
+    ...(withShared ? [['SHARED', sharedPages(program)] as const] : []),
+    ['BUFFERS', buffers],
+    ['CACHED', cached],
+    ['SLAB', slabPages(program)],
+  ]);
   const huge = hugeTotals(program);
   const swap = swapAreas(program);
   const swapTotal = swap.reduce((sum, { pages }) => sum + pages, 0);
   const swapUsed = swap.reduce((sum, { used }) => sum + used, 0);
   const limit = Math.floor(((total - huge.total) * overcommitRatio(program)) / 100) + swapTotal;
-  const committed = committedPages(program);
   const blocks: Row[][] = [
     memory,
+    shares('HUGE', huge.total, [['HUGE FREE', huge.free]]),
+    shares('SWAP', swapTotal, [
+      ['SWAP USED', swapUsed],
+      ['SWAP FREE', swapTotal - swapUsed],
+    ]),
     [
-      ['TOTAL HUGE', huge.total, '----'.padStart(13)],
-      ['HUGE FREE', huge.free, share(huge.free, huge.total, 'HUGE')],
-    ],
-    [
-      ['TOTAL SWAP', swapTotal, '----'.padStart(13)],
-      ['SWAP USED', swapUsed, share(swapUsed, swapTotal, 'SWAP')],
-      ['SWAP FREE', swapTotal - swapUsed, share(swapTotal - swapUsed, swapTotal, 'SWAP')],
-    ],
-    [
-      ['COMMIT LIMIT', limit, '----'.padStart(13)],
-      ['COMMITTED', committed, share(committed, limit, 'LIMIT')],
+      { label: 'COMMIT LIMIT', pages: limit, of: undefined },
+      { label: 'COMMITTED', pages: committedPages(program), of: ['LIMIT', limit] },
     ],
   ];
-  const line = ([label, pages, text]: Row): string =>
-    `${label.padStart(13)} ${String(pages).padStart(8)} ${(pages === 0 ? '0' : bytesText(pages * program.space.pageSize)).padStart(12)}${text}\n`;
-  return `                 PAGES        TOTAL      PERCENTAGE\n${blocks.map(rows => rows.map(line).join('')).join('\n')}`;
+  const { pageSize } = program.space;
+  const text = blocks.map(rows => rows.map(row => rowText(row, pageSize)).join('')).join('\n');
+  return {
+    data: blocks.flat().map(({ label, pages }) => ({ label, pages, bytes: pages * pageSize })),
+    text: `                 PAGES        TOTAL      PERCENTAGE\n${text}`,
+  };
+}
+
+function shares(name: string, total: number, rows: readonly (readonly [label: string, pages: number])[]): Row[] {
+  return [
+    { label: `TOTAL ${name}`, pages: total, of: undefined },
+    ...rows.map(([label, pages]) => ({ label, pages, of: [name, total] as const })),
+  ];
+}
+
+function rowText({ label, pages, of }: Row, pageSize: number): string {
+  const size = pages === 0 ? '0' : bytesText(pages * pageSize);
+  const part = of === undefined ? '----'.padStart(13) : share(pages, of[1], of[0]);
+  return `${label.padStart(13)} ${String(pages).padStart(8)} ${size.padStart(12)}${part}\n`;
+}
+
+/** Pages with more than one user. */
+function sharedPages(program: Program): number {
+  let count = 0;
+  for (const zone of zones(program)) {
+    for (let pfn = zone.startPfn; pfn < zone.startPfn + zone.spanned; pfn++) {
+      const page = pageOf(program, pfn);
+      if (page !== undefined && page.num('_refcount.counter') > 1) count++;
+    }
+  }
+  return count;
 }
 
 /** Share of a total, in whole percent. */
@@ -136,37 +166,98 @@ function hugeTotals(program: Program): { total: number; free: number } {
 }
 
 /** `kmem -h`. */
-export function hugePages(session: Session): string {
-  const { program } = session;
-  const rows = hstates(program).map(
-    state =>
-      `${hex16(state.address)} ${bytesText(state.pages * program.space.pageSize)
-        .replace(' ', '')
-        .padStart(6)} ${String(state.free).padStart(7)} ${String(state.total).padStart(7)}  ${state.name}\n`,
-  );
-  return `     HSTATE        SIZE    FREE   TOTAL  NAME\n${rows.join('')}`;
+export function hugePagesView({ program }: Session): KmemView {
+  const data = hstates(program);
+  const rows = data.map(({ address, pages, free, total, name }) => {
+    const size = bytesText(pages * program.space.pageSize).replace(' ', '');
+    return `${hex16(address)} ${size.padStart(6)} ${String(free).padStart(7)} ${String(total).padStart(7)}  ${name}`;
+  });
+  return { data, text: lines(['     HSTATE        SIZE    FREE   TOTAL  NAME', ...rows]) };
 }
 
-/** `kmem -n`. */
-export function nodeTable(session: Session): string {
-  const { program } = session;
+interface ZoneRow {
+  readonly index: number;
+  readonly name: string;
+  readonly spanned: number;
+  readonly address: bigint;
+  readonly map: bigint;
+  readonly startPfn: number;
+}
+
+interface NodeRow {
+  readonly node: number;
+  readonly spanned: number;
+  readonly address: bigint;
+  readonly map: bigint;
+  readonly startPfn: number;
+  readonly zones: readonly ZoneRow[];
+}
+
+/** `kmem -n`: nodes with their zones, then sections and memory blocks. */
+export function nodesView({ program }: Session): KmemView {
   const all = zones(program);
-  return nodes(program)
-    .map(node => {
-      const id = node.num('node_id');
-      const start = node.num('node_start_pfn');
-      const head = `NODE    SIZE      PGLIST_DATA       BOOTMEM_DATA       NODE_ZONES\n${String(id).padStart(3)} ${String(node.num('node_spanned_pages')).padStart(8)}  ${hex16(node.address)}  ${center('----', 16)}  ${all
-        .filter(zone => zone.node === id)
-        .map(zone => hex16(zone.struct.address))
-        .join(`\n${' '.repeat(51)}`)}\n`;
-      const map = `    MEM_MAP       START_PADDR  START_MAPNR\n${hex16(pageAddress(program, start) ?? 0n)}  ${center(hex(start * program.space.pageSize), 11)}  ${center('0', 11)}\n`;
-      const rows = all
-        .filter(zone => zone.node === id)
-        .map(
-          zone =>
-            `${String(zone.index).padStart(3)}   ${zone.name.padEnd(8)} ${String(zone.spanned).padStart(8)}  ${hex16(pageAddress(program, zone.startPfn) ?? 0n)}  ${center(hex(zone.startPfn * program.space.pageSize), 12)}\n`,
-        );
-      return `${head}${map}\nZONE  NAME         SIZE       MEM_MAP      START_PADDR\n${rows.join('')}`;
-    })
-    .join('\n');
+  const nodeRows = nodes(program).map(node => {
+    const id = node.num('node_id');
+    const startPfn = node.num('node_start_pfn');
+    return {
+      node: id,
+      spanned: node.num('node_spanned_pages'),
+      address: node.address,
+      map: pageAddress(program, startPfn) ?? 0n,
+      startPfn,
+      zones: all.filter(zone => zone.node === id).map(zone => zoneRow(program, zone)),
+    };
+  });
+  const [sections, blocks] = [memSections(program), memoryBlocks(program)];
+  const text = nodeRows.map(row => nodeText(row, program.space.pageSize)).join('\n');
+  return { data: { nodes: nodeRows, sections, blocks }, text: text + sectionsText(sections) + blocksText(blocks) };
+}
+
+function zoneRow(program: Program, { index, name, spanned, struct, startPfn }: Zone): ZoneRow {
+  const map = spanned === 0 ? 0n : (pageAddress(program, startPfn) ?? 0n);
+  return { index, name, spanned, address: struct.address, map, startPfn: spanned === 0 ? 0 : startPfn };
+}
+
+function nodeText(row: NodeRow, pageSize: number): string {
+  const addresses = row.zones.map(({ address }) => hex16(address)).join(`\n${' '.repeat(52)}`);
+  const cells = [
+    centerRight(String(row.node), 4),
+    centerRight(String(row.spanned), 8),
+    hex16(row.address),
+    center('----', 16),
+  ];
+  const paddr = center(hex(row.startPfn * pageSize), 16);
+  const rows = row.zones.map(
+    ({ index, name, spanned, map, startPfn }) =>
+      `${String(index).padStart(3)}   ${name.padEnd(8)} ${String(spanned).padStart(8)}  ${(map === 0n ? '0' : hex(map)).padStart(16)} ${hex(startPfn * pageSize).padStart(12)} ${String(startPfn).padStart(12)}`,
+  );
+  return lines([
+    'NODE    SIZE      PGLIST_DATA       BOOTMEM_DATA       NODE_ZONES   ',
+    `${cells.join('  ')}  ${addresses}`,
+    '    MEM_MAP          START_PADDR    START_MAPNR',
+    `${hex16(row.map)}  ${paddr}  ${center(String(row.startPfn), 11)}`,
+    '',
+    'ZONE  NAME         SIZE       MEM_MAP      START_PADDR  START_MAPNR',
+    ...rows,
+    '',
+    '-------------------------------------------------------------------',
+  ]);
+}
+
+function sectionsText(sections: readonly MemSection[]): string {
+  if (sections.length === 0) return '';
+  const rows = sections.map(
+    ({ number, address, codedMap, map, state, pfn }) =>
+      `${String(number).padStart(2)}  ${hex16(address)}  ${hex16(codedMap)}  ${hex16(map)}  ${state.padEnd(4)}  ${String(pfn).padEnd(16)}`,
+  );
+  return `\n${lines(['NR      SECTION        CODED_MEM_MAP        MEM_MAP       STATE PFN', ...rows])}`;
+}
+
+function blocksText(blocks: readonly MemoryBlock[]): string {
+  if (blocks.length === 0) return '';
+  const rows = blocks.map(
+    ({ address, name, start, last, node, state, startSection }) =>
+      ` ${hex16(address)}   ${name.padEnd(10)}${hex(start).padStart(9)} - ${hex(last).padStart(8)}  ${String(node).padEnd(5)}${state.padEnd(8)}${String(startSection).padEnd(12)}`,
+  );
+  return `\n${lines(['   MEM_BLOCK        NAME        PHYSICAL RANGE     NODE  STATE   START_SECTION_NO', ...rows])}`;
 }

@@ -6,7 +6,7 @@ import { stateLetters } from '../linux/sched.ts';
 import { bt } from './bt.ts';
 import { Arguments } from './command.ts';
 import type { Command } from './command.ts';
-import { memoryUse } from './kmem-summary.ts';
+import { memoryUseView } from './kmem-summary.ts';
 import { mod } from './mod.ts';
 import { taskHeader } from './select-tasks.ts';
 import type { Session } from './session.ts';
@@ -52,7 +52,7 @@ const SECTIONS: readonly (readonly [title: string, write: (session: Session) => 
     session => mod.text(mod.run(session, new Arguments([], new Map([['-t', ['']]]))), session),
   ],
   ['Blocked tasks', blockedTasks],
-  ['Memory', session => memoryUse(session)],
+  ['Memory', session => memoryUseView(session, false).text],
 ];
 
 function noArguments(): Arguments {

@@ -18,6 +18,14 @@ export function pageFlags(program: Program): readonly (readonly [bit: number, na
   return list;
 }
 
+/** The flags as `enum pageflags` lists them: several names may share a bit. */
+export function pageFlagEntries(program: Program): { readonly name: string; readonly bit: number }[] {
+  const end = program.types.enumerator('pageflags', '__NR_PAGEFLAGS') ?? 64;
+  return (program.types.findEnum('pageflags')?.enumerators ?? [])
+    .map(({ name, value }) => ({ name, bit: Number(value) }))
+    .filter(({ name, bit }) => name.startsWith('PG_') && bit < end);
+}
+
 /** Names of the flags that are set. */
 export function pageFlagNames(program: Program, flags: bigint): string[] {
   return pageFlags(program)

@@ -42,7 +42,14 @@ export function pfnOfPage(program: Program, page: bigint): number | undefined {
   if (base === undefined || page < base) return undefined;
   const size = BigInt(pageStructSize(program));
   const offset = page - base;
-  return offset % size === 0n && offset / size < 1n << 40n ? Number(offset / size) : undefined;
+  const pfn = Number(offset / size);
+  return offset % size === 0n && pfn < lastPfn(program) ? pfn : undefined;
+}
+
+/** Frames that can have a page structure: sections of 128 MiB and more are described whole. */
+function lastPfn(program: Program): number {
+  const SECTION = 2 ** 30 / program.space.pageSize;
+  return Math.ceil(program.dump.memory.maxPfn / SECTION) * SECTION;
 }
 
 /** The page structure of a frame, when the dump has it. */

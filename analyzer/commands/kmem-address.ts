@@ -1,0 +1,108 @@
+/** `kmem ADDRESS`: everything that an address is in. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { pageOf, pfnOfPage } from '../linux/page.ts';
+import type { Task } from '../linux/sched.ts';
+import { vmallocAreas } from '../linux/vmalloc.ts';
+import type { Program } from '../program.ts';
+import { pageHeader, pageLine } from '../text/page-line.ts';
+import { hex } from '../text/layout.ts';
+import { taskStack } from '../unwind/stacks.ts';
+import { objectAt, objectText } from './kmem-slab.ts';
+import type { SlabObject } from './kmem-slab.ts';
+import { vmallocHeader, vmallocRow } from './kmem-vmalloc.ts';
+import type { KmemView } from './kmem.ts';
+import type { Session } from './session.ts';
+import { contextText } from './set.ts';
+
+/**
+ * Finds the symbol, slab object, task, vmalloc area and page of an address. Small numbers, and all with `isPhysical`,
+ * are physical addresses.
+ * @throws UsageError when the address is of nothing known
+ */
+export function identify(session: Session, given: bigint, isPhysical: boolean): KmemView {
+  const { program } = session;
+  const physical = isPhysical || given < FIRST_VIRTUAL_ADDRESS;
+  const address = physical ? program.space.directMap(Number(given)) : given;
+  const found = { ...(physical ? {} : virtualPlaces(session, address)), ...memoryPlaces(session, address) };
+  const text = placesText(session, address, found);
+  if (text === '') throw new UsageError(`cannot determine page for ${hex(given)}`);
+  const { symbol, object, task, area, page } = found;
+  return { data: { address, symbol, object: object?.place, task: task?.address, area, page: page?.address }, text };
+}
+
+function placesText(session: Session, address: bigint, found: Places): string {
+  const { program } = session;
+  const parts = [
+    found.symbol === undefined ? '' : `${hex(address)} (${found.symbol.type}) ${found.symbol.text}\n`,
+    found.object === undefined ? '' : objectText(found.object),
+    found.task === undefined ? '' : contextText(session, found.task),
+    found.area === undefined ? '' : vmallocHeader() + vmallocRow(found.area),
+    found.page === undefined ? '' : pageHeader(program) + pageLine(program, found.page),
+  ];
+  return parts.filter(part => part !== '').join('\n');
+}
+
+interface Places {
+  readonly symbol?: ReturnType<typeof symbolOf>;
+  readonly area?: ReturnType<typeof vmallocAreaAt>;
+  readonly object?: SlabObject | undefined;
+  readonly task?: Task | undefined;
+  readonly page?: ReturnType<typeof pageOf>;
+}
+
+function virtualPlaces(session: Session, address: bigint): Places {
+  return { symbol: symbolOf(session, address), area: vmallocAreaAt(session.program, address) };
+}
+
+function memoryPlaces(session: Session, address: bigint): Places {
+  const { program } = session;
+  return {
+    object: pfnOfPage(program, address) === undefined ? objectAt(program, address) : undefined,
+    task: taskAt(session, address),
+    page: pageAt(program, address),
+  };
+}
+
+/** No kernel's virtual addresses are as small, and no machine has as much memory. */
+const FIRST_VIRTUAL_ADDRESS = 1n << 52n;
+
+function symbolOf(session: Session, address: bigint): { readonly type: string; readonly text: string } | undefined {
+  const place = session.program.symbols.lookup(address);
+  if (place === undefined) return undefined;
+  const { symbol, offset } = place;
+  const name = `${symbol.name}${offset === 0 ? '' : `+${offset}`}${symbol.module === undefined ? '' : ` [${symbol.module}]`}`;
+  const source = session.sourceLine(address);
+  return { type: symbol.type, text: source === undefined ? name : `${name} ${source}` };
+}
+
+/** The task whose structure or kernel stack an address lies in. */
+function taskAt(session: Session, address: bigint): Task | undefined {
+  const { program } = session;
+  const size = BigInt(program.types.struct('task_struct').size);
+  const onStack = session.tasks.all.find(task => {
+    const stack = taskStack(program, task);
+    return address >= stack.start && address < stack.end;
+  });
+  if (onStack !== undefined) return onStack;
+  // x86_64 allocates less than the structure's size when the FPU state is short: the nearest start counts.
+  return session.tasks.all
+    .filter(task => address >= task.address && address < task.address + size)
+    .reduce<Task | undefined>(
+      (best, task) => (best === undefined || task.address > best.address ? task : best),
+      undefined,
+    );
+}
+
+function vmallocAreaAt(program: Program, address: bigint): Parameters<typeof vmallocRow>[0] | undefined {
+  const found = vmallocAreas(program).find(({ start, end }) => address >= start && address < end);
+  if (found === undefined) return undefined;
+  return { area: found.area.address, vmStruct: found.vmStruct, start: found.start, end: found.end };
+}
+
+/** The page structure at an address, or of the page that the address lies in. */
+function pageAt(program: Program, address: bigint): ReturnType<typeof pageOf> {
+  const pfn = pfnOfPage(program, address);
+  if (pfn !== undefined) return pageOf(program, pfn);
+  const paddr = program.memory.translate(address);
+  return paddr === undefined ? undefined : pageOf(program, Math.floor(paddr / program.space.pageSize));
+}

@@ -1,0 +1,214 @@
+/** The page views of `kmem`: free lists, page structures, page flags. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { pageFlagEntries } from '../linux/page-flags.ts';
+import { memSections } from '../linux/mem-section.ts';
+import { pageAddress, pageOf, pfnOfPage } from '../linux/page.ts';
+import { zoneCounters } from '../linux/vmstat.ts';
+import { freeLists, zones } from '../linux/zone.ts';
+import type { FreeList, Zone } from '../linux/zone.ts';
+import type { Program } from '../program.ts';
+import { pageHeader, pageLine } from '../text/page-line.ts';
+import { center, centerRight, hex, hex16, lines } from '../text/layout.ts';
+import type { StructObject } from '../types/object.ts';
+import { sizeOf, stripTypedefs } from '../types/types.ts';
+import type { CType } from '../types/types.ts';
+import type { Arguments } from './command.ts';
+import type { KmemView } from './kmem.ts';
+import { parseAddress } from './numbers.ts';
+import type { Session } from './session.ts';
+
+/** `kmem -f` and `-F`; with an address, the free block that its page is in. */
+export function freeListsView(session: Session, args: Arguments, withPages: boolean): KmemView {
+  const { program } = session;
+  const all = zones(program).map(zone => ({ zone, lists: zone.present === 0 ? [] : freeLists(program, zone) }));
+  const [word] = args.positionals;
+  if (word !== undefined) return freeBlockView(program, all, parseAddress(session, word));
+  const free = all.map(({ lists }) => sum(lists.map(pagesOf)));
+  const expected = zoneCounters(program).find(({ name }) => name === 'NR_FREE_PAGES')?.value ?? 0;
+  const found = sum(free);
+  const blocks = all.map(
+    ({ zone, lists }, index) => `${zoneText(program, zone, free[index]!)}${listsText(program, lists, withPages)}\n`,
+  );
+  return {
+    data: {
+      zones: all.map(({ zone, lists }, index) => ({
+        node: zone.node,
+        index: zone.index,
+        name: zone.name,
+        spanned: zone.spanned,
+        free: free[index]!,
+        lists: lists.map(({ blocks: pages, ...list }) => ({
+          ...list,
+          blocks: pages.length,
+          ...(withPages ? { pages } : {}),
+        })),
+      })),
+      nr_free_pages: expected,
+      found,
+    },
+    text: `${blocks.join('')}nr_free_pages: ${expected}  ${found === expected ? '(verified)' : `(found ${found})`}\n`,
+  };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function pagesOf({ order, blocks }: FreeList): number {
+  return blocks.length * 2 ** order;
+}
+
+function freeBlockView(
+  program: Program,
+  all: readonly { readonly zone: Zone; readonly lists: readonly FreeList[] }[],
+  address: bigint,
+): KmemView {
+  const pfn = pfnOfPage(program, address) ?? pfnOfAddress(program, address);
+  for (const { zone, lists } of all) {
+    for (const list of lists) {
+      const block = list.blocks.find(page => {
+        const first = pfnOfPage(program, page);
+        return first !== undefined && pfn >= first && pfn < first + 2 ** list.order;
+      });
+      if (block === undefined) continue;
+      const head = `NODE\n${String(zone.node).padStart(3)} \n${zoneText(program, zone, sum(lists.map(pagesOf)))}`;
+      const size = `${(program.space.pageSize / 1024) * 2 ** list.order}k`;
+      return {
+        data: { zone: zone.name, order: list.order, head: list.head, block },
+        text: `${head}AREA    SIZE  FREE_AREA_STRUCT\n${areaCells(list.order, size, list.head)}  \n${hex16(block)}\n`,
+      };
+    }
+  }
+  return { data: null, text: '' };
+}
+
+function pfnOfAddress(program: Program, address: bigint): number {
+  const paddr = address < 1n << 52n ? Number(address) : program.memory.translate(address);
+  return paddr === undefined ? -1 : Math.floor(paddr / program.space.pageSize);
+}
+
+function zoneText(program: Program, zone: Zone, free: number): string {
+  const isEmpty = zone.present === 0;
+  const map = isEmpty ? center('0', 16) : hex16(pageAddress(program, zone.startPfn) ?? 0n);
+  const start = isEmpty ? '0' : hex(zone.startPfn * program.space.pageSize);
+  const first = zones(program).find(({ node, present }) => node === zone.node && present > 0)?.startPfn ?? 0;
+  const cells = [
+    `  ${String(zone.index).padEnd(3)} ${zone.name.padEnd(8)} ${String(isEmpty ? 0 : zone.spanned).padStart(7)}`,
+    `${String(free).padStart(7)}  ${map}  ${center(start, 12)} ${centerRight(String(isEmpty ? 0 : zone.startPfn - first), 11)}`,
+  ];
+  return `ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR\n${cells.join(' ')}\n`;
+}
+
+function areaCells(order: number, size: string, head: bigint): string {
+  return `${String(order).padStart(3)} ${size.padStart(8)}  ${hex16(head)}`;
+}
+
+/** One head a zone; with pages one a list, because the pages stand between. */
+function listsText(program: Program, lists: readonly FreeList[], withPages: boolean): string {
+  const rows = lists.map(list => {
+    const cells = areaCells(list.order, `${(program.space.pageSize / 1024) * 2 ** list.order}k`, list.head);
+    return withPages
+      ? `AREA    SIZE  FREE_AREA_STRUCT\n${cells}  \n${lines(list.blocks.map(hex16))}`
+      : `${cells}  ${String(list.blocks.length).padStart(6)} ${String(pagesOf(list)).padStart(6)}\n`;
+  });
+  return lists.length === 0 || withPages
+    ? rows.join('')
+    : `AREA    SIZE  FREE_AREA_STRUCT  BLOCKS  PAGES\n${rows.join('')}`;
+}
+
+const MAX_PAGES = 100_000_000;
+
+/** All page structures in order of frames. */
+function* allPages(program: Program): Generator<StructObject> {
+  let count = 0;
+  for (const { start, end } of describedFrames(program)) {
+    for (let pfn = start; pfn < end && count < MAX_PAGES; pfn++, count++) {
+      const page = pageOf(program, pfn);
+      if (page !== undefined) yield page;
+    }
+  }
+}
+
+/** Frames that have page structures: whole sections of sparse memory, else the zones. */
+function describedFrames(program: Program): { readonly start: number; readonly end: number }[] {
+  const sections = memSections(program);
+  const bits = program.vmcoreinfo.number('SECTION_SIZE_BITS');
+  if (sections.length === 0 || bits === undefined)
+    return zones(program).map(({ startPfn, spanned }) => ({ start: startPfn, end: startPfn + spanned }));
+  const length = 2 ** Number(bits) / program.space.pageSize;
+  return sections.map(({ pfn }) => ({ start: pfn, end: pfn + length }));
+}
+
+function chosenPages(session: Session, words: readonly string[]): Iterable<StructObject> {
+  if (words.length === 0) return allPages(session.program);
+  return words.map(word => {
+    const { program } = session;
+    const address = parseAddress(session, word);
+    const page = pageOf(program, pfnOfPage(program, address) ?? pfnOfAddress(program, address));
+    if (page === undefined) throw new UsageError(`no page: ${word}`);
+    return page;
+  });
+}
+
+/** `kmem -p`. */
+export function pagesView(session: Session, args: Arguments): KmemView {
+  const { program } = session;
+  const data: unknown[] = [];
+  const out = [pageHeader(program)];
+  for (const page of chosenPages(session, args.positionals)) {
+    data.push({ page: page.address, flags: page.pointer('flags'), count: page.num('_refcount.counter') });
+    out.push(pageLine(program, page));
+  }
+  return { data, text: out.join('') };
+}
+
+/** `kmem -m`. */
+export function membersView(session: Session, args: Arguments): KmemView {
+  const { program } = session;
+  const type = program.types.struct('page');
+  const members = args.value('-m')!.split(',');
+  const places = members.map(member => {
+    const place = type.place(member);
+    if (place === undefined) throw new UsageError(`struct page has no member named ${member}`);
+    return place;
+  });
+  const data: unknown[] = [];
+  const out = [`      PAGE        ${members.join('  ')}\n`];
+  for (const page of chosenPages(session, args.positionals)) {
+    const values = places.map(({ offset, type: memberType }) =>
+      memberText(program, page.address + BigInt(offset), memberType),
+    );
+    data.push({ page: page.address, values });
+    out.push(`${hex16(page.address)}  ${values.map(value => `${value}  `).join('')}\n`);
+  }
+  return { data, text: out.join('') };
+}
+
+/** Pointers and words in hexadecimal, lists as their two links, negative counts in decimal. */
+function memberText(program: Program, address: bigint, type: CType): string {
+  const bare = stripTypedefs(type);
+  if (bare.kind === 'struct' && bare.name === 'list_head')
+    return `${hex(program.memory.readU64(address))},${hex(program.memory.readU64(address + 8n))}`;
+  const size = sizeOf(bare);
+  if (size === 4) {
+    const value = program.memory.readI32(address);
+    return value < 0 ? String(value) : hex(value).padStart(8, '0');
+  }
+  return hex(program.memory.readUnsigned(address, size === 1 || size === 2 ? size : 8));
+}
+
+/** `kmem -g`. */
+export function flagsView(session: Session, args: Arguments): KmemView {
+  const [word] = args.positionals;
+  const all = pageFlagEntries(session.program);
+  const value = word === undefined ? undefined : parseAddress(session, word);
+  const data = all.filter(({ bit }) => value === undefined || ((value >> BigInt(bit)) & 1n) === 1n);
+  const indent = value === undefined ? '' : '  ';
+  const width = Math.max(0, ...all.map(({ name }) => name.length)) + 1;
+  const rows = data.map(
+    ({ bit, name }) =>
+      `${indent}${name.padEnd(width)}${String(bit).padStart(3)}  ${(1n << BigInt(bit)).toString(16).padStart(7, '0')}`,
+  );
+  const head = `${indent}${'PAGE-FLAG'.padEnd(width)}BIT  VALUE`;
+  return { data, text: lines([...(value === undefined ? [] : [`FLAGS: ${hex(value)}`]), head, ...rows]) };
+}
