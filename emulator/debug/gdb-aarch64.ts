@@ -110,22 +110,13 @@ export class Aarch64DebugView implements DebugView {
 
   dumpRegisters(index: number): readonly string[] {
     const cpu = this.#cpus[index]!;
-    const { registers, process: state, engine } = cpu;
-    const names = [
-      ` PC=${hex64(engine.pc)}`,
-      ...Array.from({ length: 31 }, (_, n) => `X${String(n).padStart(2, '0')}=${hex64(registers.x(n))}`),
-      ` SP=${hex64(registers.get64(A64_STATE.sp))}`,
-    ];
-    const pstate = state.saved(cpu.branchType);
-    const flags = ['N', 'Z', 'C', 'V'].map((flag, i) => ((pstate >>> (31 - i)) & 1 ? flag : '-')).join('');
-    const mode = `EL${state.exceptionLevel}${state.field('SP') ? 'h' : 't'}`;
+    const { registers } = cpu;
     const vectors = Array.from({ length: 32 }, (_, n) => {
       const view = Buffer.from(this.#vector(cpu, n));
       return `Q${String(n).padStart(2, '0')}=${hex64(view.readBigUInt64LE(8))}:${hex64(view.readBigUInt64LE(0))}`;
     });
     return [
-      ...grouped(names, 3),
-      `PSTATE=${hex32(pstate)} ${flags} ${mode}`,
+      ...dumpA64Registers(cpu),
       `     FPCR=${hex32(registers.get32(A64_STATE.FPCR))} FPSR=${hex32(registers.get32(A64_STATE.FPSR))}`,
       ...grouped(vectors, 2),
     ];
@@ -161,6 +152,19 @@ export class Aarch64DebugView implements DebugView {
   #vector({ engine }: A64Cpu, n: number): Uint8Array {
     return new Uint8Array(engine.view.buffer, engine.base + A64_STATE.v[n]!.offset, 16);
   }
+}
+
+/** Lines of the general registers, laid out as QEMU's. */
+export function dumpA64Registers({ registers, process: state, engine, branchType }: A64Cpu): readonly string[] {
+  const names = [
+    ` PC=${hex64(engine.pc)}`,
+    ...Array.from({ length: 31 }, (_, n) => `X${String(n).padStart(2, '0')}=${hex64(registers.x(n))}`),
+    ` SP=${hex64(registers.get64(A64_STATE.sp))}`,
+  ];
+  const pstate = state.saved(branchType);
+  const flags = ['N', 'Z', 'C', 'V'].map((flag, i) => ((pstate >>> (31 - i)) & 1 ? flag : '-')).join('');
+  const mode = `EL${state.exceptionLevel}${state.field('SP') ? 'h' : 't'}`;
+  return [...grouped(names, 3), `PSTATE=${hex32(pstate)} ${flags} ${mode}`];
 }
 
 function writeProcessState(cpu: A64Cpu, value: number): boolean {

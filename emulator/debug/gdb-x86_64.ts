@@ -169,27 +169,31 @@ export class X64DebugView implements DebugView {
 
   dumpRegisters(index: number): readonly string[] {
     const cpu = this.#cpus[index]!;
-    const { state, registers } = cpu;
-    const gpr = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rbp', 'rsp', ...range(8, 16).map(n => `r${n}`)].map(
-      name => `${name.toUpperCase().padEnd(3)}=${hex64(state.gpr(GPR_NAMES.indexOf(name)))}`,
-    );
-    const { cr0, cr2, cr3, cr4, gdtr, idtr, breakpoints, dr6, dr7, efer } = registers;
-    return [
-      ...grouped(gpr, 4),
-      `RIP=${hex64(cpu.ip)} RFL=${hex32(state.eflags)} [${flagLetters(state.eflags)}] CPL=${cpu.cpl} HLT=${Number(cpu.idle === 'waiting-for-interrupt')}`,
-      ...DUMPED_SEGMENTS.map(([name, number]) => segmentLine(cpu, name, number)),
-      `GDT=     ${hex64(gdtr.base)} ${hex32(gdtr.limit)}`,
-      `IDT=     ${hex64(idtr.base)} ${hex32(idtr.limit)}`,
-      `CR0=${hex32(cr0)} CR2=${hex64(cr2)} CR3=${hex64(BigInt(cr3))} CR4=${hex32(cr4)}`,
-      ...grouped(
-        breakpoints.map((value, n) => `DR${n}=${hex64(value)}`),
-        4,
-      ),
-      `DR6=${hex64(BigInt(dr6 >>> 0))} DR7=${hex64(BigInt(dr7 >>> 0))}`,
-      `EFER=${hex64(BigInt(efer >>> 0))}`,
-      ...dumpFloatingPoint(cpu),
-    ];
+    return [...dumpX64Registers(cpu), ...dumpFloatingPoint(cpu)];
   }
+}
+
+/** Lines of the registers without floating point, laid out as QEMU's. */
+export function dumpX64Registers(cpu: X64Cpu): readonly string[] {
+  const { state, registers } = cpu;
+  const gpr = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rbp', 'rsp', ...range(8, 16).map(n => `r${n}`)].map(
+    name => `${name.toUpperCase().padEnd(3)}=${hex64(state.gpr(GPR_NAMES.indexOf(name)))}`,
+  );
+  const { cr0, cr2, cr3, cr4, gdtr, idtr, breakpoints, dr6, dr7, efer } = registers;
+  return [
+    ...grouped(gpr, 4),
+    `RIP=${hex64(cpu.ip)} RFL=${hex32(state.eflags)} [${flagLetters(state.eflags)}] CPL=${cpu.cpl} HLT=${Number(cpu.idle === 'waiting-for-interrupt')}`,
+    ...DUMPED_SEGMENTS.map(([name, number]) => segmentLine(cpu, name, number)),
+    `GDT=     ${hex64(gdtr.base)} ${hex32(gdtr.limit)}`,
+    `IDT=     ${hex64(idtr.base)} ${hex32(idtr.limit)}`,
+    `CR0=${hex32(cr0)} CR2=${hex64(cr2)} CR3=${hex64(BigInt(cr3))} CR4=${hex32(cr4)}`,
+    ...grouped(
+      breakpoints.map((value, n) => `DR${n}=${hex64(value)}`),
+      4,
+    ),
+    `DR6=${hex64(BigInt(dr6 >>> 0))} DR7=${hex64(BigInt(dr7 >>> 0))}`,
+    `EFER=${hex64(BigInt(efer >>> 0))}`,
+  ];
 }
 
 const DUMPED_SEGMENTS = [

@@ -2,11 +2,18 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 import { UsageError } from '../../capture/formats/errors.ts';
-import { formatTraceRecord, type Trace, TRACE_CHANNELS, type TraceChannel } from '../../emulator/debug/trace.ts';
+import {
+  type Disassemble,
+  formatTraceRecord,
+  type Trace,
+  TRACE_CHANNELS,
+  type TraceChannel,
+  type TraceRecord,
+} from '../../emulator/debug/trace.ts';
 
 const STANDARD_ERROR = 2;
-/** Lines are written together. */
-const BUFFERED_LINES = 1000;
+/** Records are written together. */
+const BUFFERED_RECORDS = 1000;
 
 /** Whether an item of `-d` names a channel. */
 export function isChannel(item: string): item is TraceChannel {
@@ -17,7 +24,10 @@ export function isChannel(item: string): item is TraceChannel {
 export class TraceFile implements Disposable {
   readonly trace: Trace;
   readonly #fd: number;
-  #lines: string[] = [];
+  #records: TraceRecord[] = [];
+  #disassemble: Disassemble | undefined;
+  /** The disassembler is being loaded: records wait. */
+  #isLoading = false;
   /** An interrupted program does not dispose. */
   readonly #onExit = (): void => this.#flush();
 
@@ -25,11 +35,12 @@ export class TraceFile implements Disposable {
   constructor(channels: readonly TraceChannel[], path: string | undefined) {
     this.#fd = path === undefined ? STANDARD_ERROR : openTrace(path);
     process.once('exit', this.#onExit);
+    if (channels.includes('in_asm')) this.#loadDisassembler();
     this.trace = {
       channels: new Set(channels),
       record: entry => {
-        this.#lines.push(formatTraceRecord(entry));
-        if (this.#lines.length >= BUFFERED_LINES) this.#flush();
+        this.#records.push(entry);
+        if (this.#records.length >= BUFFERED_RECORDS && !this.#isLoading) this.#flush();
       },
     };
   }
@@ -41,8 +52,20 @@ export class TraceFile implements Disposable {
   }
 
   #flush(): void {
-    if (this.#lines.length > 0) writeSync(this.#fd, `${this.#lines.join('\n')}\n`);
-    this.#lines = [];
+    const lines = this.#records.map(entry => formatTraceRecord(entry, this.#disassemble));
+    if (lines.length > 0) writeSync(this.#fd, `${lines.join('\n')}\n`);
+    this.#records = [];
+  }
+
+  /** Loads it now, when it is needed: it is large. */
+  #loadDisassembler(): void {
+    this.#isLoading = true;
+    const load = async (): Promise<void> => {
+      const { disassemble, prepareDisassembler } = await import('../../analyzer/disassembler.ts');
+      await prepareDisassembler();
+      this.#disassemble = (architecture, code, vaddr) => disassemble(architecture, code, vaddr, () => undefined);
+    };
+    void load().finally(() => (this.#isLoading = false));
   }
 }
 

@@ -93,6 +93,8 @@ export class A64Cpu implements GuestCpu {
   readonly #hasBranchTypes: boolean;
   /** Called at a host call, with the PC still on it; see `system/host-call.ts`. Undefined: the instruction is what it always is. */
   hostCall: (() => void) | undefined;
+  /** Told what the guest wants and we know nothing of, for traces. */
+  unimplemented: ((what: string) => void) | undefined;
   #modeKey = 0;
   /** What `deliverException` takes; or the PC has a tag, and is to be gone to without. */
   #pending: SynchronousException | 'tagged PC' | undefined;

@@ -8,6 +8,7 @@ import type { EngineCpu, GuestCpu } from '../../cpu/execute/guest.ts';
 import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
 import { createX64Guest, type PortSpace, type X64Cpu, type X64Guest, x64Model } from '../../cpu/x64/index.ts';
 import { tracedCpu } from '../../debug/trace.ts';
+import { tracedGuest } from '../../debug/trace-blocks.ts';
 import { x64TraceView } from '../../debug/trace-x86_64.ts';
 import { AHCI_PORTS } from '../../devices/ahci/ahci.ts';
 import { AtaDisk } from '../../devices/ahci/ata-disk.ts';
@@ -96,7 +97,11 @@ export class PcBoard {
       cpus.push(cpu);
       return config.trace === undefined ? cpu : tracedCpu(x64TraceView(cpu), config.trace);
     };
-    const engine = new Engine(guest, this.memory, this.bus, cpuCount, createCpu, config.engine);
+    const traced =
+      config.trace === undefined
+        ? guest
+        : tracedGuest(guest, config.trace, () => x64TraceView(cpus[this.machine.engine.current.index]!));
+    const engine = new Engine(traced, this.memory, this.bus, cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
     this.#resetCpus();
     this.#plugFunctions();

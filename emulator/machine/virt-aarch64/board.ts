@@ -9,6 +9,7 @@ import type { EngineCpu, GuestCpu } from '../../cpu/execute/guest.ts';
 import { Engine, engineReservedBytes } from '../../cpu/execute/engine.ts';
 import { a64TraceView } from '../../debug/trace-aarch64.ts';
 import { tracedCpu } from '../../debug/trace.ts';
+import { tracedGuest } from '../../debug/trace-blocks.ts';
 import { EmptyFlash } from '../../devices/empty-flash.ts';
 import { FwCfg, vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
 import { GenericTimer } from '../../devices/generic-timer.ts';
@@ -98,7 +99,11 @@ export class VirtBoard {
       cpus.push(cpu);
       return config.trace === undefined ? cpu : tracedCpu(a64TraceView(cpu), config.trace);
     };
-    const engine = new Engine(guest, this.memory, this.bus, config.cpuCount, createCpu, config.engine);
+    const traced =
+      config.trace === undefined
+        ? guest
+        : tracedGuest(guest, config.trace, () => a64TraceView(cpus[this.machine.engine.current.index]!));
+    const engine = new Engine(traced, this.memory, this.bus, config.cpuCount, createCpu, config.engine);
     this.machine = new Machine(engine, this.#clock);
     for (const { base, size, device } of this.#gic.regions) this.bus.map(base, size, device);
     this.#place(LAYOUT.FLASH, new EmptyFlash());

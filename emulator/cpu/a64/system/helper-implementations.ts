@@ -10,11 +10,11 @@ import { exceptionReturn, HCR, takeSynchronous } from './exceptions.ts';
 import { accessKey } from './helpers.ts';
 import { HOST_CALL } from './host-call.ts';
 import { callPsci } from './psci.ts';
-import { keyFields } from './register-key.ts';
+import { genericName, keyFields } from './register-key.ts';
 import { findRegister, isImplemented } from './registers/index.ts';
 import type { SystemRegister } from './registers/row.ts';
 import { EXCEPTION_CLASS, registerSyndrome, wfxSyndrome } from './syndrome.ts';
-import { execute } from './system-instructions.ts';
+import { execute, SYSTEM_INSTRUCTIONS } from './system-instructions.ts';
 
 /** Bit of an `access` that says read. */
 const ACCESS_READ = 1 << 21;
@@ -31,22 +31,30 @@ function undefinedInstruction(cpu: A64Cpu): void {
 /** The register of an access, or `undefined` when the access has raised an exception instead. */
 function checkedRegister(cpu: A64Cpu, access: number, direction: 'read' | 'write'): SystemRegister | undefined {
   const row = findRegister(accessKey(access));
-  if (row === undefined || !isImplemented(row, cpu.configuration) || row.undefinedWhen?.(cpu) === true) {
+  if (row === undefined) {
+    cpu.unimplemented?.(`${direction} of system register ${genericName(accessKey(access))}`);
     undefinedInstruction(cpu);
     return undefined;
+  }
+  return isAllowed(cpu, row, access, direction) ? row : undefined;
+}
+
+/** Whether a register may be accessed now; raises the exception when it may not. */
+function isAllowed(cpu: A64Cpu, row: SystemRegister, access: number, direction: 'read' | 'write'): boolean {
+  if (!isImplemented(row, cpu.configuration) || row.undefinedWhen?.(cpu) === true) {
+    undefinedInstruction(cpu);
+    return false;
   }
   const lowest = row.permission[direction];
   if (lowest === undefined || cpu.exceptionLevel < lowest) {
     const isTrappedId = isIdRegister(row) && direction === 'read' && cpu.features.has('FEAT_IDST');
     if (isTrappedId) trap(cpu, access);
     else undefinedInstruction(cpu);
-    return undefined;
+    return false;
   }
-  if (row.trap?.(cpu, direction) === true) {
-    trap(cpu, access);
-    return undefined;
-  }
-  return row;
+  if (row.trap?.(cpu, direction) !== true) return true;
+  trap(cpu, access);
+  return false;
 }
 
 /** The ID space: op0 3, op1 0 or 1, CRn 0. FEAT_IDST makes reads of it from EL0 trap as register accesses. */
@@ -118,7 +126,11 @@ function writePstateField(cpu: A64Cpu, access: number, imm: number): void {
 function systemInstruction(cpu: A64Cpu, access: number, operand: bigint): void {
   const done = execute(cpu, accessKey(access), BigInt.asUintN(64, operand));
   if (done === 'trapped') trap(cpu, access);
-  else if (!done) undefinedInstruction(cpu);
+  else if (!done) {
+    const key = accessKey(access);
+    if (!SYSTEM_INSTRUCTIONS.has(key)) cpu.unimplemented?.(`system instruction ${genericName(key)}`);
+    undefinedInstruction(cpu);
+  }
 }
 
 /** SVC, HVC and SMC return behind themselves, and the exception is taken at once. */
