@@ -43,7 +43,7 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -initrd FILE, -append TEXT, -dtb FILE (virt)
   -drive file=FILE[,format=raw][,if=virtio|ide|none][,id=ID][,readonly=on][,snapshot=on]
   -blockdev driver=file,filename=FILE,node-name=ID[,read-only=on], -blockdev driver=raw,file=ID,node-name=ID
-  -hda FILE, -hdb, -hdc, -hdd      the same as -drive file=FILE; disks are virtio disks on all machines
+  -hda FILE, -hdb, -hdc, -hdd      the same as -drive file=FILE: SATA disks on q35, virtio disks on the others
   -device TYPE[,NAME=VALUE]        ${wrap(DEVICE_TYPES, 35)}
   -fw_cfg name=NAME,file=FILE|string=TEXT
   -rtc base=utc|localtime|DATE     date of the clock (default: 2026-01-01, so that runs do not differ)
@@ -171,9 +171,15 @@ function notesOf(options: BootOptions, { image, architecture, machine, cpu }: Ch
     ...(options.cpu === undefined ? [`-cpu ${cpu}`] : []),
   ];
   if (chosen.length > 0) notes.push(`${image.format} for ${architecture}: ${chosen.join(' ')}`);
-  if (architecture === 'x86_64' && options.disks.some(({ wantsIde }) => wantsIde))
-    notes.push('disks are virtio disks: /dev/vda, not /dev/sda');
+  if (architecture === 'x86_64' && options.disks.some(({ wantsIde }) => wantsIde)) notes.push(ideNote(machine));
   return notes;
+}
+
+/** What became of `-hda` and `if=ide` on a PC. */
+function ideNote(machine: string): string {
+  return machine.startsWith('q35')
+    ? 'SATA disks: /dev/sda, by the driver ahci (cloud kernels have none: use if=virtio)'
+    : 'disks are virtio disks: /dev/vda, not /dev/sda';
 }
 
 const SECTOR_SIZE = 512;

@@ -158,9 +158,9 @@ export class MachineSession implements InteractiveTarget, Disposable {
       cpu: plan.cpu,
       cpuCount: plan.cpus,
       memoryBytes: plan.memorySize,
-      drives: this.disks.map(({ backend, option: { bus = usualBus, serial } }) => ({
+      drives: this.disks.map(({ backend, option: { bus = usualBus, serial, wantsIde } }) => ({
         backend,
-        bus,
+        bus: wantsIde && plan.board.type === 'q35' ? 'ide' : bus,
         ...(serial !== undefined && { serial }),
       })),
       devices: this.devices.devices,
