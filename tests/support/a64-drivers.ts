@@ -114,8 +114,7 @@ class TestMachine {
   }
 }
 
-/** All that the instruction table knows. */
-/** Without FEAT_BTI, because a PC behind an indirect branch would have PSTATE.BTYPE in it. */
+/** All that the instruction table knows; FEAT_BTI would leave PSTATE.BTYPE in the PC behind an indirect branch. */
 export const ALL_FEATURES: ReadonlySet<A64FeatureName> = new Set(A64_FEATURE_NAMES.filter(name => name !== 'FEAT_BTI'));
 
 function driver(name: string, executor: Executor, helpers: TestHelpers): Driver {
