@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { bootCommand } from './commands/boot.ts';
 import { demoCommand } from './commands/demo.ts';
+import { dumpCommand } from './commands/dump.ts';
 import { imagesCommand } from './commands/images.ts';
 import { runCommand } from './commands/run.ts';
 
@@ -18,6 +19,7 @@ export function commandLine(): Command {
   program.addCommand(demoCommand());
   program.addCommand(runCommand());
   program.addCommand(bootCommand());
+  program.addCommand(dumpCommand());
   program.addCommand(
     new Command('crash').description('read a dump, with the commands of crash').usage('[options] [vmlinux] VMCORE'),
   );

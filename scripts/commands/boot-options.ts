@@ -11,6 +11,13 @@ import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import { parseCharacterDevice, placeConsoles, type CharacterBackend, type MonitorPlace } from './boot/characters.ts';
 import { attachDrives, isDiskDevice, parseBlockNode, parseDrive, type DiskOption, type Drive } from './boot/drives.ts';
 import { requireKnown, splitProperties, type TypeWithProperties } from './boot/properties.ts';
+import {
+  isSocket,
+  parseControlSocket,
+  parseMonSocket,
+  parseSocketDevice,
+  type ControlOption,
+} from './boot/controls.ts';
 import { FLAGS_WITHOUT_EFFECT, REFUSED_FLAGS, REFUSED_WITH_VALUE, WITHOUT_EFFECT } from './boot/unsupported.ts';
 
 export type { CharacterBackend, MonitorPlace } from './boot/characters.ts';
@@ -55,6 +62,8 @@ export interface BootOptions {
   readonly monitor: MonitorPlace;
   /** `-chardev` by id, for consoles. */
   readonly characterDevices: Readonly<Record<string, CharacterBackend>>;
+  /** Sockets from which the machine is controlled. */
+  readonly controls: readonly ControlOption[];
   /** Code of the key that begins a command of the console. */
   readonly escapeKey: number;
   readonly actions: ActionOptions;
@@ -111,7 +120,10 @@ interface Draft {
   serial: string[];
   characterDevices: Record<string, CharacterBackend>;
   monitor: string | undefined;
-  mon: string | undefined;
+  mons: string[];
+  /** Values of `-chardev socket` by id, as `-qmp` takes them. */
+  sockets: Map<string, string>;
+  controls: ControlOption[];
   escapeKey: number;
   actions: { -readonly [event in keyof ActionOptions]: ActionOptions[event] };
   snapshot: boolean;
@@ -174,12 +186,19 @@ const WITH_VALUE: Readonly<Record<string, Handler>> = {
   fw_cfg: (draft, value) => draft.firmwareFiles.push(parseFirmwareFile(value)),
   rtc: (draft, value) => (draft.epochSeconds = parseClock(value)),
   chardev: (draft, value) => {
-    const { id, backend } = parseCharacterDevice(value);
-    draft.characterDevices[id] = backend;
+    const socket = parseSocketDevice(value);
+    if (socket === undefined) {
+      const { id, backend } = parseCharacterDevice(value);
+      draft.characterDevices[id] = backend;
+    } else draft.sockets.set(socket.id, socket.value);
   },
   serial: (draft, value) => draft.serial.push(value),
-  monitor: (draft, value) => (draft.monitor = value),
-  mon: (draft, value) => (draft.mon = value),
+  monitor: (draft, value) => {
+    if (isSocket(value)) draft.controls.push(parseControlSocket(value, 'readline', '-monitor'));
+    else draft.monitor = value;
+  },
+  mon: (draft, value) => draft.mons.push(value),
+  qmp: (draft, value) => draft.controls.push(parseControlSocket(value, 'control', '-qmp')),
   echr: (draft, value) => (draft.escapeKey = parseEscapeKey(value)),
   action: (draft, value) => parseActions(draft, value),
   d: (draft, value) => draft.trace.push(...value.split(',')),
@@ -255,7 +274,9 @@ function newDraft(): Draft {
     serial: [],
     characterDevices: {},
     monitor: undefined,
-    mon: undefined,
+    mons: [],
+    sockets: new Map(),
+    controls: [],
     escapeKey: CTRL_A,
     actions: { reboot: 'reset', shutdown: 'poweroff', panic: 'shutdown' },
     snapshot: false,
@@ -267,7 +288,7 @@ function newDraft(): Draft {
 }
 
 function finish(draft: Draft): BootOptions {
-  const { kernel, drives, devices, snapshot, mon, ...rest } = draft;
+  const { kernel, drives, devices, snapshot, mons, sockets, controls, ...rest } = draft;
   if (kernel === undefined) throw new UsageError('-kernel: which kernel to boot?');
   const ofMachine = MACHINE_TYPES[draft.machine?.type ?? ''];
   if (ofMachine !== undefined && draft.architecture !== undefined && ofMachine !== draft.architecture)
@@ -282,7 +303,8 @@ function finish(draft: Draft): BootOptions {
       snapshot,
     ),
     devices: devices.filter(({ type }) => !isDiskDevice(type)),
-    ...placeConsoles({ ...rest, mon }),
+    ...placeConsoles({ ...rest, mon: mons.find(mon => parseMonSocket(mon, sockets) === undefined) }),
+    controls: [...controls, ...mons.flatMap(mon => parseMonSocket(mon, sockets) ?? [])],
   };
 }
 

@@ -50,6 +50,8 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -nographic, -display none        always so
   -serial stdio|mon:stdio|file:PATH|chardev:ID|null|none, -monitor stdio|none, -mon chardev=ID
   -chardev stdio|null|file,id=ID[,path=PATH][,mux=on]   also for -device virtconsole,chardev=ID
+  -monitor unix:PATH,server,nowait, -qmp unix:PATH,server=on,wait=off   the monitor, or QMP, on a socket (also tcp:HOST:PORT, and
+                                   -chardev socket,id=ID,path=PATH,server=on,wait=off -mon chardev=ID,mode=control)
   -echr CODE                       the key that begins a command of the console (default: 1, Ctrl-a)
   -no-reboot, -no-shutdown, -action reboot=reset|shutdown,shutdown=poweroff|pause,panic=shutdown|exit-failure|pause|none
   -snapshot                        keep disks as they are

@@ -2,6 +2,7 @@
 import type { BootPlan } from '../commands/boot.ts';
 import { ConsoleBuffer } from '../lab/console-buffer.ts';
 import { openSink } from './character-sink.ts';
+import { ControlServer } from './control/control-server.ts';
 import { serveGdb } from './gdb.ts';
 import { InteractiveConsole } from './interactive.ts';
 import { MachineSession, type SessionEnd } from './machine-session.ts';
@@ -17,6 +18,7 @@ export async function bootOnTerminal(plan: BootPlan): Promise<number> {
   // Prompts end without a newline.
   const flusher = setInterval(() => output.flush(), FLUSH_MS);
   try {
+    using _control = await ControlServer.open(session, plan.controls);
     using gdb = plan.gdbPort === undefined ? undefined : await serveGdb(session, plan.gdbPort);
     using _console = new InteractiveConsole(session, {
       mux:

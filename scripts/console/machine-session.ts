@@ -24,6 +24,7 @@ import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
 import { pcMachineState, virtMachineState } from '../lab/machine-state.ts';
 import { GuestDumper } from './guest-dump.ts';
 import type { InteractiveTarget } from './interactive.ts';
+import { MachineEvents } from './machine-events.ts';
 import { MachineDevices, readFirmwareFiles } from './machine-devices.ts';
 import { isChannel, TraceFile } from './trace-file.ts';
 
@@ -54,6 +55,9 @@ export interface NamedSnapshot {
   readonly snapshot: MachineSnapshot;
 }
 
+/** QMP's words for what is done about a panic. */
+const PANIC_ACTIONS = { shutdown: 'poweroff', 'exit-failure': 'poweroff', pause: 'pause', none: 'run' } as const;
+
 /** One machine on the terminal. */
 export class MachineSession implements InteractiveTarget, Disposable {
   readonly plan: BootPlan;
@@ -61,11 +65,14 @@ export class MachineSession implements InteractiveTarget, Disposable {
   readonly disks: readonly SessionDisk[];
   readonly devices: MachineDevices;
   readonly dumper = new GuestDumper(this);
+  readonly events = new MachineEvents();
   readonly #trace: TraceFile | undefined;
   /** A machine has one snapshot at a time. */
   #snapshot: NamedSnapshot | undefined;
   #state: RunState;
   #end: SessionEnd | undefined;
+  /** The next reset is the user's, not the guest's. */
+  #resetByHost = false;
   #wake: () => void = () => undefined;
 
   /**
@@ -121,6 +128,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
         await this.#sleep();
         return undefined;
       case 'reset':
+        this.#announceReset();
         if (this.plan.actions.reboot === 'shutdown') return this.#shutDown(stop);
         this.machine.reset();
         return undefined;
@@ -133,6 +141,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
 
   /** With `-no-shutdown` the machine stands, to be looked at. */
   #shutDown(stop: StopReason): SessionEnd | undefined {
+    this.events.emit('SHUTDOWN', { guest: true, reason: stop.kind === 'reset' ? 'guest-reset' : 'guest-shutdown' });
     if (this.plan.actions.shutdown === 'poweroff') return stop;
     this.#state = 'shutdown';
     return undefined;
@@ -202,20 +211,25 @@ export class MachineSession implements InteractiveTarget, Disposable {
   }
 
   pause(): void {
+    const ran = !this.paused;
     this.#stand('paused');
+    if (ran) this.events.emit('STOP');
   }
 
   /** A machine that has shut down has to be reset first, as in QEMU. @returns whether it runs now */
   resume(): boolean {
     if (this.#state === 'shutdown') return false;
+    if (this.paused) this.events.emit('RESUME');
     this.#state = 'running';
     this.#wake();
     return true;
   }
 
   reset(): void {
+    this.#resetByHost = true;
     if (this.#state === 'shutdown' || this.#state === 'guest-panicked') {
       this.machine.reset();
+      this.#announceReset();
       this.#state = 'running';
       this.#wake();
     } else {
@@ -225,11 +239,19 @@ export class MachineSession implements InteractiveTarget, Disposable {
     }
   }
 
+  #announceReset(): void {
+    const guest = !this.#resetByHost;
+    this.#resetByHost = false;
+    this.events.emit('RESET', { guest, reason: guest ? 'guest-reset' : 'host-qmp-system-reset' });
+  }
+
   quit(): void {
+    this.events.emit('SHUTDOWN', { guest: false, reason: 'host-qmp-quit' });
     this.#finish({ kind: 'quit' });
   }
 
   powerDown(): void {
+    this.events.emit('POWERDOWN');
     this.machine.pressPowerButton();
     this.#wake();
   }
@@ -290,6 +312,8 @@ export class MachineSession implements InteractiveTarget, Disposable {
   /** As QEMU does unless told otherwise: a panic ends the machine, a loaded crash kernel is left to do its work. */
   #heardPanic(event: PvpanicEvent): void {
     const { panic } = this.plan.actions;
+    if (event === 'panicked') this.events.emit('GUEST_PANICKED', { action: PANIC_ACTIONS[panic] });
+    else this.events.emit('GUEST_CRASHLOADED', { action: 'run' });
     if (event !== 'panicked' || panic === 'none') return;
     if (panic === 'pause') this.#stand('guest-panicked');
     else this.#finish({ kind: 'panicked' });
