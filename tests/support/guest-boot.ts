@@ -2,21 +2,36 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
-import { VirtBoard, type VirtConfig } from '../../emulator/machine/virt-aarch64/board.ts';
-import type { LinuxBoot } from '../../emulator/machine/virt-aarch64/direct-boot.ts';
-import type { StopReason } from '../../emulator/machine/machine.ts';
+import {
+  type BoardMachine,
+  createMachine,
+  type LinuxKernel,
+  type MachineConfig,
+  type StopReason,
+} from '../../emulator/index.ts';
+import { CONSOLES } from '../../kernel-images/command-line.ts';
 import { PackageArchive } from '../../kernel-images/debian/package-index.ts';
 import { packCpio } from '../../kernel-images/initramfs/cpio.ts';
 import { addFile, addSymlink, createFileTree } from '../../kernel-images/initramfs/file-tree.ts';
 import { fetchProgram } from '../../kernel-images/initramfs/programs.ts';
-import { readKernelImage } from '../../kernel-images/kernel-image.ts';
+import { type Architecture, readKernelImage } from '../../kernel-images/kernel-image.ts';
 import { resolveModules } from '../../kernel-images/kernel-modules.ts';
-import { fetchKernel, resolveKernelPackage, type Flavour } from '../../kernel-images/kernel-package.ts';
+import {
+  DEBIAN_ARCHITECTURES,
+  fetchKernel,
+  resolveKernelPackage,
+  type Flavour,
+} from '../../kernel-images/kernel-package.ts';
 
 const NS_PER_SECOND = 1e9;
 const APPLETS = [
   'sh',
   'mount',
+  'umount',
+  'mkdir',
+  'cp',
+  'ln',
+  'sync',
   'insmod',
   'cat',
   'ls',
@@ -29,33 +44,63 @@ const APPLETS = [
   'reboot',
   'grep',
   'dmesg',
+  'setsid',
+  'cttyhack',
+  'stty',
+  'switch_root',
 ];
 
-/** A board with one CPU, 512 MiB, a GICv3 and its ITS; tests change what they are about. */
-export const PLAIN_BOARD: Omit<VirtConfig, 'consoleOutput'> = {
-  cpu: 'cortex-a57',
-  cpuCount: 1,
-  memoryBytes: 512 * 2 ** 20,
-  gicVersion: 3,
-  its: true,
-  virtualization: false,
-  seeds: false,
-  drives: [],
-  epochSeconds: 1_767_225_600,
+/** A machine with one CPU, 512 MiB, and the usual board of an architecture; tests change what they are about. */
+export const PLAIN_MACHINES: Readonly<Record<Architecture, Omit<MachineConfig, 'serialOutput'>>> = {
+  aarch64: {
+    board: { type: 'virt', gicVersion: 3, its: true, virtualization: false, seeds: false },
+    cpu: 'cortex-a57',
+    cpuCount: 1,
+    memoryBytes: 512 * 2 ** 20,
+    drives: [],
+    epochSeconds: 1_767_225_600,
+  },
+  x86_64: {
+    board: { type: 'q35' },
+    cpu: 'qemu64',
+    cpuCount: 1,
+    memoryBytes: 512 * 2 ** 20,
+    drives: [],
+    epochSeconds: 1_767_225_600,
+  },
 };
 
-/** The arm64 kernel of a suite with an initramfs that loads modules and runs a script, then powers off. */
+/** Which kernel. */
+export interface GuestChoice {
+  readonly architecture?: Architecture;
+  readonly flavour?: Flavour;
+  readonly suite?: string;
+}
+
+/** A kernel with what goes with it, and the files that it is made of. */
+export interface GuestBoot extends LinuxKernel {
+  readonly architecture: Architecture;
+  readonly initrd: Uint8Array;
+  /** Path of Debian's file. */
+  readonly kernelFile: string;
+}
+
+/** A kernel with an initramfs that loads modules and runs a script, then powers off. Debian 12's arm64 kernel unless chosen. */
 export async function guestWithScript(
   script: string,
   modules: readonly string[] = [],
-  flavour: Flavour = 'generic',
-): Promise<LinuxBoot> {
-  const archive = await PackageArchive.open({ suite: 'bookworm', architecture: 'arm64', mirror: undefined });
+  { architecture = 'aarch64', flavour = 'generic', suite = 'bookworm' }: GuestChoice = {},
+): Promise<GuestBoot> {
+  const archive = await PackageArchive.open({
+    suite,
+    architecture: DEBIAN_ARCHITECTURES[architecture],
+    mirror: undefined,
+  });
   const kernel = await fetchKernel(archive, resolveKernelPackage(archive, flavour));
   const image = await readKernelImage(readFileSync(kernel.imagePath), basename(kernel.imagePath));
-  const busybox = await fetchProgram(archive, 'aarch64', 'busybox-static', '/bin/busybox');
+  const busybox = await fetchProgram(archive, architecture, 'busybox-static', '/bin/busybox');
   const tree = createFileTree();
-  for (const folder of ['/proc', '/sys', '/dev']) tree.mkdirSync(folder, { recursive: true, mode: 0o755 });
+  for (const folder of ['/proc', '/sys', '/dev', '/mnt']) tree.mkdirSync(folder, { recursive: true, mode: 0o755 });
   for (const { path, bytes } of busybox.files) addFile(tree, path, bytes, 0o755);
   for (const applet of APPLETS) addSymlink(tree, `/bin/${applet}`, 'busybox');
   const closure = await resolveModules(kernel.modules, modules);
@@ -68,27 +113,34 @@ export async function guestWithScript(
     'poweroff -f',
   ];
   addFile(tree, '/init', `${lines.join('\n')}\n`, 0o755);
-  const commandLine = 'console=ttyAMA0 cryptomgr.notests quiet loglevel=4';
-  return { kernel: image.bytes, kernelMemorySize: image.memorySize, initrd: packCpio(tree), commandLine };
+  return {
+    architecture,
+    kernel: image.bytes,
+    kernelMemorySize: image.memorySize,
+    kernelFile: kernel.imagePath,
+    initrd: packCpio(tree),
+    commandLine: `console=${CONSOLES[architecture]} cryptomgr.notests quiet loglevel=4`,
+  };
 }
 
 /** How a guest's run went. */
 export interface GuestRun {
-  readonly board: VirtBoard;
+  readonly machine: BoardMachine;
   readonly stop: StopReason;
-  /** What it wrote to its UART, without carriage returns. */
+  /** What it wrote to its serial port, without carriage returns. */
   readonly console: string;
 }
 
 /** Boots and runs until the machine stops. */
 export async function runGuest(
-  boot: LinuxBoot,
-  config: Partial<Omit<VirtConfig, 'consoleOutput'>>,
+  { architecture, kernelFile: _, ...kernel }: GuestBoot,
+  config: Partial<Omit<MachineConfig, 'serialOutput'>>,
   guestSeconds = 30,
 ): Promise<GuestRun> {
   const bytes: number[] = [];
-  const board = new VirtBoard({ ...PLAIN_BOARD, ...config, consoleOutput: byte => void bytes.push(byte) });
-  board.loadLinux(boot);
-  const stop = await board.machine.run(guestSeconds * NS_PER_SECOND);
-  return { board, stop, console: Buffer.from(bytes).toString('latin1').replaceAll('\r', '') };
+  const serialOutput = (byte: number): void => void bytes.push(byte);
+  const machine = createMachine({ ...PLAIN_MACHINES[architecture], ...config, serialOutput });
+  machine.boot(kernel);
+  const stop = await machine.run(guestSeconds * NS_PER_SECOND);
+  return { machine, stop, console: Buffer.from(bytes).toString('latin1').replaceAll('\r', '') };
 }

@@ -7,7 +7,7 @@ import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
 import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
 import { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
 import { chooseLoadAddresses } from '../../emulator/machine/virt-aarch64/layout.ts';
-import type { LoadedImage } from '../../kexec/check.ts';
+import type { LoadedImage } from '../../kexec/recognise.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
 import { describeLiveKernel, loadedImageOf, openLiveKernel } from '../../scripts/lab/live-kernel.ts';
 import type { PreparedRun } from '../../scripts/lab/prepare.ts';

@@ -15,6 +15,10 @@ export const X64_MEMORY = {
   scratchSize: 0x1_0000,
   code: 0x40_0000,
   codeSize: 0x10_0000,
+  /** In 16-bit code, which is in segment 0, and whose data segments begin at `dataBase`. */
+  code16: 0x8000,
+  codeSize16: 0x8000,
+  dataBase16: 0xf_fff0,
   /** Bytes of code a case may have. */
   slot: 128,
 } as const;
@@ -32,33 +36,48 @@ export interface X64Case {
 }
 
 export interface CaseOptions {
-  /** 32 for code in a 32-bit segment; 64 by default. */
-  readonly codeSize?: 32 | 64;
+  /** 16 for real mode, 32 for code in a 32-bit segment; 64 by default. */
+  readonly codeSize?: 16 | 32 | 64;
+}
+
+/** Where the code of a case is. */
+export function codeArea({ codeSize }: CaseOptions): { readonly start: number; readonly size: number } {
+  const { code, code16, codeSize: size, codeSize16 } = X64_MEMORY;
+  return codeSize === 16 ? { start: code16, size: codeSize16 } : { start: code, size };
 }
 
 /** Encodes a row with random fields. */
 export function randomInstruction(random: Random, row: Instruction, options: CaseOptions = {}): number[] {
-  const long = (options.codeSize ?? 64) === 64;
-  const { rexR, ...shape } = randomShape(random, row, long);
+  const { rexR, ...shape } = randomShape(random, row, options.codeSize ?? 64);
   if (row.vex) {
-    return vexInstruction(random, row, { w: row.vex.w ?? Number(shape.rexW), r: rexR, b: shape.rexB });
+    return vexInstruction(random, row, shape, { w: row.vex.w ?? Number(shape.rexW), r: rexR, b: shape.rexB });
   }
-  const prefixes = legacyPrefixes(random, row, shape.is66);
   const body = operandBytes(random, row, shape);
+  const prefixes = legacyPrefixes(random, row, shape, body.isMemory);
   const rex = (shape.rexW ? 8 : 0) | rexR | body.rexB;
-  const hasRex = long && takesRex(row) && (rex !== 0 || random.below(4) === 0);
+  const hasRex = shape.codeSize === 64 && takesRex(row) && (rex !== 0 || random.below(4) === 0);
   return [...prefixes, ...(hasRex ? [0x40 | rex] : []), ...opcodeBytes(row), ...body.bytes];
 }
 
-function randomShape(random: Random, row: Instruction, long: boolean): Shape & { readonly rexR: number } {
+function randomShape(random: Random, row: Instruction, codeSize: 16 | 32 | 64): Shape & { readonly rexR: number } {
+  const long = codeSize === 64;
   const is66 = mayResize(row) && random.below(4) === 0;
   const rexW = long && random.below(2) === 0;
   const rexBits = long && random.below(2) === 0 ? random.below(8) : 0;
-  return { long, is66, rexW, rexR: takesRexR(row) ? rexBits & 4 : 0, rexB: rexBits & 1 };
+  const is67 = !isGather(row) && random.below(8) === 0;
+  return { codeSize, is66, is67, rexW, rexR: takesRexR(row) ? rexBits & 4 : 0, rexB: rexBits & 1 };
 }
 
-function legacyPrefixes(random: Random, row: Instruction, is66: boolean): number[] {
-  const bytes = is66 ? [0x66] : [];
+/** Overrides that lead to the same segment: SS and DS. */
+const SEGMENT_PREFIXES = [0x36, 0x3e];
+
+function legacyPrefixes(random: Random, row: Instruction, { is66, is67 }: Shape, isMemory: boolean): number[] {
+  const bytes: number[] = [];
+  if (is67) bytes.push(0x67);
+  if (is66) bytes.push(0x66);
+  if (isMemory && row.attributes.has('lock') && random.below(4) === 0) bytes.push(0xf0);
+  if (isMemory && random.below(8) === 0) bytes.push(random.pick(SEGMENT_PREFIXES));
+  if (random.below(2) === 0) bytes.reverse();
   if (row.prefix !== undefined && row.prefix !== 'NP') bytes.push(Number.parseInt(row.prefix, 16));
   if (isString(row) && random.below(2) === 0) bytes.push(random.pick([0xf2, 0xf3]));
   return bytes;
@@ -90,15 +109,21 @@ function opcodeBytes(row: Instruction): number[] {
   return [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map]!.concat(row.opcode);
 }
 
-function vexInstruction(random: Random, row: Instruction, rex: { w: number; r: number; b: number }): number[] {
+/** Outside of 64-bit mode R and X must be as in 64-bit mode without them, and registers 8 to 15 do not exist. */
+function vexInstruction(
+  random: Random,
+  row: Instruction,
+  shape: Shape,
+  rex: { w: number; r: number; b: number },
+): number[] {
   const length = row.vex!.length ?? random.pick([128, 256]);
-  const body = operandBytes(random, row, { long: true, is66: false, rexW: rex.w === 1, rexB: rex.b });
+  const body = operandBytes(random, row, { ...shape, is66: false, rexW: rex.w === 1, rexB: rex.b });
   const pp = ['NP', '66', 'F3', 'F2'].indexOf(row.prefix!);
   const usesV = row.operands.some(({ letter }) => letter === 'H' || letter === 'B');
-  const vvvv = usesV ? pickRegister(random, 16) : 0;
+  const vvvv = usesV ? pickRegister(random, shape.codeSize === 64 ? 16 : 8) : 0;
   const second = (rex.r ? 0 : 0x80) | 0x40 | (body.rexB ? 0 : 0x20) | row.map;
   const third = (rex.w << 7) | ((~vvvv & 15) << 3) | (length === 256 ? 4 : 0) | pp;
-  return [0xc4, second, third, row.opcode, ...body.bytes];
+  return [...(shape.is67 ? [0x67] : []), 0xc4, second, third, row.opcode, ...body.bytes];
 }
 
 /** Vector register that gathers take their indices from, and that cases keep small. */
@@ -128,10 +153,21 @@ function pickRegister(random: Random, count: number): number {
 }
 
 interface Shape {
-  readonly long: boolean;
+  readonly codeSize: 16 | 32 | 64;
   readonly is66: boolean;
+  readonly is67: boolean;
   readonly rexW: boolean;
   readonly rexB: number;
+}
+
+function operandSizeOf({ codeSize, is66, rexW }: Shape): 2 | 4 | 8 {
+  if (rexW) return 8;
+  return (codeSize === 16) === is66 ? 4 : 2;
+}
+
+function addressSizeOf({ codeSize, is67 }: Shape): 2 | 4 | 8 {
+  if (codeSize === 64) return is67 ? 4 : 8;
+  return (codeSize === 16) === is67 ? 4 : 2;
 }
 
 const MODRM = 'EGMRSCDVWUPQNHLB';
@@ -145,37 +181,52 @@ function takesModrm({ modrm, reg, mod, operands }: Instruction): boolean {
   );
 }
 
-function operandBytes(random: Random, row: Instruction, shape: Shape): { bytes: number[]; rexB: number } {
+interface OperandBytes {
+  readonly bytes: number[];
+  readonly rexB: number;
+  readonly isMemory: boolean;
+}
+
+function operandBytes(random: Random, row: Instruction, shape: Shape): OperandBytes {
   const bytes: number[] = [];
   let { rexB } = shape;
-  const hasModrm = takesModrm(row);
+  let isMemory = false;
   if (row.modrm !== undefined) bytes.push(row.modrm);
-  else if (hasModrm) {
+  else if (takesModrm(row)) {
     const reg = row.reg ?? (usesVector(row, 'VP') ? random.below(8) : pickRegister(random, 8));
-    const memory = row.mod === 'mem' || (row.mod === undefined && random.below(2) === 0);
-    if (memory) rexB = 0;
-    if (isGather(row))
-      bytes.push(0x44 | (reg << 3), (random.below(4) << 6) | (INDEX_REGISTER << 3) | 3, random.below(128));
-    else bytes.push(...modrmBytes(random, reg, memory, usesVector(row, 'WUQNVP')));
+    isMemory = row.mod === 'mem' || (row.mod === undefined && random.below(2) === 0);
+    if (isMemory) rexB = 0;
+    bytes.push(...modrmOf(random, row, reg, isMemory, addressSizeOf(shape)));
   }
   for (const spec of row.operands) bytes.push(...immediateBytes(random, spec, shape));
-  return { bytes, rexB };
+  return { bytes, rexB, isMemory };
 }
 
 function usesVector(row: Instruction, letters: string): boolean {
   return row.operands.some(({ letter }) => letters.includes(letter) && letter !== '');
 }
 
-function modrmBytes(random: Random, reg: number, memory: boolean, vector: boolean): number[] {
-  if (!memory) return [0xc0 | (reg << 3) | pickRegister(random, 8)];
+function modrmOf(random: Random, row: Instruction, reg: number, isMemory: boolean, addressSize: number): number[] {
+  if (isGather(row)) return [0x44 | (reg << 3), (random.below(4) << 6) | (INDEX_REGISTER << 3) | 3, random.below(128)];
+  if (!isMemory) return [0xc0 | (reg << 3) | pickRegister(random, 8)];
+  return memoryBytes(random, reg, usesVector(row, 'WUQNVP'), addressSize);
+}
+
+/** [rBX + disp8] or [rBX + rCX * scale + disp32]; with 16-bit addresses [BX + disp8], [BX + disp16] or [BX + SI]. */
+function memoryBytes(random: Random, reg: number, vector: boolean, addressSize: number): number[] {
   const displacement = vector ? random.below(8) * 16 : random.below(16) * 8;
-  if (vector || random.below(2) === 0) return [0x43 | (reg << 3), displacement & 0x7f];
+  const form = vector ? 0 : random.below(2);
+  if (addressSize === 2) {
+    if (form === 0) return [0x47 | (reg << 3), displacement & 0x7f];
+    return random.below(2) === 0 ? [reg << 3] : [0x87 | (reg << 3), displacement, random.below(8)];
+  }
+  if (form === 0) return [0x43 | (reg << 3), displacement & 0x7f];
   const sib = (random.below(4) << 6) | (1 << 3) | 3;
   return [0x84 | (reg << 3), sib, displacement, random.below(8), 0, 0];
 }
 
-function immediateBytes(random: Random, { letter, size }: OperandSpec, { long, is66, rexW }: Shape): number[] {
-  const operandSize = rexW ? 8 : is66 ? 2 : 4;
+function immediateBytes(random: Random, { letter, size }: OperandSpec, shape: Shape): number[] {
+  const operandSize = operandSizeOf(shape);
   const bytes = (count: number): number[] => Array.from({ length: count }, () => random.below(256));
   switch (letter) {
     case 'I':
@@ -183,12 +234,19 @@ function immediateBytes(random: Random, { letter, size }: OperandSpec, { long, i
     case 'L':
       return bytes(1);
     case 'J':
-      return size === 'b' ? [random.below(64)] : [random.below(64), 0, 0, 0];
+      return [random.below(64), ...(size === 'b' ? [] : Array<number>(Math.min(operandSize, 4) - 1).fill(0))];
     case 'O':
-      return long ? [0, random.below(256), 0x10, 0, 0, 0, 0, 0] : [0, random.below(256), 0x10, 0];
+      return absoluteOffset(random, shape);
     default:
       return [];
   }
+}
+
+/** An offset that leads to scratch memory. */
+function absoluteOffset(random: Random, shape: Shape): number[] {
+  const size = addressSizeOf(shape);
+  const offset = shape.codeSize === 16 || size === 2 ? [0x10, random.below(255)] : [0, random.below(256), 0x10];
+  return [...offset, ...Array<number>(size - offset.length).fill(0)];
 }
 
 /** A case of `length` instructions of the rows. */
@@ -200,9 +258,10 @@ export function randomX64Case(
 ): X64Case {
   const chosen = Array.from({ length }, () => random.pick(rows));
   const registers = new BigUint64Array(X64_REGISTER.count);
-  const mask = options.codeSize === 32 ? 0xffff_ffffn : 0xffff_ffff_ffff_ffffn;
+  const mask = (options.codeSize ?? 64) === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
   for (let i = 0; i < 16; i++) registers[i] = random.interesting64() & mask;
-  const pointer = (): bigint => BigInt(X64_MEMORY.scratch + 0x4000 + random.below(0x4000));
+  const base = X64_MEMORY.scratch - (options.codeSize === 16 ? X64_MEMORY.dataBase16 : 0);
+  const pointer = (): bigint => BigInt(base + 0x4000 + random.below(0x4000));
   registers[1] = BigInt(random.below(40));
   registers[3] = pointer() & ~15n;
   registers[4] = pointer() & ~15n;

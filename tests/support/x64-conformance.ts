@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import type { Instruction } from '../../emulator/cpu/x64/instruction.ts';
 import { Random } from './random.ts';
 import type { NativeRunner } from './x64-native.ts';
-import { type CaseOptions, randomX64Case, X64_MEMORY, X64_REGISTER, type X64Case } from './x64-cases.ts';
+import { type CaseOptions, codeArea, randomX64Case, X64_MEMORY, X64_REGISTER, type X64Case } from './x64-cases.ts';
 import { COMPARED_FLAGS, type CaseResult, type Driver } from './x64-drivers.ts';
 
 export interface CompareOptions extends CaseOptions {
@@ -24,7 +24,8 @@ export function compareX64(
 ): string[] {
   const random = new Random(options.seed);
   const differences: string[] = [];
-  let address: number = X64_MEMORY.code;
+  const area = codeArea(options);
+  let address = area.start;
   for (let i = 0; i < options.cases && differences.length < (options.limit ?? 5); i++) {
     const test = randomX64Case(random, rows, options.length, options);
     const [first, ...others] = drivers.map(driver => ({ driver, result: driver.run(test, address) }));
@@ -36,7 +37,7 @@ export function compareX64(
     }
     if (differences.length > 0) drivers.forEach(driver => driver.reset());
     address += X64_MEMORY.slot;
-    if (address === X64_MEMORY.code + X64_MEMORY.codeSize) address = X64_MEMORY.code;
+    if (address === area.start + area.size) address = area.start;
   }
   return differences;
 }

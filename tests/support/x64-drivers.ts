@@ -13,7 +13,7 @@ import type { Block } from '../../emulator/cpu/ir/block.ts';
 import { X64_FEATURE_NAMES, type X64FeatureName } from '../../emulator/cpu/x64/features.ts';
 import { USER_MODE_64, type X64Mode } from '../../emulator/cpu/x64/mode.ts';
 import { instructionHelpers } from '../../emulator/cpu/x64/system/instruction-helpers.ts';
-import { EFLAGS, STATUS_FLAGS, X64_LAYOUT, X64_STATE } from '../../emulator/cpu/x64/state.ts';
+import { EFLAGS, SEGMENT, STATUS_FLAGS, X64_LAYOUT, X64_STATE } from '../../emulator/cpu/x64/state.ts';
 import { leastWord } from '../../emulator/cpu/x64/system/fp-state.ts';
 import { sseHelpers, SseUnit } from '../../emulator/cpu/x64/system/sse-float.ts';
 import { vectorMemoryHelpers } from '../../emulator/cpu/x64/system/vector-memory.ts';
@@ -196,6 +196,9 @@ class TestMachine {
       set64(X64_STATE.ymmHigh[n]!.offset + 8, registers[at + 3]!);
     }
     X64_STATE.significand.forEach((field, n) => set64(field.offset, registers[X64_REGISTER.m + n]!));
+    for (const n of DATA_SEGMENTS) {
+      set64(X64_STATE.segments[n]!.base.offset, this.#mode.flat ? 0n : BigInt(X64_MEMORY.dataBase16));
+    }
     set64(CPU_STATE.pc, BigInt(address));
     view.setInt32(base + CPU_STATE.exit, 0, true);
     view.setInt32(base + CPU_STATE.budget, 100_000, true);
@@ -222,16 +225,21 @@ class TestMachine {
   }
 }
 
+const DATA_SEGMENTS = [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS];
 const NO_PORTS = { checkPort: () => true, readPort: () => 0, writePort: () => undefined };
 
 /** Flags that a case compares: all that arithmetic sets, and DF. */
 export const COMPARED_FLAGS = STATUS_FLAGS | EFLAGS.DF;
 
-const MODE_32: X64Mode = { ...USER_MODE_64, codeSize: 32 };
+const MODES: Readonly<Record<16 | 32 | 64, X64Mode>> = {
+  16: { ...USER_MODE_64, codeSize: 16, real: true, stack32: false, flat: false, avxUsable: false },
+  32: { ...USER_MODE_64, codeSize: 32 },
+  64: USER_MODE_64,
+};
 
 /** Our evaluator, or our compiled code: each case is a region of one block. */
-export function ourDriver(execute: 'evaluate' | 'compile', codeSize: 32 | 64 = 64): Driver {
-  const machine = new TestMachine(codeSize === 32 ? MODE_32 : USER_MODE_64);
+export function ourDriver(execute: 'evaluate' | 'compile', codeSize: 16 | 32 | 64 = 64): Driver {
+  const machine = new TestMachine(MODES[codeSize]);
   return {
     name: execute === 'evaluate' ? 'evaluator' : 'compiled code',
     run: (test, address) => machine.run(test, address, execute),
@@ -255,41 +263,66 @@ const UC_X86 = {
   MXCSR: 249,
   YMM0: 154,
   MM0: 98,
+  EAX: 19,
+  ECX: 22,
+  EDX: 24,
+  EBX: 21,
+  ESP: 30,
+  EBP: 20,
+  ESI: 29,
+  EDI: 23,
+  EFLAGS: 25,
+  EIP: 26,
+  DS: 17,
+  ES: 28,
+  SS: 49,
 } as const;
-const UC_MODE_32 = 4;
+const UC_MODES = { 16: 2, 32: 4, 64: UC_MODE.MODE_64 } as const;
 const UC_CPU_X86_HASWELL = 19;
 
 const range = (count: number, first: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
-const UNICORN_REGISTERS = {
-  ids: [
-    UC_X86.RAX,
-    UC_X86.RCX,
-    UC_X86.RDX,
-    UC_X86.RBX,
-    UC_X86.RSP,
-    UC_X86.RBP,
-    UC_X86.RSI,
-    UC_X86.RDI,
-    ...range(8, UC_X86.R8),
-    UC_X86.RFLAGS,
-    UC_X86.RIP,
-    UC_X86.MXCSR,
-    ...range(16, UC_X86.YMM0),
-    ...range(8, UC_X86.MM0),
-  ],
-  words: [...Array<number>(X64_REGISTER.y).fill(1), ...Array<number>(16).fill(4), ...Array<number>(8).fill(1)],
-};
+/** A register of Unicorn, and where it is among ours. */
+interface Place {
+  readonly id: number;
+  readonly at: number;
+  readonly words: number;
+}
+
+/** Source: unicorn/x86.h, `uc_x86_reg`. */
+function unicornPlaces(codeSize: 16 | 32 | 64): readonly Place[] {
+  const long = codeSize === 64;
+  const { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI } = UC_X86;
+  const { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI } = UC_X86;
+  const general = long
+    ? [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, ...range(8, UC_X86.R8)]
+    : [EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI];
+  const place = (id: number, at: number, words = 1): Place => ({ id, at, words });
+  return [
+    ...general.map((id, n) => place(id, n)),
+    place(long ? UC_X86.RFLAGS : UC_X86.EFLAGS, X64_REGISTER.flags),
+    place(long ? UC_X86.RIP : UC_X86.EIP, X64_REGISTER.pc),
+    place(UC_X86.MXCSR, X64_REGISTER.mxcsr),
+    ...range(long ? 16 : 8, UC_X86.YMM0).map((id, n) => place(id, X64_REGISTER.y + 4 * n, 4)),
+    ...range(8, UC_X86.MM0).map((id, n) => place(id, X64_REGISTER.m + n)),
+  ];
+}
 
 /** Unicorn. @param model a `uc_cpu_x86` number */
 export function unicornDriver(
   api: Exclude<ReturnType<typeof loadUnicorn>, string>,
-  codeSize: 32 | 64 = 64,
+  codeSize: 16 | 32 | 64 = 64,
   model: number = UC_CPU_X86_HASWELL,
 ): Driver {
-  const mode = codeSize === 64 ? UC_MODE.MODE_64 : UC_MODE_32;
-  const unicorn = new Unicorn(api, UC_ARCH.X86, mode, UNICORN_REGISTERS, model);
+  const places = unicornPlaces(codeSize);
+  const list = { ids: places.map(({ id }) => id), words: places.map(({ words }) => words) };
+  const unicorn = new Unicorn(api, UC_ARCH.X86, UC_MODES[codeSize], list, model);
   unicorn.map(0, X64_MEMORY.size);
+  if (codeSize === 16) {
+    const selector = X64_MEMORY.dataBase16 >> 4;
+    for (const id of [UC_X86.DS, UC_X86.ES, UC_X86.SS])
+      unicorn.writeRegister(id, Uint8Array.of(selector, selector >> 8));
+  }
   const scratch = new Uint8Array(X64_MEMORY.scratchSize);
   unicorn.write(X64_MEMORY.scratch, INITIAL_SCRATCH);
   return {
@@ -297,20 +330,28 @@ export function unicornDriver(
     run(test, address) {
       unicorn.forgetCode(address, address + X64_MEMORY.slot);
       unicorn.write(address, test.code);
-      unicorn.registers.set(test.registers);
-      unicorn.registers[X64_REGISTER.pc] = BigInt(address);
+      const registers = BigUint64Array.from(test.registers);
+      registers[X64_REGISTER.pc] = BigInt(address);
+      exchange(places, (from, at) => (unicorn.registers[from] = registers[at]!));
       const repeated = test.repeats ? 64 : 0;
       const end = BigInt(address + test.code.length);
       const error = unicorn.runUntil(BigInt(address), end, test.count + repeated);
+      exchange(places, (from, at) => (registers[at] = unicorn.registers[from]!));
       // without a hook for interrupts, Unicorn stops at an exception with one error or another, or none
-      const stuck = unicorn.registers[X64_REGISTER.pc] === BigInt(address) && repeated === 0;
+      const stuck = registers[X64_REGISTER.pc] === BigInt(address) && repeated === 0;
       const isFault = error === UC_ERR.READ_UNMAPPED || error === UC_ERR.WRITE_UNMAPPED;
       const outcome = stuck && !isFault ? 'exception' : unicornOutcome(error);
       unicorn.read(X64_MEMORY.scratch, scratch);
-      return { outcome, registers: unicorn.registers.slice(), scratch };
+      return { outcome, registers, scratch };
     },
     reset: () => unicorn.write(X64_MEMORY.scratch, INITIAL_SCRATCH),
   };
+}
+
+/** Calls back with the place of each word among Unicorn's registers, and among ours. */
+function exchange(places: readonly Place[], word: (unicorn: number, ours: number) => void): void {
+  let from = 0;
+  for (const { at, words } of places) for (let i = 0; i < words; i++) word(from++, at + i);
 }
 
 function unicornOutcome(error: number): Outcome {

@@ -387,6 +387,7 @@ export class X64Cpu implements GuestCpu {
     this.#currentPrivilege = { user, smapBlocked: !user && acBlocks };
     this.#modeKey = modeKey({
       codeSize: this.#codeSize(),
+      real: !this.isProtected || this.isVm86,
       privileged: cpl === 0,
       stack32: (state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0,
       flat: FLAT_SEGMENTS.every(n => state.base(n) === 0n),

@@ -229,13 +229,18 @@ function readHead(reader: CodeReader, mode: X64Mode): Head | undefined {
       prefixes.rex = 0;
     } else if (mode.codeSize === 64 && (byte & 0xf0) === 0x40) {
       prefixes.rex = byte;
-    } else if ((byte & 0xfe) === 0xc4 && (mode.codeSize === 64 || (reader.peek() & 0xc0) === 0xc0)) {
+    } else if ((byte & 0xfe) === 0xc4 && isVex(reader.peek(), mode)) {
       return readVex(reader, prefixes, byte, mode);
     } else {
       return readOpcode(reader, prefixes, byte);
     }
   }
   return { prefixes, map: 0, opcode: 0x90, mandatory: 'NP', vexW: 0 };
+}
+
+/** Outside of 64-bit mode C4 and C5 are LES and LDS with a memory operand. */
+function isVex(next: number, mode: X64Mode): boolean {
+  return mode.codeSize === 64 || (!mode.real && (next & 0xc0) === 0xc0);
 }
 
 type MutablePrefixes = { -readonly [K in keyof Prefixes]: Prefixes[K] };

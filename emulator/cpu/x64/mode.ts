@@ -6,6 +6,8 @@
 export interface X64Mode {
   /** Default operand and address size of the code segment: 16, 32, or 64 in 64-bit mode. */
   readonly codeSize: 16 | 32 | 64;
+  /** Real-address or virtual-8086 mode, whose code size is 16: there is no VEX. */
+  readonly real: boolean;
   /** CPL is 0. */
   readonly privileged: boolean;
   /** SS.B: the stack pointer is ESP. Meaningless in 64-bit mode. */
@@ -23,7 +25,7 @@ export interface X64Mode {
 /** Packs a mode into a small number for cache keys; equal modes give equal numbers. Bit 4 is the engine's (`GUARDED_MODE`). */
 export function modeKey(mode: X64Mode): number {
   return (
-    (mode.codeSize >> 5) |
+    (mode.real ? REAL_MODE : mode.codeSize >> 5) |
     (Number(mode.privileged) << 2) |
     (Number(mode.stack32) << 3) |
     (Number(mode.flat) << 5) |
@@ -33,10 +35,14 @@ export function modeKey(mode: X64Mode): number {
   );
 }
 
+/** In place of the code size. */
+const REAL_MODE = 3;
+
 /** The mode that `modeKey` packed. */
 export function modeOfKey(key: number): X64Mode {
   return {
-    codeSize: ([16, 32, 64] as const)[key & 3]!,
+    codeSize: ([16, 32, 64, 16] as const)[key & 3]!,
+    real: (key & 3) === REAL_MODE,
     privileged: (key & 4) !== 0,
     stack32: (key & 8) !== 0,
     flat: (key & 32) !== 0,
@@ -49,6 +55,7 @@ export function modeOfKey(key: number): X64Mode {
 /** 64-bit mode at CPL 3 with everything on, as user programs see it. */
 export const USER_MODE_64: X64Mode = {
   codeSize: 64,
+  real: false,
   privileged: false,
   stack32: true,
   flat: true,

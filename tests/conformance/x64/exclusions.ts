@@ -13,7 +13,7 @@ interface Exclusion {
 /** Rows, as "key: text". */
 export const EXCLUDED: readonly Exclusion[] = [
   {
-    row: /: (IN|OUT|INS|OUTS|HLT|VMCALL|CPUID|RDTSCP?|RDPMC|RDMSR|WRMSR|RD[FG]SBASE|WR[FG]SBASE|RDPID|PAUSE)\b/,
+    row: /: (IN|OUT|INS|OUTS|HLT|VMCALL|(RD|WR)PKRU|RDRAND|RDSEED|CPUID|RDTSCP?|RDPMC|RDMSR|WRMSR|RD[FG]SBASE|WR[FG]SBASE|RDPID|PAUSE)\b/,
     reason: 'calls the machine',
   },
   {
@@ -38,6 +38,7 @@ export const EXCLUDED: readonly Exclusion[] = [
     row: /^0F B1: CMPXCHG/,
     reason: 'QEMU 5.0 clears the upper half of a 32-bit register that is not written (fixed later)',
   },
+  { row: /: NEG E/, reason: 'QEMU 5.0 sets the flags of the wrong value with LOCK (fixed later)' },
   { row: /: BLSI/, reason: 'QEMU 5.0 sets CF as for BLSR (fixed later)' },
   { row: /: BEXTR/, reason: 'QEMU 5.0 does not clear the upper half of a 32-bit source (fixed later)' },
   { row: /^0F (0D|18): NOP/, reason: 'Unicorn refuses the register forms' },
@@ -104,6 +105,21 @@ export function isNative(row: Instruction): boolean {
 }
 
 const nameOf = (row: Instruction): string => `${row.key}: ${row.text}`;
+
+/** Beside those of every mode. */
+const EXCLUDED_IN: Readonly<Record<16 | 32 | 64, readonly Exclusion[]>> = {
+  16: [
+    { row: /[ ,][VWU](x|d|q|w|dq)\b/, reason: 'Unicorn has CR4.OSFXSR clear in real mode' },
+    { row: /: BSWAP/, reason: 'undefined for 16 bits' },
+    { row: /^VEX/, reason: 'does not exist in real mode; unit tests have this' },
+  ],
+  32: [],
+  64: [],
+};
+
+export function isExcludedIn(row: Instruction, codeSize: 16 | 32 | 64): boolean {
+  return EXCLUDED_IN[codeSize].some(({ row: name }) => name.test(nameOf(row)));
+}
 
 export function isExcluded(row: Instruction): boolean {
   return EXCLUDED.some(({ row: name }) => name.test(nameOf(row)));

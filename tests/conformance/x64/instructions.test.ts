@@ -9,29 +9,40 @@ import { campaignSeed, campaignSize } from '../../support/a64-conformance.ts';
 import { loadUnicorn } from '../../support/unicorn.ts';
 import { compareX64 } from '../../support/x64-conformance.ts';
 import { ourDriver, unicornDriver } from '../../support/x64-drivers.ts';
-import { isExcluded, undefinedFlags } from './exclusions.ts';
+import { isExcluded, isExcludedIn, undefinedFlags } from './exclusions.ts';
 
 const api = loadUnicorn();
 const seed = campaignSeed();
 
-const rows = X64_INSTRUCTIONS.filter(
-  row => typeof row.semantics === 'function' && row.mode !== 'i64' && !isExcluded(row),
+const rows = X64_INSTRUCTIONS.filter(row => typeof row.semantics === 'function' && !isExcluded(row));
+const rowsOf = (codeSize: 16 | 32 | 64) =>
+  rows.filter(row => row.mode !== (codeSize === 64 ? 'i64' : 'o64') && !isExcludedIn(row, codeSize));
+
+describe.skipIf(typeof api === 'string').each([16, 32, 64] as const)(
+  `%i-bit x86_64 instructions with seed ${seed}`,
+  codeSize => {
+    const drivers = [
+      unicornDriver(api as never, codeSize),
+      ourDriver('evaluate', codeSize),
+      ourDriver('compile', codeSize),
+    ];
+
+    test.each(rowsOf(codeSize).map(row => [`${row.key}: ${row.text}`, row] as const))('%s', (_name, row) => {
+      const options = { codeSize, seed, length: 1, ignoredFlags: undefinedFlags(row), ignoreMxcsr: true };
+      const differences = compareX64(drivers, [row], { ...options, cases: campaignSize(40) });
+      expect(differences.join('\n')).toBe('');
+    });
+  },
 );
 
-describe.skipIf(typeof api === 'string')(`x86_64 instructions with seed ${seed}`, () => {
+describe.skipIf(typeof api === 'string')('sequences', () => {
   const drivers = [unicornDriver(api as never), ourDriver('evaluate'), ourDriver('compile')];
-
-  test.each(rows.map(row => [`${row.key}: ${row.text}`, row] as const))('%s', (_name, row) => {
-    const options = { seed, length: 1, ignoredFlags: undefinedFlags(row), ignoreMxcsr: true };
-    const differences = compareX64(drivers, [row], { ...options, cases: campaignSize(40) });
-    expect(differences.join('\n')).toBe('');
-  });
 
   test('sequences of register instructions keep flags for each other', () => {
     const names = 'ADD SUB ADC SBB CMP TEST AND OR XOR INC DEC NEG SETcc CMOVcc LAHF SAHF CMC STC CLC LEA MOV'.split(
       ' ',
     );
-    const chosen = rows.filter(({ mnemonic }) => names.includes(mnemonic));
+    const chosen = rowsOf(64).filter(({ mnemonic }) => names.includes(mnemonic));
     const differences = compareX64(drivers, chosen, { seed, length: 8, cases: campaignSize(1500) });
     expect(differences.join('\n')).toBe('');
   });

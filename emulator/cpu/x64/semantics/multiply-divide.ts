@@ -196,8 +196,8 @@ function asciiAdjust(sign: 1 | -1): (t: Translation) => void {
     const adjusted = sign === 1 ? ir.add(ax, step) : ir.sub(ax, step);
     const result = ir.and(adjusted, ir.i32(0xff0f));
     t.setGpr(GPR.AX, 2, result);
-    t.flags.resultAndCarry(1, ir.and(result, ir.i32(0xff)), low);
-    t.flags.setAdjust(ir.and(result, ir.i32(0xff)), low);
+    t.flags.setC(low);
+    t.flags.setAdjust(ir.toI32(ir.get(X64_STATE.sr)), low);
   };
 }
 

@@ -11,6 +11,7 @@ import { CPU_STATE } from '../../execute/cpu-state.ts';
 import type { EngineCpu } from '../../execute/guest.ts';
 import type { MemoryAccess } from '../../ir/block.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
+import { isBulk, NOT_BULK, runBulk } from './bulk-strings.ts';
 import { type StringForm, unpackStringForm } from './string-form.ts';
 
 /** Elements that a run does when they go one at a time. */
@@ -36,7 +37,12 @@ function access(size: 1 | 2 | 4 | 8, forWrite = false): MemoryAccess {
 
 /** @returns 1 when the instruction is complete or has faulted, 0 when it must run again */
 export function runString(cpu: EngineCpu, packed: number, ports: StringPorts, is64: boolean): number {
-  return new StringRun(cpu, unpackStringForm(packed), ports, is64).run();
+  const form = unpackStringForm(packed);
+  if (isBulk(form, is64)) {
+    const done = runBulk(cpu, form);
+    if (done !== NOT_BULK) return done;
+  }
+  return new StringRun(cpu, form, ports, is64).run();
 }
 
 class StringRun {
