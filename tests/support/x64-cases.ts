@@ -71,16 +71,23 @@ function randomShape(random: Random, row: Instruction, codeSize: 16 | 32 | 64): 
 /** Overrides that lead to the same segment: SS and DS. */
 const SEGMENT_PREFIXES = [0x36, 0x3e];
 
-function legacyPrefixes(random: Random, row: Instruction, { is66, is67 }: Shape, isMemory: boolean): number[] {
-  const bytes: number[] = [];
-  if (is67) bytes.push(0x67);
-  if (is66) bytes.push(0x66);
-  if (isMemory && row.attributes.has('lock') && random.below(4) === 0) bytes.push(0xf0);
-  if (isMemory && random.below(8) === 0) bytes.push(random.pick(SEGMENT_PREFIXES));
+function legacyPrefixes(random: Random, row: Instruction, shape: Shape, isMemory: boolean): number[] {
+  const bytes = sizePrefixes(shape);
+  if (isMemory) bytes.push(...memoryPrefixes(random, row));
   if (random.below(2) === 0) bytes.reverse();
   if (row.prefix !== undefined && row.prefix !== 'NP') bytes.push(Number.parseInt(row.prefix, 16));
   if (isString(row) && random.below(2) === 0) bytes.push(random.pick([0xf2, 0xf3]));
   return bytes;
+}
+
+function sizePrefixes({ is66, is67 }: Shape): number[] {
+  return [...(is67 ? [0x67] : []), ...(is66 ? [0x66] : [])];
+}
+
+function memoryPrefixes(random: Random, row: Instruction): number[] {
+  const locks = row.attributes.has('lock') && random.below(4) === 0;
+  const overrides = random.below(8) === 0;
+  return [...(locks ? [0xf0] : []), ...(overrides ? [random.pick(SEGMENT_PREFIXES)] : [])];
 }
 
 /** With REX, Unicorn takes AH for SPL in the first two; the third is then an exchange with R8. */
