@@ -39,6 +39,7 @@ import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
 import { LAYOUT, PORT, ramRanges } from './layout.ts';
+import { setUpPci } from './pci-setup.ts';
 
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
 export type { PcConfig } from './board-config.ts';
@@ -127,7 +128,7 @@ export class PcBoard {
       cr3: BOOT_LAYOUT.PAGE_TABLES,
       gdt: { base: BigInt(BOOT_LAYOUT.GDT), limit: GDT_LIMIT },
     });
-    if (this.#config.board === 'q35') for (const cpu of this.cpus) setMemoryTypes(cpu);
+    this.#runFirmware();
   }
 
   /** What `load` put into memory. */
@@ -176,6 +177,14 @@ export class PcBoard {
   /** The engine, once it is there: devices look at the clock before. */
   get #counter(): InstructionCounter {
     return (this.machine as Machine | undefined)?.engine ?? POWERED_OFF;
+  }
+
+  /** What SeaBIOS sets on q35 before it starts a kernel. */
+  #runFirmware(): void {
+    const { pci } = this.chipset;
+    if (pci === undefined) return;
+    setUpPci(pci);
+    for (const cpu of this.cpus) setMemoryTypes(cpu);
   }
 
   #resetCpus(): void {

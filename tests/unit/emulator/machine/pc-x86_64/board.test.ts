@@ -127,6 +127,26 @@ describe('a kernel', () => {
   });
 });
 
+describe('a kernel on microvm', () => {
+  const { base } = LAYOUT.GED_REGISTERS;
+  test.each([
+    ['powers off by S5 (type 5) in the sleep control register', 0, 0x34, 'power-off'],
+    ['resets by the reset register that the FADT tells of', 2, 0x42, 'reset'],
+  ])('%s', async (_, offset, value, kind) => {
+    const { board } = createBoard({ board: 'microvm' });
+    const pointer = [0xb8, ...[0, 8, 16, 24].map(shift => ((base + offset) >>> shift) & 0xff)]; // mov eax, address
+    board.loadLinux({ kernel: bzImage([...pointer, 0xc6, 0x00, value, ...STOP]), commandLine: '' });
+    expect(await board.machine.run(1e6)).toEqual({ kind });
+  });
+
+  test('finds no ACPI root pointer with acpi=off, but MP tables', () => {
+    const { board } = createBoard({ board: 'microvm', parts: { acpi: false } });
+    board.loadLinux({ kernel: bzImage(STOP), commandLine: '' });
+    const text = (paddr: number): string => Buffer.from(board.memory.ramSlice(paddr, 4)).toString('latin1');
+    expect([text(0xf_0000), text(0xf_0010), text(0xf_59e0)]).toEqual(['_MP_', 'PCMP', '\0\0\0\0']);
+  });
+});
+
 test('a snapshot brings back CPU, devices and memory', async () => {
   const { board, console } = createBoard();
   const INC_AL = [0xfe, 0xc0];
