@@ -50,8 +50,8 @@ export const bpf: Command<BpfData> = {
     const maps = onlyPrograms
       ? []
       : listMaps(session).filter(({ id }) => !args.has('-m') || id === Number(args.value('-m')));
-    if (args.has('-p') && programs.length === 0) throw new UsageError(`invalid BPF program ID: ${args.value('-p')!}`);
-    if (args.has('-m') && maps.length === 0) throw new UsageError(`invalid BPF map ID: ${args.value('-m')!}`);
+    if (args.has('-p') && programs.length === 0) throw new UsageError(`invalid program ID: ${args.value('-p')!}`);
+    if (args.has('-m') && maps.length === 0) throw new UsageError(`invalid map ID: ${args.value('-m')!}`);
     return { programs, maps };
   },
   text({ programs, maps }) {

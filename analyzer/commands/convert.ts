@@ -198,7 +198,7 @@ export const ascii: Command<TextData> = {
 
 function byteName(byte: number): string {
   if (byte >= 0x20 && byte < 0x7f) return String.fromCharCode(byte);
-  return byte === 0x7f ? '<DEL>' : byte < 0x20 ? `<${CONTROL_NAMES[byte]!}>` : '<non-ASCII>';
+  return byte === 0x7f ? '<DEL>' : byte < 0x20 ? `<${CONTROL_NAMES[byte]!}>` : `<${byte.toString(16)}>`;
 }
 
 function asciiTable(): string {

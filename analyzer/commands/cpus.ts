@@ -9,11 +9,11 @@ export function parseCpus(session: Session, text: string): number[] {
   if (text === 'a' || text === 'all') return possible;
   const cpus = text.split(',').flatMap(part => {
     const range = /^(\d+)(?:-(\d+))?$/.exec(part);
-    if (range === null) throw new UsageError(`invalid CPU list: ${text}`);
+    if (range === null) throw new UsageError(`invalid cpu specification: ${text}`);
     const first = Number(range[1]);
     const last = range[2] === undefined ? first : Number(range[2]);
     return Array.from({ length: Math.max(0, Math.min(last, 8191) - first + 1) }, (_, index) => first + index);
   });
-  for (const cpu of cpus) if (!possible.includes(cpu)) throw new UsageError(`cpu ${cpu} is not one of this machine's`);
+  for (const cpu of cpus) if (!possible.includes(cpu)) throw new UsageError(`invalid cpu specification: ${text}`);
   return cpus;
 }

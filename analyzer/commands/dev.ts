@@ -1,9 +1,13 @@
 /** `dev`: devices, resources, disks, PCI. */
+import { writeFileSync } from 'node:fs';
+
+import { UsageError } from '../../capture/formats/errors.ts';
 import { blockDevices, charDevices, genDisks, pciBuses, resources } from '../linux/device.ts';
 import type { Resource } from '../linux/device.ts';
+import { deviceDumps } from '../linux/vmcoredd.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
-import { center, hex, hex16 } from '../text/layout.ts';
+import { center, hex, hex16, lines, printable } from '../text/layout.ts';
 import type { Command } from './command.ts';
 import type { Session } from './session.ts';
 
@@ -15,12 +19,14 @@ interface DevData {
 export const dev: Command<DevData> = {
   name: 'dev',
   summary: 'character and block devices, resources, disk requests, PCI',
-  synopsis: '[-i | -p | -d | -D]',
+  synopsis: '[-i | -p | -d | -D] [-V | -v index [file]]',
   options: [
     { flag: '-i', help: 'I/O port and memory resources' },
     { flag: '-p', help: 'PCI devices' },
     { flag: '-d', help: 'disks and their requests in flight' },
     { flag: '-D', help: 'as -d, only disks with requests' },
+    { flag: '-V', help: 'dumps that devices left in the vmcore' },
+    { flag: '-v', takes: 'index', help: 'the bytes of one of them, or into a file' },
   ],
   description: 'Without options lists registered character and block devices with their operations.',
   examples: [{ line: 'dev -d', why: 'is a disk stuck' }],
@@ -29,6 +35,8 @@ export const dev: Command<DevData> = {
     if (args.has('-i'))
       return { text: `${resourcesText(program, 'ioport_resource')}\n${resourcesText(program, 'iomem_resource')}` };
     if (args.has('-p')) return { text: pciText(program) };
+    if (args.has('-V')) return { text: deviceDumpsText(program) };
+    if (args.has('-v')) return { text: deviceDumpText(program, args.value('-v')!, args.positionals[0]) };
     if (args.has('-d') || args.has('-D')) return { text: disksText(session, args.has('-D')) };
     return { text: `${charText(program)}\n${blockText(program)}` };
   },
@@ -129,4 +137,33 @@ function inFlight(program: Program, disk: StructObject): { reads: number; writes
     writes += local.num('in_flight[1].a.counter');
   }
   return { reads: Math.max(0, reads), writes: Math.max(0, writes) };
+}
+
+/** Width of a line of bytes. */
+const BYTES_PER_LINE = 16;
+
+function deviceDumpsText(program: Program): string {
+  const dumps = deviceDumps(program);
+  if (dumps.length === 0) throw new UsageError('no device dumps found in this dumpfile');
+  const rows = dumps.map(
+    ({ index, size, name }) => `${String(index).padStart(3)}    ${String(size).padEnd(12)} ${name}`,
+  );
+  return lines(['INDEX  SIZE         NAME', ...rows]);
+}
+
+/** Writes a device's dump into a file, or shows its bytes. */
+function deviceDumpText(program: Program, word: string, file: string | undefined): string {
+  const dump = deviceDumps(program).find(({ index }) => String(index) === word);
+  if (dump === undefined) throw new UsageError(`no device dump of that index: ${word}`);
+  if (file !== undefined) {
+    writeFileSync(file, dump.data);
+    return `${dump.size} bytes copied to ${file}\n`;
+  }
+  const rows: string[] = [];
+  for (let at = 0; at < dump.size; at += BYTES_PER_LINE) {
+    const bytes = dump.data.subarray(at, at + BYTES_PER_LINE);
+    const cells = Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join(' ');
+    rows.push(`${at.toString(16).padStart(16)}:  ${cells.padEnd(3 * BYTES_PER_LINE)} ${printable(bytes)}`);
+  }
+  return lines(rows);
 }

@@ -7,7 +7,7 @@ import { Arguments, parseArguments } from './command.ts';
 import type { Command } from './command.ts';
 import { files } from './files.ts';
 import { ps } from './ps.ts';
-import { tasksNamed } from './select-tasks.ts';
+import { taskHeader, tasksNamed } from './select-tasks.ts';
 import type { Session } from './session.ts';
 import { set } from './set.ts';
 import { sig } from './sig.ts';
@@ -37,10 +37,12 @@ export const foreach: Command<ForeachData> = {
   examples: [
     { line: 'foreach UN bt', why: 'stacks of all tasks in uninterruptible sleep' },
     { line: 'foreach user vm', why: 'mappings of all processes' },
+    { line: 'foreach gleader ps', why: 'one line a process' },
   ],
   run(session, args) {
     const { selectors, command, words } = split(args.positionals);
     const chosen = select(session, selectors);
+    if (chosen.length === 0) return { results: [], separator: '' };
     if (command.name === 'ps') return together(session, command, chosen, words);
     const results = chosen.map(task => ({ pid: task.pid, ...runFor(session, command, task, words) }));
     return { results: results.filter(({ text }) => text !== ''), separator: SEPARATED.has(command.name) ? '\n' : '' };
@@ -49,7 +51,9 @@ export const foreach: Command<ForeachData> = {
 };
 
 /** Commands whose blocks of output stand apart. */
-const SEPARATED = new Set(['bt', 'files', 'vm', 'net']);
+const SEPARATED = new Set(['bt', 'files', 'vm', 'net', 'set', 'vtop']);
+/** Commands whose output does not name the task. */
+const UNNAMED = new Set(['set', 'vtop']);
 
 /** The options of the command stay with it: `foreach` itself has none, so its words are not parsed as options. */
 function split(words: readonly string[]): { selectors: string[]; command: Command; words: string[] } {
@@ -72,7 +76,8 @@ function select(session: Session, selectors: readonly string[]): Task[] {
   if (states.length > 0) chosen = chosen.filter(task => states.includes(stateLetters(task.stateBits)));
   if (selectors.includes('kernel')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);
   if (selectors.includes('user')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
-  if (selectors.includes('gleader')) chosen = chosen.filter(task => task.isThreadLeader);
+  if (selectors.includes('gleader'))
+    chosen = chosen.filter(task => task.isThreadLeader && !task.isKernelThread && task.pid !== 0);
   if (selectors.includes('active')) chosen = chosen.filter(task => session.tasks.isActive(task));
   return [...chosen];
 }
@@ -105,8 +110,13 @@ function runFor(
   session.current = task;
   try {
     const own = TASK_ARGUMENT.has(command.name) ? [task.address.toString(16)] : [];
-    const data = command.run(session, new Arguments([...own, ...parsed.positionals], optionsOf(command, parsed)));
-    return { data, text: command.text(data, session) };
+    const data = command.run(session, new Arguments([...own, ...parsed.positionals], optionsFor(command, parsed)));
+    const text = command.text(data, session);
+    const body = TRIMMED.has(command.name) ? text.replace(/\n+$/, '\n') : text;
+    return {
+      data: command.json?.(data) ?? data,
+      text: UNNAMED.has(command.name) ? `${taskHeader(task)}\n${body}` : body,
+    };
   } catch (error) {
     if (!(error instanceof FaultError || error instanceof UnimplementedError || error instanceof UsageError))
       throw error;
@@ -116,4 +126,13 @@ function runFor(
   }
 }
 
+/** `net` without a choice would list devices, which are no task's: sockets are meant. */
+function optionsFor(command: Command, parsed: Arguments): Map<string, readonly string[]> {
+  const options = optionsOf(command, parsed);
+  if (command.name === 'net' && !options.has('-s') && !options.has('-S')) options.set('-s', ['']);
+  return options;
+}
+
+/** Commands whose own blank lines at the end make room for the separator. */
+const TRIMMED = new Set(['bt', 'files', 'vm', 'net']);
 const TASK_ARGUMENT = new Set(['bt', 'files', 'net', 'set', 'sig', 'task', 'vm']);

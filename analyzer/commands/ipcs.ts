@@ -1,15 +1,17 @@
 /** `ipcs`: System V IPC. */
-import { ipcNamespace, ipcObjects } from '../linux/ipc.ts';
-import type { IpcObject } from '../linux/ipc.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
+import { ipcNamespace, ipcObjects, shmPages } from '../linux/ipc.ts';
+import type { IpcObject, ShmPages } from '../linux/ipc.ts';
 import { hex, hex16 } from '../text/layout.ts';
 import type { Command } from './command.ts';
 import { tasksOf } from './select-tasks.ts';
 
 interface IpcsData {
-  readonly shm?: readonly IpcObject[];
-  readonly sem?: readonly IpcObject[];
-  readonly msg?: readonly IpcObject[];
-  readonly pageSize: number;
+  readonly shm: readonly IpcObject[] | undefined;
+  readonly sem: readonly IpcObject[] | undefined;
+  readonly msg: readonly IpcObject[] | undefined;
+  /** With -M: of each segment. */
+  readonly pages: readonly ShmPages[] | undefined;
 }
 
 /** `ipcs`. */
@@ -30,45 +32,74 @@ export const ipcs: Command<IpcsData> = {
     const { program } = session;
     const [task] = args.has('-n') ? tasksOf(session, [args.value('-n')!]) : [session.current];
     const namespace = ipcNamespace(program, task!);
-    const all = !args.has('-s') && !args.has('-m') && !args.has('-M') && !args.has('-q');
-    const wanted = (objects: IpcObject[]): IpcObject[] =>
-      objects.filter(
-        ({ id, struct }) =>
-          args.positionals.length === 0 ||
-          args.positionals.some(word => word === String(id) || word.replace(/^0x/, '') === hex(struct.address)),
-      );
-    const read = (kind: 'SHM' | 'SEM' | 'MSG'): IpcObject[] =>
-      namespace === undefined ? [] : wanted(ipcObjects(program, namespace, kind));
-    return {
-      pageSize: program.space.pageSize,
-      ...(all || args.has('-m') || args.has('-M') ? { shm: read('SHM') } : {}),
-      ...(all || args.has('-s') ? { sem: read('SEM') } : {}),
-      ...(all || args.has('-q') ? { msg: read('MSG') } : {}),
+    const all = !['-s', '-m', '-M', '-q'].some(flag => args.has(flag));
+    const read = (kind: 'SHM' | 'SEM' | 'MSG', flags: readonly string[]): IpcObject[] | undefined => {
+      if (!all && !flags.some(flag => args.has(flag))) return undefined;
+      const found = namespace === undefined ? [] : ipcObjects(program, namespace, kind);
+      return chosen(found, args.positionals);
     };
+    const data = { shm: read('SHM', ['-m', '-M']), sem: read('SEM', ['-s']), msg: read('MSG', ['-q']) };
+    if (Object.values(data).every(objects => objects === undefined))
+      throw new UsageError(`invalid id or address: ${args.positionals.join(' ')}`);
+    return { ...data, pages: args.has('-M') ? (data.shm ?? []).map(object => shmPages(program, object)) : undefined };
   },
-  text({ shm, sem, msg }) {
-    const blocks: string[] = [];
-    if (shm !== undefined)
-      blocks.push(
-        shm.length === 0
-          ? 'No shared memory segments allocated\n'
-          : `SHMID_KERNEL     KEY      SHMID      UID   PERMS BYTES      NATTCH STATUS\n${shm.map(shmRow).join('')}`,
-      );
-    if (sem !== undefined)
-      blocks.push(
-        sem.length === 0
-          ? 'No semaphore arrays allocated\n'
-          : `SEM_ARRAY        KEY      SEMID      UID   PERMS NSEMS\n${sem.map(semRow).join('')}`,
-      );
-    if (msg !== undefined)
-      blocks.push(
-        msg.length === 0
-          ? 'No message queues allocated\n'
-          : `MSG_QUEUE        KEY      MSQID      UID   PERMS USED-BYTES   MESSAGES\n${msg.map(msgRow).join('')}`,
-      );
-    return blocks.map(block => `${block}\n`).join('');
+  text({ shm, sem, msg, pages }) {
+    const blocks = [
+      ...(pages === undefined ? [listText(SHM, shm, shmRow)] : pagesBlocks(shm ?? [], pages)),
+      listText(SEM, sem, semRow),
+      listText(MSG, msg, msgRow),
+    ];
+    return blocks
+      .filter(block => block !== '')
+      .map(block => `${block}\n`)
+      .join('');
   },
 };
+
+/** The objects with these ids or addresses; undefined when they are asked for and there are none. */
+function chosen(objects: IpcObject[], words: readonly string[]): IpcObject[] | undefined {
+  if (words.length === 0) return objects;
+  const found = objects.filter(({ id, struct }) =>
+    words.some(word => word === String(id) || word.replace(/^0x/, '') === hex(struct.address)),
+  );
+  return found.length === 0 ? undefined : found;
+}
+
+interface Listing {
+  readonly head: string;
+  readonly none: string;
+}
+
+const SHM: Listing = {
+  head: 'SHMID_KERNEL     KEY      SHMID      UID   PERMS BYTES      NATTCH STATUS\n',
+  none: 'No shared memory segments allocated\n',
+};
+const SEM: Listing = {
+  head: 'SEM_ARRAY        KEY      SEMID      UID   PERMS NSEMS\n',
+  none: 'No semaphore arrays allocated\n',
+};
+const MSG: Listing = {
+  head: 'MSG_QUEUE        KEY      MSQID      UID   PERMS USED-BYTES   MESSAGES\n',
+  none: 'No message queues allocated\n',
+};
+
+function listText(
+  { head, none }: Listing,
+  objects: readonly IpcObject[] | undefined,
+  row: (object: IpcObject) => string,
+): string {
+  if (objects === undefined) return '';
+  return objects.length === 0 ? none : `${head}${objects.map(row).join('')}`;
+}
+
+/** Each segment under its own head, with its pages. */
+function pagesBlocks(shm: readonly IpcObject[], pages: readonly ShmPages[]): string[] {
+  if (shm.length === 0) return [SHM.none];
+  return shm.map((object, index) => {
+    const { allocated, resident, swapped, inode } = pages[index]!;
+    return `${SHM.head}${shmRow(object)}PAGES ALLOCATED/RESIDENT/SWAPPED: ${allocated}/${resident}/${swapped}\nINODE: ${hex(inode)}\n`;
+  });
+}
 
 const S_IRWXUGO = 0o777;
 /** Flags of `shm_perm.mode`; `include/uapi/linux/shm.h`. */

@@ -53,7 +53,10 @@ export const net: Command<NetData> = {
     if (args.has('-N')) return { text: `${dotted(parseHex(args.value('-N')!))}\n` };
     if (args.has('-a')) return { neighbours: arpEntries(session.program) };
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
-    if (!args.has('-s') && !args.has('-S'))
+    const ofTasks = args.has('-s') || args.has('-S');
+    if (!ofTasks && (args.has('-R') || (args.positionals.length > 0 && !args.has('-n'))))
+      throw new UsageError('tasks and -R need -s or -S');
+    if (!ofTasks)
       return {
         devices: netDevices(session.program, namespaceOf(session, args.has('-n') ? args.positionals : undefined)),
       };
@@ -116,7 +119,9 @@ function socketsText(session: Session, { header, sockets }: Sockets, data: NetDa
 }
 
 function socketRow(fd: number, { socket, sock, family, type, source, destination }: SocketDescription): string {
-  const ends = source === '' ? '' : ` ${source} ${destination}`;
+  // crash ends both addresses of an IPv6 stream with a blank of their own.
+  const end = `${family}:${type}` === 'INET6:STREAM' ? ' ' : '';
+  const ends = source === '' ? '' : ` ${source}${end} ${destination}${end}`;
   return `${String(fd).padStart(2)} ${hex16(socket)} ${hex16(sock)} ${`${family}:${type}`.padEnd(12)}${ends}\n`;
 }
 

@@ -79,6 +79,7 @@ export const runq: Command<RunqData> = {
           .join('');
       case 'maximum':
         return queues
+          .toSorted((a, b) => (a.clock < b.clock ? 1 : a.clock > b.clock ? -1 : 0))
           .map(queue => `  CPU ${queue.cpu}: ${(Number(latest - queue.clock) / 1e9).toFixed(2)} secs\n`)
           .join('');
       case 'groups':

@@ -30,7 +30,8 @@ export const set: Command<SetData> = {
     if (args.has('-v')) return { text: allSettings(session) };
     if (args.has('-p')) return chosen(session, session.panicTask);
     if (args.has('-c')) return chosen(session, activeTask(session, args.value('-c')!));
-    const [word, value] = [args.value('-a') ?? args.positionals[0], args.positionals[1]];
+    if (args.has('-a')) return { text: activate(session, args.value('-a')!) };
+    const [word, value] = args.positionals;
     if (word === undefined) return { text: contextText(session, session.current) };
     const setting = change(session, word, value);
     if (setting !== undefined) return { text: setting };
@@ -40,6 +41,14 @@ export const set: Command<SetData> = {
   },
   text: data => data.text,
 };
+
+function activate(session: Session, word: string): string {
+  const [task] = tasksNamed(session, word);
+  if (task === undefined) throw new UsageError(`invalid task or pid value: ${word}`);
+  session.tasks.activate(task);
+  session.current = task;
+  return `"${task.comm}" task ${task.address.toString(16)} has been marked as the active task on cpu ${task.cpu}\n`;
+}
 
 function chosen(session: Session, task: Task): SetData {
   session.current = task;
@@ -128,12 +137,16 @@ function allSettings(session: Session): string {
 function change(session: Session, name: string, value: string | undefined): string | undefined {
   if (name === 'hex' || name === 'dec') return change(session, 'radix', name === 'hex' ? '16' : '10');
   if (!Object.hasOwn(VARIABLES, name)) return undefined;
-  if (value === undefined) return `${name}: ${settingText(session, name)}\n`;
+  if (value === undefined) return name === 'radix' ? radixText(session) : `${name}: ${settingText(session, name)}\n`;
   if (name !== 'radix') {
     session.settings.variables.set(name, value);
     return `${name}: ${value}\n`;
   }
   if (!/^(?:10|16|dec(?:imal)?|hex(?:adecimal)?)$/.test(value)) throw new UsageError(`invalid radix: ${value}`);
   session.settings.radix = /^(?:16|hex)/.test(value) ? 16 : 10;
-  return `output radix: ${session.settings.radix === 16 ? '16 (hex)' : '10 (decimal)'}\n`;
+  return radixText(session);
+}
+
+function radixText({ settings }: Session): string {
+  return `output radix: ${settings.radix === 16 ? '16 (hex)' : '10 (decimal)'}\n`;
 }

@@ -3,7 +3,7 @@ import { UsageError } from '../../capture/formats/errors.ts';
 import { SIGNALS, signalName, taskSignals } from '../linux/signal.ts';
 import type { PendingSignals, SignalAction, TaskSignals } from '../linux/signal.ts';
 import type { Task } from '../linux/sched.ts';
-import { hex, hex16 } from '../text/layout.ts';
+import { hex, hex16, lines } from '../text/layout.ts';
 import type { Command } from './command.ts';
 import { parseHex } from './numbers.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
@@ -12,8 +12,8 @@ import type { Session } from './session.ts';
 interface SigData {
   readonly names?: readonly string[];
   readonly list?: boolean;
-  readonly tasks?: readonly { readonly header: string; readonly signals: TaskSignals | undefined }[];
-  readonly groups?: readonly (readonly { readonly header: string; readonly signals: TaskSignals | undefined }[])[];
+  readonly tasks?: readonly TaskBlock[];
+  readonly groups?: readonly (readonly TaskBlock[])[];
 }
 
 /** `sig`. */
@@ -43,11 +43,24 @@ export const sig: Command<SigData> = {
   text(data) {
     if (data.list === true)
       return (data.names ?? []).map((name, index) => `${`[${index + 1}]`.padStart(4)} ${name}\n`).join('');
-    if (data.names !== undefined) return `${data.names.map(name => `${name} `).join('')}\n`;
-    if (data.groups !== undefined) return data.groups.map(group => group.map(blockText).join('\n')).join('\n');
-    return (data.tasks ?? []).map(blockText).join('\n');
+    if (data.names !== undefined) return wrapped(data.names);
+    if (data.groups !== undefined) return data.groups.map(groupText).join('');
+    return (data.tasks ?? []).map(blockText).join('');
   },
 };
+
+const LINE_WIDTH = 80;
+
+/** Words over lines of a terminal's width, each with a blank behind it. */
+function wrapped(words: readonly string[]): string {
+  const rows: string[] = [];
+  for (const word of words) {
+    const row = rows.at(-1);
+    if (row === undefined || row.length + word.length > LINE_WIDTH) rows.push(`${word} `);
+    else rows[rows.length - 1] = `${row}${word} `;
+  }
+  return lines(rows);
+}
 
 function namesIn(set: bigint): string[] {
   if (set === 0n) throw new UsageError('the set is empty');
@@ -56,14 +69,34 @@ function namesIn(set: bigint): string[] {
     .map(number => signalName(number).replace(/\/.*$/, ''));
 }
 
-function signalsOf(session: Session, task: Task): { header: string; signals: TaskSignals | undefined } {
+function signalsOf(session: Session, task: Task): TaskBlock {
   return { header: taskHeader(task), signals: taskSignals(session.program, task) };
 }
 
 function signalsText(signals: TaskSignals): string {
-  const head = `SIGNAL_STRUCT: ${hex(signals.signalStruct)}  NR_THREADS: ${signals.threads}\n SIG    SIGACTION        HANDLER       MASK       FLAGS\n`;
+  return `${actionsText(signals)}${privateText(signals)}${pendingText('SHARED_PENDING', signals.shared)}\n`;
+}
+
+function actionsText({ signalStruct, threads, actions }: TaskSignals): string {
+  const head = `SIGNAL_STRUCT: ${hex(signalStruct)}  NR_THREADS: ${threads}\n SIG    SIGACTION        HANDLER       MASK       FLAGS\n`;
+  return `${head}${actions.map(actionText).join('')}`;
+}
+
+function privateText(signals: TaskSignals): string {
   const pending = `SIGPENDING: ${signals.isPending ? 'yes' : 'no'}\n   BLOCKED: ${hex16(signals.blocked)}\n`;
-  return `${head}${signals.actions.map(actionText).join('')}${pending}${pendingText('PRIVATE_PENDING', signals.private)}${pendingText('SHARED_PENDING', signals.shared)}\n`;
+  return `${pending}${pendingText('PRIVATE_PENDING', signals.private)}`;
+}
+
+/** What a thread group shares, from its first member, then what is each thread's own. */
+function groupText(members: readonly TaskBlock[]): string {
+  const [leader] = members;
+  if (leader === undefined) return '';
+  if (leader.signals === undefined) return blockText(leader);
+  const own = members.map(({ header, signals }) => {
+    const text = `${header}\n${signals === undefined ? '' : privateText(signals)}`;
+    return `${text.replaceAll(/^(?=.)/gm, '  ')}\n`;
+  });
+  return `${leader.header}\n${actionsText(leader.signals)}${pendingText('SHARED_PENDING', leader.signals.shared)}\n${own.join('')}`;
 }
 
 const HANDLERS: readonly (readonly [bigint, string])[] = [
@@ -97,12 +130,11 @@ function pendingText(title: string, { set, queue }: PendingSignals): string {
   return `${head}  SIGQUEUE:  SIG      SIGINFO\n${rows}`;
 }
 
-function blockText({
-  header,
-  signals,
-}: {
+interface TaskBlock {
   readonly header: string;
   readonly signals: TaskSignals | undefined;
-}): string {
+}
+
+function blockText({ header, signals }: TaskBlock): string {
   return `${header}\n${signals === undefined ? '(no signal_struct)\n' : signalsText(signals)}`;
 }

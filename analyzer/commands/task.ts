@@ -25,8 +25,11 @@ export const task: Command<TaskData> = {
   run(session, args) {
     const type = session.program.types.struct('task_struct');
     const members = args.value('-R')?.split(',');
+    const info = type.place('thread_info');
+    const infoType = info === undefined ? undefined : session.program.types.findStruct('thread_info');
     for (const member of members ?? [])
-      if (type.place(member) === undefined) throw new UsageError(`task_struct has no member named ${member}`);
+      if (type.place(member) === undefined && infoType?.place(member) === undefined)
+        throw new UsageError(`${member}: not a task_struct or thread_info member`);
     const context = session.printContext(args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix);
     const { memory } = session.program;
     const blocks = tasksOf(session, args.positionals).map(chosen => {
@@ -40,8 +43,17 @@ export const task: Command<TaskData> = {
       }
       return {
         header: taskHeader(chosen),
-        body: members
-          .map(member => `  ${member} = ${placeText(memory, type.place(member)!, address, context)},\n`)
+        body: [
+          ...members.map(member => ({ member, place: type.place(member), base: address })),
+          ...members.map(member => ({
+            member,
+            place: infoType?.place(member),
+            base: address + BigInt(info?.offset ?? 0),
+          })),
+        ]
+          .map(({ member, place, base }) =>
+            place === undefined ? '' : `  ${member} = ${placeText(memory, place, base, context)},\n`,
+          )
           .join(''),
       };
     });

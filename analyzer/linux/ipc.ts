@@ -43,3 +43,28 @@ export function ipcObjects(program: Program, namespace: StructObject, kind: keyo
     };
   });
 }
+
+/** Where the pages of a shared memory segment are. */
+export interface ShmPages {
+  /** Pages that its size asks for. */
+  readonly allocated: number;
+  /** Pages in memory. */
+  readonly resident: number;
+  readonly swapped: number;
+  /** Address of its inode; 0 when it has none. */
+  readonly inode: bigint;
+}
+
+/** `shm_add_rss_swap`; `ipc/shm.c`. */
+export function shmPages(program: Program, { struct }: IpcObject): ShmPages {
+  const allocated = Math.ceil(struct.num('shm_segsz') / program.space.pageSize);
+  const inode = struct.follow('shm_file')?.follow('f_inode');
+  if (inode === undefined) return { allocated, resident: 0, swapped: 0, inode: 0n };
+  const info = program.types.findStruct('shmem_inode_info');
+  const outer = info?.place('vfs_inode');
+  const swapped =
+    info === undefined || outer === undefined
+      ? 0
+      : new StructObject(program.memory, info, inode.address - BigInt(outer.offset)).num('swapped');
+  return { allocated, resident: inode.follow('i_mapping')?.num('nrpages') ?? 0, swapped, inode: inode.address };
+}

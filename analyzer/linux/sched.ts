@@ -114,7 +114,7 @@ export class TaskTable {
   /** Idle tasks in order of CPUs, then all others in order of pid. */
   readonly all: readonly Task[];
   /** What each online CPU ran when the kernel crashed. */
-  readonly active: ReadonlyMap<number, Task>;
+  readonly active: Map<number, Task>;
   readonly #byAddress: ReadonlyMap<bigint, Task>;
   #groups: ReadonlyMap<number, readonly Task[]> | undefined;
 
@@ -130,6 +130,11 @@ export class TaskTable {
     this.all = [...idle, ...others.map(({ task }) => task)];
     this.#byAddress = new Map(this.all.map(task => [task.address, task]));
     this.active = this.#findActive();
+  }
+
+  /** Takes a task for the one that its CPU ran: where a dump does not tell. */
+  activate(task: Task): void {
+    this.active.set(task.cpu, task);
   }
 
   byAddress(address: bigint): Task | undefined {
