@@ -38,7 +38,7 @@ import type { AcpiConfig } from './acpi-tables.ts';
 import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
-import { LAYOUT, PORT, ramRanges } from './layout.ts';
+import { LAYOUT, MICROVM_VIRTIO, PORT, ramRanges } from './layout.ts';
 import { setUpPci } from './pci-setup.ts';
 
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
@@ -110,7 +110,8 @@ export class PcBoard {
 
   /** Puts a kernel into memory, and the boot CPU at its entry. Call it once, before the machine runs. */
   loadLinux(boot: PcLinuxBoot): void {
-    this.load(directBoot(boot, this.#acpi()));
+    const commandLine = [boot.commandLine, ...this.#commandLineDevices()].join(' ');
+    this.load(directBoot({ ...boot, commandLine }, this.#acpi()));
   }
 
   /** Puts segments into memory, and the boot CPU at the entry. */
@@ -177,6 +178,17 @@ export class PcBoard {
   /** The engine, once it is there: devices look at the clock before. */
   get #counter(): InstructionCounter {
     return (this.machine as Machine | undefined)?.engine ?? POWERED_OFF;
+  }
+
+  /** microvm without ACPI tells of its virtio devices on the command line, as QEMU does (`auto-kernel-cmdline`). */
+  #commandLineDevices(): readonly string[] {
+    if (this.#config.board !== 'microvm' || this.#parts.acpi) return [];
+    const { base, size } = LAYOUT.VIRTIO_MMIO;
+    const { count, irq } = MICROVM_VIRTIO.noAcpi;
+    return this.#on('mmio').map((_, i) => {
+      const slot = count - 1 - i;
+      return `virtio_mmio.device=${size}@0x${(base + slot * size).toString(16)}:${irq + slot}`;
+    });
   }
 
   /** What SeaBIOS sets on q35 before it starts a kernel. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { OverlayBackend, ZeroBackend } from '../../../../../emulator/devices/block/overlay-backend.ts';
 import { PcBoard, type PcConfig } from '../../../../../emulator/machine/pc-x86_64/board.ts';
-import { directBoot } from '../../../../../emulator/machine/pc-x86_64/direct-boot.ts';
+import { BOOT_LAYOUT, directBoot } from '../../../../../emulator/machine/pc-x86_64/direct-boot.ts';
 import { LAYOUT } from '../../../../../emulator/machine/pc-x86_64/layout.ts';
 
 const MIB = 2 ** 20;
@@ -139,10 +139,12 @@ describe('a kernel on microvm', () => {
     expect(await board.machine.run(1e6)).toEqual({ kind });
   });
 
-  test('finds no ACPI root pointer with acpi=off, but MP tables', () => {
+  test('finds no ACPI root pointer with acpi=off, but MP tables, and its disk on the command line', () => {
     const { board } = createBoard({ board: 'microvm', parts: { acpi: false } });
-    board.loadLinux({ kernel: bzImage(STOP), commandLine: '' });
-    const text = (paddr: number): string => Buffer.from(board.memory.ramSlice(paddr, 4)).toString('latin1');
+    board.loadLinux({ kernel: bzImage(STOP), commandLine: 'quiet' });
+    const text = (paddr: number, size = 4): string =>
+      Buffer.from(board.memory.ramSlice(paddr, size)).toString('latin1');
+    expect(text(BOOT_LAYOUT.COMMAND_LINE, 44)).toBe('quiet virtio_mmio.device=512@0xfeb00e00:12\0\0');
     expect([text(0xf_0000), text(0xf_0010), text(0xf_59e0)]).toEqual(['_MP_', 'PCMP', '\0\0\0\0']);
   });
 });
