@@ -1,7 +1,7 @@
 /** What the headers of a dump say about machine and kernel, from the dump it is made of. */
-import { cString } from './formats/bytes.ts';
+import { asBuffer, cString } from './formats/bytes.ts';
 import type { DiskDumpFile } from './formats/diskdump.ts';
-import { NT } from './formats/elf-notes.ts';
+import { NT, buildNote } from './formats/elf-notes.ts';
 import { FaultError, FormatError } from './formats/errors.ts';
 import type { DumpedKernel } from './open-kernel.ts';
 import type { Architecture, Dump } from './sources/dump-file.ts';
@@ -46,7 +46,18 @@ export function describeDump(dump: Dump, kernel: DumpedKernel | undefined): Dump
   if (architecture === undefined) throw new FormatError('the dump does not tell its architecture', { file: dump.path });
   const { pageSize, maxPfn } = dump.memory;
   const told = file === undefined ? describeKernel(dump, kernel, architecture) : describeHeader(file);
-  return { ...told, architecture, pageSize, maxPfn, notes: dump.noteBytes, vmcoreinfo: findVmcoreinfo(dump) };
+  return { ...told, architecture, pageSize, maxPfn, ...describeNotes(dump) };
+}
+
+/** A dump whose VMCOREINFO had to be looked for gets a note of it. */
+function describeNotes(dump: Dump): Pick<DumpDescription, 'notes' | 'vmcoreinfo'> {
+  const own = findVmcoreinfo(dump);
+  const text = dump.vmcoreinfo?.text;
+  if (own !== undefined || text === undefined) return { notes: dump.noteBytes, vmcoreinfo: own };
+  const descriptor = Buffer.from(text, 'latin1');
+  const note = buildNote({ name: 'VMCOREINFO', type: NT.VMCOREINFO, descriptor });
+  const offset = dump.noteBytes.length + asBuffer(note).indexOf(descriptor);
+  return { notes: Buffer.concat([dump.noteBytes, note]), vmcoreinfo: { offset, size: descriptor.length } };
 }
 
 type MachineFacts = Pick<DumpDescription, 'utsname' | 'timestamp' | 'physBase' | 'cpus'>;

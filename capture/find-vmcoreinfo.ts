@@ -48,11 +48,21 @@ function* candidates(memory: MemorySource): Generator<number> {
       pfn++;
       continue;
     }
-    const bytes = asBuffer(memory.readPages?.(pfn, SCAN_PAGES) ?? memory.readPage(pfn));
+    const bytes = readSome(memory, pfn);
     for (let at = bytes.indexOf(START); at !== -1; at = bytes.indexOf(START, at + 4)) {
       if (at % 4 === 0) yield pfn * pageSize + at;
     }
-    pfn += bytes.length / pageSize;
+    pfn += Math.max(1, bytes.length / pageSize);
+  }
+}
+
+/** Some pages from one on; nothing where they are damaged. */
+function readSome(memory: MemorySource, pfn: number): Buffer {
+  try {
+    return asBuffer(memory.readPages?.(pfn, SCAN_PAGES) ?? memory.readPage(pfn));
+  } catch (error) {
+    if (error instanceof FaultError || error instanceof FormatError) return Buffer.alloc(0);
+    throw error;
   }
 }
 

@@ -12,6 +12,7 @@ import { ElfCore } from '../formats/elf-core.ts';
 import { DUMP_ELF_INCOMPLETE, EM, isElf } from '../formats/elf.ts';
 import type { ElfNote } from '../formats/elf-notes.ts';
 import { FaultError, FormatError, UsageError } from '../formats/errors.ts';
+import { findVmcoreinfo } from '../find-vmcoreinfo.ts';
 import { FlattenedSource, isFlattened } from '../formats/flattened.ts';
 import type { MemorySource, StoredPage } from '../formats/memory-source.ts';
 import { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
@@ -32,6 +33,7 @@ export interface Dump extends Disposable {
   readonly noteBytes: Uint8Array;
   /** The ELF file itself, when it is one. */
   readonly elfCore: ElfCore | undefined;
+  /** From the dump's notes, or found in its memory when it has none. */
   readonly vmcoreinfo: Vmcoreinfo | undefined;
   /** makedumpfile's `-d` level, when the format records it. */
   readonly dumpLevel: number | undefined;
@@ -98,28 +100,45 @@ function describeStart(bytes: Uint8Array): string {
 
 function elfDump(path: string, { source, flattened }: OpenSource): Dump {
   const core = openElfCore(source);
-  const machine = core.elf.header.e_machine;
+  const architecture = architectureOf(path, core.elf.header.e_machine);
+  const memory = new CachedMemory(core);
+  const vmcoreinfo = vmcoreinfoOf(memory, architecture, () => vmcoreinfoNote(core.notes));
   return {
     path,
     format: 'ELF',
     flattened: flattened !== undefined,
-    architecture:
-      machine === EM.AARCH64
-        ? 'aarch64'
-        : machine === EM.X86_64
-          ? 'x86_64'
-          : unsupportedMachine(path, `e_machine ${machine}`),
-    memory: new CachedMemory(core),
+    architecture,
+    memory,
     notes: core.notes,
     noteBytes: core.noteBytes,
     elfCore: core,
-    vmcoreinfo: vmcoreinfoNote(core.notes),
+    get vmcoreinfo() {
+      return vmcoreinfo();
+    },
     dumpLevel: undefined,
     incomplete: flattened?.complete === false || (core.elf.header.e_flags & DUMP_ELF_INCOMPLETE) !== 0,
     diskDumps: [],
     warnings: core.warnings,
     [Symbol.dispose]: () => source[Symbol.dispose](),
   };
+}
+
+function architectureOf(path: string, machine: number): Architecture {
+  if (machine === EM.AARCH64) return 'aarch64';
+  return machine === EM.X86_64 ? 'x86_64' : unsupportedMachine(path, `e_machine ${machine}`);
+}
+
+/**
+ * A dump's own VMCOREINFO; QEMU's dumps have none when the guest did not announce it, but the kernel has it in its memory.
+ * @returns looks for it when it is asked for the first time
+ */
+function vmcoreinfoOf(
+  memory: MemorySource,
+  architecture: Architecture,
+  own: () => Vmcoreinfo | undefined,
+): () => Vmcoreinfo | undefined {
+  let known: { readonly vmcoreinfo: Vmcoreinfo | undefined } | undefined;
+  return () => (known ??= { vmcoreinfo: own() ?? findVmcoreinfo(uncached(memory), architecture) }).vmcoreinfo;
 }
 
 /** Opens an ELF core with the page size of its kernel, which only VMCOREINFO tells. */
@@ -141,16 +160,22 @@ function diskDump(path: string, sources: readonly OpenSource[]): Dump {
   if (machine !== 'aarch64' && machine !== 'x86_64') unsupportedMachine(path, `machine "${machine}"`);
   const notes = files.map(file => file.notes()).find(list => list.length > 0) ?? [];
   const text = files.map(file => file.vmcoreinfo()).find(bytes => bytes !== undefined);
+  const memory = new CachedMemory(files.length === 1 ? first : new SplitMemory(files));
+  const vmcoreinfo = vmcoreinfoOf(memory, machine, () =>
+    text === undefined ? vmcoreinfoNote(notes) : Vmcoreinfo.fromBytes(text),
+  );
   return {
     path,
     format: 'kdump-compressed',
     flattened: sources.some(({ flattened }) => flattened !== undefined),
     architecture: machine,
-    memory: new CachedMemory(files.length === 1 ? first : new SplitMemory(files)),
+    memory,
     notes,
     noteBytes: files.map(file => file.noteBytes()).find(bytes => bytes.length > 0) ?? new Uint8Array(0),
     elfCore: undefined,
-    vmcoreinfo: text === undefined ? vmcoreinfoNote(notes) : Vmcoreinfo.fromBytes(text),
+    get vmcoreinfo() {
+      return vmcoreinfo();
+    },
     dumpLevel: first.header.header_version >= 1 ? first.subHeader.dump_level : undefined,
     incomplete: files.some(file => file.incomplete) || sources.some(({ flattened }) => flattened?.complete === false),
     diskDumps: files,
