@@ -5,10 +5,10 @@
  * `arch/x86/kernel/kexec-bzimage64.c` "setup_boot_parameters", `arch/x86/kernel/crash.c` "crash_setup_memmap_entries".
  * Not modelled: EFI, EDD, IMA.
  */
-import { readU8, writeU16, writeU32, writeU64 } from '../capture/formats/bytes.ts';
+import { readU32, readU64, readU8, writeU16, writeU32, writeU64 } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
-import { SETUP_HEADER, type BzImage } from './images.ts';
+import { HDRS, SETUP_HEADER, type BzImage } from './images.ts';
 import { E820_TYPE, type E820Entry } from './running-system.ts';
 import { subtractRanges } from './segments.ts';
 
@@ -150,6 +150,43 @@ function writeMemoryMap(params: Uint8Array, entries: readonly E820Entry[]): void
     writeU64(params, at + 8, BigInt(end - start));
     writeU32(params, at + 16, type);
   }
+}
+
+/** What `struct boot_params` tells a kernel. Addresses are physical. */
+export interface ReadBootParams {
+  readonly commandLinePaddr: number;
+  readonly initrd: PhysicalRange | undefined;
+  readonly initSize: number;
+  /** First `struct setup_data`; 0 without one. */
+  readonly setupData: number;
+  readonly memoryMap: readonly E820Entry[];
+}
+
+/** Reads the page. @returns undefined when it is none: the setup header's magic is missing */
+export function readBootParams(params: Uint8Array): ReadBootParams | undefined {
+  if (params.length < BOOT_PARAMS_SIZE || readU32(params, SETUP_HEADER.header) !== HDRS) return undefined;
+  const start = readSplit(params, SETUP_HEADER.ramdisk_image, BOOT_PARAMS.ext_ramdisk_image);
+  const size = readSplit(params, SETUP_HEADER.ramdisk_size, BOOT_PARAMS.ext_ramdisk_size);
+  return {
+    commandLinePaddr: readSplit(params, SETUP_HEADER.cmd_line_ptr, BOOT_PARAMS.ext_cmd_line_ptr),
+    initrd: size === 0 ? undefined : { start, end: start + size },
+    initSize: readU32(params, SETUP_HEADER.init_size),
+    setupData: Number(readU64(params, SETUP_HEADER.setup_data)),
+    memoryMap: readMemoryMap(params),
+  };
+}
+
+function readSplit(params: Uint8Array, low: number, high: number): number {
+  return readU32(params, low) + readU32(params, high) * 2 ** 32;
+}
+
+function readMemoryMap(params: Uint8Array): E820Entry[] {
+  const count = Math.min(params[BOOT_PARAMS.e820_entries]!, MOST_E820_ENTRIES);
+  return Array.from({ length: count }, (_, i) => {
+    const at = BOOT_PARAMS.e820_table + i * E820_ENTRY_SIZE;
+    const start = Number(readU64(params, at));
+    return { start, end: start + Number(readU64(params, at + 8)), type: readU32(params, at + 16) };
+  });
 }
 
 /** Memory below 1 MiB that the capture kernel may use: it starts other CPUs from there. */

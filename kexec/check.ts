@@ -7,32 +7,24 @@
  */
 import { createHash } from 'node:crypto';
 
-import { asBuffer, cString, readU32, readU64 } from '../capture/formats/bytes.ts';
-import { ELF64_EHDR, ELF64_PHDR, ELF_MAGIC, EM, ET, PT, type Phdr } from '../capture/formats/elf.ts';
+import { asBuffer, cString } from '../capture/formats/bytes.ts';
+import { ELF64_EHDR, ELF64_PHDR, EM, PT, type Phdr } from '../capture/formats/elf.ts';
 import { FormatError } from '../capture/formats/errors.ts';
 import { findNode, findProperty, parseFdt, type FdtNode } from '../capture/formats/fdt.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
+import { readBootParams, type ReadBootParams } from './boot-params.ts';
 import { propertyNumber } from './flat-tree.ts';
-import { ARM64_IMAGE_HEADER, readArm64Image } from './images.ts';
-import type { RunningSystem } from './running-system.ts';
+import { readArm64Image } from './images.ts';
+import {
+  findVerifiedRegions,
+  recogniseSegments,
+  type LoadedImage,
+  type ReadMemory,
+  type RecognisedSegment,
+} from './recognise.ts';
+import { E820_TYPE, type RunningSystem } from './running-system.ts';
 import { segmentEnd } from './segments.ts';
 import { checkKexecLoad, type KexecKernel } from './syscalls.ts';
-
-/** A segment of `struct kimage`. */
-export interface LoadedSegment {
-  readonly mem: number;
-  readonly memsz: number;
-  readonly bufsz: number;
-}
-
-/** `struct kimage`, as far as it matters. */
-export interface LoadedImage {
-  /** Physical address at which `machine_kexec` enters. */
-  readonly start: number;
-  readonly segments: readonly LoadedSegment[];
-  /** kexec_file_load: no purgatory on arm64. */
-  readonly fileMode: boolean;
-}
 
 /** Something wrong. Errors mean that there will be no dump. */
 export interface Finding {
@@ -40,15 +32,6 @@ export interface Finding {
   readonly text: string;
 }
 
-/** What a segment turned out to hold. */
-export interface RecognisedSegment extends LoadedSegment {
-  readonly what: 'kernel' | 'elfcorehdr' | 'dtb' | 'purgatory' | 'initrd' | 'unknown';
-  readonly bytes: Uint8Array;
-}
-
-type Read = (paddr: number, length: number) => Uint8Array;
-
-const FDT_MAGIC = 0xd00d_feed;
 /** Physical addresses are below this on any machine. */
 const PHYSICAL_LIMIT = 2 ** 52;
 /** Memory that a capture kernel needs beside what is loaded and unpacked: page structures, slabs, buffers. */
@@ -56,40 +39,75 @@ const WORKING_ROOM = 24 * 2 ** 20;
 const MIB = 2 ** 20;
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
-/** Tells by their contents what an image's segments are. */
-export function recogniseSegments(image: LoadedImage, read: Read): RecognisedSegment[] {
-  const seen = image.segments.map(segment => {
-    const bytes = read(segment.mem, segment.memsz);
-    return { ...segment, bytes, what: recognise(bytes, segment, image) };
-  });
-  // The only one without a mark is the initrd: it may be a cpio archive, or compressed in any way.
-  const rest = seen.filter(({ what }) => what === 'unknown');
-  return seen.map(segment => (rest.length === 1 && segment === rest[0] ? { ...segment, what: 'initrd' } : segment));
-}
-
-function recognise(bytes: Uint8Array, segment: LoadedSegment, image: LoadedImage): RecognisedSegment['what'] {
-  if (cString(bytes, 0, 4) === ELF_MAGIC && ELF64_EHDR.parse(bytes).e_type === ET.CORE) return 'elfcorehdr';
-  if (readU32(bytes, 0, 'big') === FDT_MAGIC) return 'dtb';
-  if (ARM64_IMAGE_HEADER.parse(bytes).magic === 'ARM\x64') return 'kernel';
-  if (image.start >= segment.mem && image.start < segmentEnd(segment)) return image.fileMode ? 'kernel' : 'purgatory';
-  return 'unknown';
-}
-
 /** Checks an image. @returns nothing when it will work, as far as can be seen */
-export function checkLoadedImage(image: LoadedImage | undefined, system: RunningSystem, read: Read): Finding[] {
+export function checkLoadedImage(image: LoadedImage | undefined, system: RunningSystem, read: ReadMemory): Finding[] {
   if (image === undefined) return [error('no capture kernel is loaded')];
   const region = system.crashRegions.at(-1);
   if (region === undefined) return [error('no memory is reserved: crashkernel= is missing or was not granted')];
-  const segments = recogniseSegments(image, read);
+  const segments = recogniseSegments(image, read, system.architecture);
   const find = (what: RecognisedSegment['what']) => segments.find(segment => segment.what === what);
+  const byArchitecture =
+    system.architecture === 'aarch64'
+      ? [...checkKernel(find('kernel')), ...checkTree(find('dtb'), find('elfcorehdr'), system, segments)]
+      : checkX86(segments, region);
   return [
-    ...checkPlaces(image, region),
-    ...checkKernel(find('kernel')),
+    ...checkPlaces(image, region, system),
+    ...byArchitecture,
     ...checkElfcorehdr(find('elfcorehdr'), system),
-    ...checkTree(find('dtb'), find('elfcorehdr'), system, segments),
-    ...checkRoom(segments, region),
+    ...checkRoom(segments, region, system),
     ...checkPurgatory(find('purgatory'), segments),
   ];
+}
+
+/** Boot parameters and what they point to. */
+function checkX86(segments: readonly RecognisedSegment[], region: PhysicalRange): Finding[] {
+  const params = segments.find(({ what }) => what === 'boot_params');
+  const told = params && readBootParams(params.bytes);
+  if (params === undefined || told === undefined)
+    return [error('no segment holds boot_params of an x86 kernel: wrong architecture, or not a bzImage')];
+  const findings: Finding[] = [];
+  if (!segments.some(({ what }) => what === 'kernel'))
+    findings.push(error(`no segment has the ${hex(told.initSize)} bytes that the kernel's header asks for`));
+  if (told.initrd !== undefined && !segments.some(({ what }) => what === 'initrd'))
+    findings.push(error(`ramdisk_image says ${hex(told.initrd.start)}, where nothing is loaded`));
+  return [...findings, ...checkX86CommandLine(params, told, segments), ...checkX86Map(told, segments, region)];
+}
+
+function checkX86CommandLine(
+  params: RecognisedSegment,
+  { commandLinePaddr }: ReadBootParams,
+  segments: readonly RecognisedSegment[],
+): Finding[] {
+  const offset = commandLinePaddr - params.mem;
+  if (offset < 0 || offset >= params.memsz)
+    return [error(`the command line at ${hex(commandLinePaddr)} is not loaded`)];
+  const text = cString(params.bytes, offset, params.memsz - offset);
+  const told = /(?:^|\s)elfcorehdr=(0x[\da-f]+|\d+)(K?)/i.exec(text);
+  const header = segments.find(({ what }) => what === 'elfcorehdr');
+  if (told === null) return [error('the command line has no elfcorehdr=: /proc/vmcore will not exist')];
+  const at = Number(told[1]) * (told[2] === '' ? 1 : 1024);
+  if (header === undefined || header.mem === at) return [];
+  return [error(`elfcorehdr= says ${hex(at)}, the header is at ${hex(header.mem)}`)];
+}
+
+/** RAM of the capture kernel's memory map must be in the region, or below 1 MiB, and must not hold the ELF core header. */
+function checkX86Map(
+  { memoryMap }: ReadBootParams,
+  segments: readonly RecognisedSegment[],
+  region: PhysicalRange,
+): Finding[] {
+  const ram = memoryMap.filter(({ type, start }) => type === E820_TYPE.RAM && start >= MIB);
+  const outside = ram.filter(({ start, end }) => start < region.start || end > region.end);
+  const findings = outside.map(({ start, end }) =>
+    error(
+      `the memory map gives ${hex(start)}-${hex(end - 1)} to the capture kernel: outside of the crash kernel region`,
+    ),
+  );
+  if (ram.length === 0) findings.push(error('the memory map has no RAM in the crash kernel region'));
+  const header = segments.find(({ what }) => what === 'elfcorehdr');
+  if (header !== undefined && ram.some(({ start, end }) => header.mem < end && start < segmentEnd(header)))
+    findings.push(error('the memory map lets the capture kernel overwrite the ELF core header'));
+  return findings;
 }
 
 function error(text: string): Finding {
@@ -100,9 +118,9 @@ function warning(text: string): Finding {
   return { severity: 'warning', text };
 }
 
-function checkPlaces(image: LoadedImage, crashRegion: PhysicalRange): Finding[] {
+function checkPlaces(image: LoadedImage, crashRegion: PhysicalRange, { architecture }: RunningSystem): Finding[] {
   const kernel: KexecKernel = {
-    architecture: 'aarch64',
+    architecture,
     hasKexecLoad: true,
     hasKexecFileLoad: true,
     knownFlags: 1,
@@ -144,7 +162,8 @@ function checkElfcorehdr(segment: RecognisedSegment | undefined, system: Running
   const machine = ELF64_EHDR.parse(segment.bytes).e_machine;
   const headers = readHeaders(segment.bytes);
   if (headers === undefined) return [error('the ELF core header is cut short')];
-  const findings = machine === EM.AARCH64 ? [] : [error(`the ELF core header is for machine ${machine}`)];
+  const wanted = system.architecture === 'aarch64' ? EM.AARCH64 : EM.X86_64;
+  const findings = machine === wanted ? [] : [error(`the ELF core header is for machine ${machine}`)];
   const loads = headers.filter(({ p_type }) => p_type === PT.LOAD);
   return [
     ...findings,
@@ -186,11 +205,13 @@ function checkLoad(phdr: Phdr, { systemRam, crashRegions, kernelText }: RunningS
   return [];
 }
 
-function checkCoverage(loads: readonly Phdr[], { systemRam, crashRegions }: RunningSystem): Finding[] {
+function checkCoverage(loads: readonly Phdr[], { architecture, systemRam, crashRegions }: RunningSystem): Finding[] {
   const covered = (at: number): boolean =>
     loads.some(({ p_paddr, p_memsz }) => at >= Number(p_paddr) && at < Number(p_paddr) + p_memsz) ||
     crashRegions.some(({ start, end }) => at >= start && at < end);
-  const missing = systemRam.filter(({ start, end }) => !covered(start) || !covered(end - 1));
+  // x86 kernels keep the first MiB for themselves, and do not dump it.
+  const dumped = architecture === 'x86_64' ? systemRam.filter(({ end }) => end > MIB) : systemRam;
+  const missing = dumped.filter(({ start, end }) => !covered(start) || !covered(end - 1));
   return missing.map(({ start, end }) => warning(`System RAM ${hex(start)}-${hex(end - 1)} is not all in the dump`));
 }
 
@@ -251,48 +272,58 @@ function readChosen(bytes: Uint8Array): FdtNode | undefined {
 }
 
 /** The initrd is unpacked beside its archive; a CMA pool comes out of the same memory. */
-function checkRoom(segments: readonly RecognisedSegment[], region: PhysicalRange): Finding[] {
+function checkRoom(
+  segments: readonly RecognisedSegment[],
+  region: PhysicalRange,
+  { cmaBytes = 0 }: RunningSystem,
+): Finding[] {
   const loaded = segments.reduce((sum, { memsz }) => sum + memsz, 0);
   const initrd = segments.find(({ what }) => what === 'initrd')?.memsz ?? 0;
-  const dtb = segments.find(({ what }) => what === 'dtb');
-  const need = loaded + initrd + cmaOf(dtb) + WORKING_ROOM;
+  // Without cma= the capture kernel takes as much as the production kernel does, if it is of the same kind.
+  const cma = cmaOf(segments) ?? cmaBytes;
   const size = region.end - region.start;
-  if (need <= size) return [];
-  return [warning(`the region has ${size / MIB} MiB, the capture kernel may need ${Math.ceil(need / MIB)} MiB`)];
+  const parts = `kernel, initrd and CMA (${cma / MIB} MiB)`;
+  if (loaded + initrd + cma > size)
+    return [
+      error(`the region has ${size / MIB} MiB, too little for ${parts}: ${mebibytes(loaded + initrd + cma)} MiB`),
+    ];
+  const need = loaded + initrd + cma + WORKING_ROOM;
+  return need <= size
+    ? []
+    : [warning(`the region has ${size / MIB} MiB, the capture kernel may need ${mebibytes(need)} MiB`)];
 }
 
-/** `cma=` of the capture kernel's command line in bytes; what the kernel takes by itself is not known here. */
-function cmaOf(dtb: RecognisedSegment | undefined): number {
+function mebibytes(size: number): number {
+  return Math.ceil(size / MIB);
+}
+
+/** `cma=` of the capture kernel's command line in bytes; undefined when it does not say. */
+function cmaOf(segments: readonly RecognisedSegment[]): number | undefined {
+  const match = /(?:^|\s)cma=(\d+)([KMG]?)/i.exec(commandLineOf(segments));
+  if (match === null) return undefined;
+  return Number(match[1]) * 1024 ** (match[2] === '' ? 0 : 'KMG'.indexOf(match[2]!.toUpperCase()) + 1);
+}
+
+/** The capture kernel's command line; empty when it cannot be read. */
+export function commandLineOf(segments: readonly RecognisedSegment[]): string {
+  const dtb = segments.find(({ what }) => what === 'dtb');
   const chosen = dtb && readChosen(dtb.bytes);
   const bootargs = chosen && findProperty(chosen, 'bootargs');
-  const match = bootargs === undefined ? null : /(?:^|\s)cma=(\d+)M/.exec(asBuffer(bootargs).toString('latin1'));
-  return match === null ? 0 : Number(match[1]) * MIB;
+  if (bootargs !== undefined) return asBuffer(bootargs).toString('latin1').replace(/\0.*$/s, '');
+  const params = segments.find(({ what }) => what === 'boot_params');
+  const told = params && readBootParams(params.bytes);
+  if (params === undefined || told === undefined) return '';
+  const offset = told.commandLinePaddr - params.mem;
+  return offset < 0 || offset >= params.memsz ? '' : cString(params.bytes, offset, params.memsz - offset);
 }
 
-/**
- * A purgatory that verifies has a list of regions and their digest; both are found by what they must be: in kexec-tools' purgatory
- * lengths in bytes and the digest as it is, in ours blocks and words.
- */
+/** A purgatory that verifies has a list of regions and their digest: kexec-tools' and the kernel's as it is, ours in words. */
 function checkPurgatory(purgatory: RecognisedSegment | undefined, segments: readonly RecognisedSegment[]): Finding[] {
-  if (purgatory === undefined) return [];
-  const others = segments.filter(({ what }) => what !== 'purgatory').toSorted((a, b) => a.mem - b.mem);
-  const [first] = others;
-  if (first === undefined) return [];
-  const isOurs = hasRegion(purgatory.bytes, first.mem, first.memsz / SHA256_BLOCK);
-  if (!isOurs && !hasRegion(purgatory.bytes, first.mem, first.memsz)) return [];
+  const regions = purgatory && findVerifiedRegions(purgatory, segments);
+  if (purgatory === undefined || regions === undefined) return [];
   const hash = createHash('sha256');
-  for (const { bytes } of others) hash.update(bytes);
+  for (const { bytes } of regions.segments) hash.update(bytes);
   const digest = hash.digest();
-  if (asBuffer(purgatory.bytes).includes(isOurs ? digest.swap32() : digest)) return [];
+  if (asBuffer(purgatory.bytes).includes(regions.isOurs ? digest.swap32() : digest)) return [];
   return [error('the purgatory would not jump: its SHA-256 is not that of the segments in memory')];
-}
-
-const SHA256_BLOCK = 64;
-
-/** A pair of address and length. */
-function hasRegion(bytes: Uint8Array, start: number, length: number): boolean {
-  for (let at = 0; at + 16 <= bytes.length; at += 8) {
-    if (readU64(bytes, at) === BigInt(start) && readU64(bytes, at + 8) === BigInt(length)) return true;
-  }
-  return false;
 }

@@ -89,7 +89,7 @@ export const SETUP_HEADER = {
   pref_address: 0x258,
   init_size: 0x260,
 } as const;
-const HDRS = 0x5372_6448;
+export const HDRS = 0x5372_6448;
 const BOOT_FLAG = 0xaa55;
 const LOADED_HIGH = 1;
 /** xloadflags. */

@@ -5,6 +5,7 @@
  * Not modelled: EFI, EDD, IMA's measurements, kexec handover.
  */
 import { alignUp, writeU32 } from '../capture/formats/bytes.ts';
+import { ELF64_EHDR } from '../capture/formats/elf.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { BOOT_PARAMS_SIZE, buildBootParams, captureMemoryMap } from './boot-params.ts';
@@ -52,8 +53,8 @@ export function planX86KexecFileLoad(
 ): X86LoadPlan {
   checkCommandLine(request.commandLine);
   const image = readBzImage(request.kernel);
-  const placer = new Placer(resourceOf(system, request), firmware.sparesLastPage !== false);
-  const elfcorehdr = request.onPanic ? addElfcorehdr(placer, system) : undefined;
+  const placer = new Placer(resourceOf(system, request), firmware.growingHeaderSize === undefined);
+  const elfcorehdr = request.onPanic ? addElfcorehdr(placer, system, firmware) : undefined;
   const { bufsz, memsz } = KERNEL_PURGATORY;
   const purgatory = placer.add('purgatory', new Uint8Array(bufsz), {
     size: firmware.purgatorySize ?? memsz,
@@ -67,8 +68,12 @@ export function planX86KexecFileLoad(
       entry: kernel.mem + STARTUP_64,
       bootParams: params.mem,
       backup: undefined,
-      // The kernel always checks, but for what it may change: the ELF core header, with CPU hotplug.
-      verified: request.noChecks ? undefined : placer.segments.filter(segment => segment !== purgatory),
+      // The kernel always checks, but for what it may change.
+      verified: request.noChecks
+        ? undefined
+        : placer.segments.filter(
+            segment => segment !== purgatory && (segment !== elfcorehdr || firmware.growingHeaderSize === undefined),
+          ),
     },
     purgatory.mem,
     { bufsz, memsz: purgatory.memsz },
@@ -93,10 +98,20 @@ function resourceOf(system: RunningSystem, { onPanic }: LoadRequest): PhysicalRa
   return range;
 }
 
-function addElfcorehdr(placer: Placer, system: RunningSystem): KexecSegment {
+function addElfcorehdr(placer: Placer, system: RunningSystem, { growingHeaderSize }: X86Firmware): KexecSegment {
   const contents = coreContents(system);
   const header = buildElfcorehdr(contents, kernelHeaderSize(contents));
-  return placer.add('elfcorehdr', header, { size: header.length, alignment: PAGE_SIZE, min: 0, direction: 'up' });
+  return placer.add('elfcorehdr', header, {
+    size: headerRoom(header, growingHeaderSize),
+    alignment: PAGE_SIZE,
+    min: 0,
+    direction: 'up',
+  });
+}
+
+/** With CPU hotplug room for all program headers that there may be. */
+function headerRoom(header: Uint8Array, growingHeaderSize: number | undefined): number {
+  return growingHeaderSize === undefined ? header.length : ELF64_EHDR.size + growingHeaderSize;
 }
 
 interface KernelJob {
@@ -135,7 +150,10 @@ function addKernelSegments(
   const memoryMap =
     elfcorehdr === undefined
       ? (firmware.firmwareMap ?? firmware.memoryMap)
-      : captureMemoryMap(firmware.memoryMap, system.crashRegions, rangeOf(elfcorehdr));
+      : captureMemoryMap(firmware.memoryMap, system.crashRegions, {
+          start: elfcorehdr.mem,
+          end: elfcorehdr.mem + headerRoom(elfcorehdr.bytes, firmware.growingHeaderSize),
+        });
   const page = buildBootParams({
     image,
     commandLinePaddr: params.mem + BOOT_PARAMS_SIZE,
@@ -181,10 +199,6 @@ function addInitrd(placer: Placer, bytes: Uint8Array, say: Say): PhysicalRange {
   const { mem } = placer.add('initrd', bytes, { size: length, alignment: PAGE_SIZE, min: MIN_ADDRESS.initrd });
   say(`kexec-bzImage64: Loaded initrd at 0x${hex(mem)} bufsz=0x${hex(length)} memsz=0x${hex(length)}`);
   return { start: mem, end: mem + length };
-}
-
-function rangeOf({ mem, memsz }: KexecSegment): PhysicalRange {
-  return { start: mem, end: mem + memsz };
 }
 
 /** `kexec_add_buffer` in the crash kernel region. */

@@ -38,8 +38,14 @@ function kexecFileLoadLines({ entry, flags, segments }: LoadPlan): string[] {
   ];
 }
 
+/** What a map shows of a plan, or of an image in a guest. */
+export interface MappedImage {
+  readonly entry: number;
+  readonly segments: readonly { readonly name: string; readonly mem: number; readonly memsz: number }[];
+}
+
 /** What lies where, by address, holes included. */
-export function mapLines(plan: LoadPlan, region: PhysicalRange): string[] {
+export function mapLines(plan: MappedImage, region: PhysicalRange): string[] {
   const rows: { start: number; end: number; what: string }[] = [];
   let at = region.start;
   const hole = (end: number): void => {

@@ -26,6 +26,8 @@ export interface RunningSystem {
   /** Linear map: virtual address of the physical address `physOffset`. */
   readonly pageOffset: bigint;
   readonly physOffset: number;
+  /** Bytes of its CMA areas, where they are known: a capture kernel of the same kind takes as much. */
+  readonly cmaBytes?: number | undefined;
   /** /sys/firmware/fdt; empty on machines without one. */
   readonly deviceTree: Uint8Array;
 }
@@ -108,8 +110,12 @@ export interface X86Firmware {
   readonly screenInfo?: Uint8Array | undefined;
   /** Bytes that the purgatory of its kexec_file_load takes, where it is known. */
   readonly purgatorySize?: number | undefined;
-  /** Whether its search from the top of the region leaves the last page free; undefined: yes. */
-  readonly sparesLastPage?: boolean | undefined;
+  /**
+   * /sys/kernel/crash_elfcorehdr_size: its kexec_file_load keeps this much room for the program headers of an ELF core header that grows with CPUs (CONFIG_CRASH_HOTPLUG, since v6.5), and does
+   * not verify it. Undefined: it does not. Such kernels use the last page of the region, others leave it free: the search down was
+   * off by one before v6.14, and in Debian's v6.12 it is not any more.
+   */
+  readonly growingHeaderSize?: number | undefined;
   /** CONFIG_IMA_KEXEC: kexec_file_load keeps room for its measurements. */
   readonly hasIma?: boolean | undefined;
 }

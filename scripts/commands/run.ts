@@ -1,12 +1,16 @@
 /** `kdump-lab run`: the whole two-kernel flow, with every part of it as an option. */
+import { join } from 'node:path';
+
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { UsageError } from '../../capture/formats/errors.ts';
+import { writeFileAtomically } from '../../kernel-images/cache-folder.ts';
 import { parseSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { Flavour } from '../../kernel-images/kernel-package.ts';
 import { flowFiles, runFlow } from '../lab/flow.ts';
 import type { KexecEvent } from '../lab/kexec-trace.ts';
+import { PROVOCATIONS } from '../lab/provocations.ts';
 import { prepareRun, type PreparedRun } from '../lab/prepare.ts';
 import type { Phase, RunReport } from '../lab/report.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, checkScenario, type Scenario } from '../lab/scenario.ts';
@@ -32,7 +36,7 @@ interface RunOptions {
   readonly diskBus?: Scenario['diskBus'];
   readonly diskSize?: number;
   readonly mode: Scenario['mode'];
-  readonly trace?: 'kexec';
+  readonly trace?: string;
   readonly kexec: string;
   readonly collector: string;
   readonly panic: string;
@@ -50,6 +54,11 @@ Examples:
   kdump-lab run --fast --suite trixie --out trixie-dump
   kdump-lab run --arch x86_64 --kexec '-p -s' --smp 2
   kdump-lab run --kernel ./vmlinuz --collector cp --crashkernel 192M
+
+Names for --panic:
+${Object.entries(PROVOCATIONS)
+  .map(([name, { what }]) => `  ${name.padEnd(16)}${what}`)
+  .join('\n')}
 
 Writes console.log, report.json and vmcore into the output folder. Exit status: 0 when the dump was saved, 130 when
 interrupted, else 1; the reason is on stderr and in report.json.`;
@@ -101,10 +110,14 @@ function addRunOptions(command: Command): Command {
         .choices(['guest', 'host'])
         .default(defaults.mode),
     )
-    .addOption(new Option('--trace <channel>', 'observe the guest; what is seen goes to stderr').choices(['kexec']))
+    .option(
+      '--trace <channel>',
+      'observe the guest: kexec, or kexec,json for a JSON line an event; on stderr, and all as kexec-trace.json in --out',
+      parseTrace,
+    )
     .option('--kexec <options>', "options of the guest's kexec", defaults.kexecOptions)
     .option('--collector <command>', 'what saves /proc/vmcore in the capture kernel', defaults.collector)
-    .option('--panic <command>', 'shell command that panics the production kernel', defaults.panic)
+    .option('--panic <how>', 'shell command that panics the production kernel, or a name (see below)', defaults.panic)
     .option('--no-users', 'start no processes beside init')
     .option(
       '--fast',
@@ -124,6 +137,12 @@ function sizeOption(flags: string, description: string, value?: number): Option 
     }
   });
   return value === undefined ? option : option.default(value, `${value / 2 ** 20}M`);
+}
+
+/** The only channel, and its only form beside plain text. */
+function parseTrace(text: string): string {
+  if (text !== 'kexec' && text !== 'kexec,json') throw new InvalidArgumentError('must be kexec or kexec,json');
+  return text;
 }
 
 function parseInteger(text: string): number {
@@ -155,7 +174,7 @@ function scenarioFromOptions(options: RunOptions): Scenario {
     diskBus: options.diskBus ?? (machine.startsWith('microvm') ? 'mmio' : byArchitecture.diskBus),
     diskSize: options.diskSize,
     mode: options.mode,
-    traceKexec: options.trace === 'kexec',
+    traceKexec: options.trace !== undefined,
     kexecOptions: options.kexec,
     collector: options.collector,
     panic: options.panic,
@@ -168,13 +187,19 @@ function scenarioFromOptions(options: RunOptions): Scenario {
 /** Runs a scenario with everything shown that `options` wants, and says how it ended. @throws UsageError, ImageError, FormatError */
 export async function runScenario(
   scenario: Scenario,
-  options: { readonly out: string; readonly console: boolean; readonly backend: string },
+  options: {
+    readonly out: string;
+    readonly console: boolean;
+    readonly backend: string;
+    readonly trace?: string;
+  },
 ): Promise<RunReport> {
   checkScenario(scenario);
   const createMachine = findBackend(options.backend);
   const prepared = await prepareWithProgress(scenario);
   announce(prepared, options.out);
   using interrupt = interruptSignal();
+  const events: KexecEvent[] = [];
   const report = await runFlow(
     prepared,
     options.out,
@@ -186,14 +211,22 @@ export async function runScenario(
       onPhase: phase => {
         if (!options.console) console.error(`kdump-lab: ${formatPhase(phase)}`);
       },
-      onKexecEvent: event => console.error(`kdump-lab: ${formatKexecEvent(event)}`),
+      onKexecEvent: event => {
+        events.push(event);
+        console.error(options.trace === 'kexec,json' ? JSON.stringify(event) : `kdump-lab: ${formatKexecEvent(event)}`);
+      },
       onNote: note => console.error(`kdump-lab: note: ${note.text}`),
     },
     interrupt.signal,
   );
+  if (scenario.traceKexec)
+    writeFileAtomically(join(options.out, TRACE_FILE), `${JSON.stringify(events, undefined, 2)}\n`);
   printOutcome(report, options.out);
   return report;
 }
+
+/** What `--trace` leaves in the output folder. */
+const TRACE_FILE = 'kexec-trace.json';
 
 async function prepareWithProgress(scenario: Scenario): Promise<PreparedRun> {
   using progress = new ProgressLine();

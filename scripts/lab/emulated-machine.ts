@@ -15,6 +15,7 @@ import { Aarch64Starter, type CaptureImage, type CaptureStarter, X86Starter } fr
 import { HostKexec, type KernelWatcher, runWatched } from './host-kexec.ts';
 import { KernelProbes } from './kernel-probes.ts';
 import { KexecTrace } from './kexec-trace.ts';
+import { Provoker } from './provocations.ts';
 import { parseMachineOption, parsePcMachineOption } from './machine-option.ts';
 import { watchPc, watchVirt, type WatchedBoard } from './watched-board.ts';
 
@@ -115,15 +116,20 @@ function createVirt(
 
 /** Host mode and traces look at the kernel through probes. */
 function createWatchers(
-  { capture, traceKexec }: LabMachineConfig,
+  { capture, traceKexec, provocation }: LabMachineConfig,
   board: WatchedBoard,
   listener: LabMachineListener,
   createStarter: (probes: KernelProbes, image: CaptureImage) => CaptureStarter,
 ): KernelWatcher[] {
   const probes = new KernelProbes(board);
   const watchers: KernelWatcher[] = [];
-  if (traceKexec === true) watchers.push(new KexecTrace(probes, event => listener.onKexecEvent?.(event)));
-  if (capture !== undefined) watchers.push(new HostKexec(probes, createStarter(probes, capture), EPOCH_SECONDS));
+  const trace = traceKexec === true ? new KexecTrace(probes, event => listener.onKexecEvent?.(event)) : undefined;
+  if (provocation !== undefined) watchers.push(new Provoker(probes, provocation));
+  if (trace !== undefined) watchers.push(trace);
+  if (capture !== undefined) {
+    const starter = createStarter(probes, capture);
+    watchers.push(new HostKexec(probes, starter, EPOCH_SECONDS, takeover => trace?.hostTookOver(takeover)));
+  }
   return watchers;
 }
 

@@ -17,6 +17,7 @@ import { HangWatch } from './hang-watch.ts';
 import type { KexecEvent } from './kexec-trace.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
 import type { PreparedRun } from './prepare.ts';
+import { PROVOCATIONS } from './provocations.ts';
 import { hashBytes, hashFile, type HashedFile, type Note, type Phase, type RunReport } from './report.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -121,6 +122,7 @@ function machineConfig(prepared: PreparedRun, disk: string): LabMachineConfig {
     commandLine: prepared.productionCommandLine,
     seeds: prepared.seeds,
     traceKexec: prepared.scenario.traceKexec,
+    provocation: PROVOCATIONS[prepared.scenario.panic]?.host,
     capture:
       prepared.scenario.mode === 'guest'
         ? undefined

@@ -9,11 +9,12 @@
 import { AARCH64_REGISTERS, X86_64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { readU64 } from '../../capture/formats/bytes.ts';
+import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import type { Program } from '../../analyzer/program.ts';
 import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
 import type { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
 import { crashNote, withCrashTime } from '../../kexec/crash-shutdown.ts';
-import type { LoadPlan } from '../../kexec/load-plan.ts';
+import { crashRegionOf, type LoadPlan } from '../../kexec/load-plan.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
 import type { CaptureStarter } from './capture-starter.ts';
 import type { KernelProbes } from './kernel-probes.ts';
@@ -35,6 +36,15 @@ interface Crash {
   readonly registers: readonly CpuRegisters[];
 }
 
+/** What the host has done at a crash, for those who trace it. */
+export interface Takeover {
+  readonly crashedCpu: number;
+  /** CPUs whose registers went to their crash notes. */
+  readonly saved: readonly number[];
+  readonly plan: LoadPlan;
+  readonly region: PhysicalRange;
+}
+
 /** Watches one machine. */
 export class HostKexec implements KernelWatcher {
   readonly #board: WatchedBoard;
@@ -42,6 +52,7 @@ export class HostKexec implements KernelWatcher {
   readonly #epochSeconds: number;
   readonly #dma: PhysicalDma;
   readonly #probes: KernelProbes;
+  readonly #onTakeover: (takeover: Takeover) => void;
   #isArmed = false;
   #crash: Crash | undefined;
 
@@ -49,7 +60,13 @@ export class HostKexec implements KernelWatcher {
    * @param starter loads and starts the capture kernel
    * @param epochSeconds seconds since 1970 at power-on
    */
-  constructor(probes: KernelProbes, starter: CaptureStarter, epochSeconds: number) {
+  constructor(
+    probes: KernelProbes,
+    starter: CaptureStarter,
+    epochSeconds: number,
+    onTakeover: (takeover: Takeover) => void = () => {},
+  ) {
+    this.#onTakeover = onTakeover;
     this.#board = probes.board;
     this.#starter = starter;
     this.#epochSeconds = epochSeconds;
@@ -91,7 +108,8 @@ export class HostKexec implements KernelWatcher {
       throw new UsageError('the crashed kernel cannot be read any more: its VMCOREINFO is gone');
     const system = describeLiveKernel(program, state, this.#starter.deviceTree());
     const plan = this.#starter.load(program, system);
-    this.#writeNotes(system, crash, program);
+    const saved = this.#writeNotes(system, crash, program);
+    this.#onTakeover({ crashedCpu: crash.cpu, saved, plan, region: crashRegionOf(system) });
     this.#starter.start(crash.cpu);
     this.#crash = undefined;
     return plan;
@@ -139,16 +157,20 @@ export class HostKexec implements KernelWatcher {
     return bytes;
   }
 
-  #writeNotes(system: RunningSystem, { registers }: Crash, program: Program): void {
+  /** @returns the CPUs that have notes now */
+  #writeNotes(system: RunningSystem, { registers }: Crash, program: Program): number[] {
+    const saved: number[] = [];
     for (const [i, { paddr }] of system.cpuNotes.entries()) {
       const cpu = registers[i];
-      if (cpu !== undefined && cpu.registers.size > 0)
-        this.#dma.write(paddr, crashNote({ ...cpu, pid: currentPid(program, i) }, system.architecture));
+      if (cpu === undefined || cpu.registers.size === 0) continue;
+      this.#dma.write(paddr, crashNote({ ...cpu, pid: currentPid(program, i) }, system.architecture));
+      saved.push(i);
     }
     const { vmcoreinfo } = system;
-    if (vmcoreinfo === undefined) return;
+    if (vmcoreinfo === undefined) return saved;
     const seconds = this.#epochSeconds + this.#board.machine.guestNs / NS_PER_SECOND;
     this.#dma.write(vmcoreinfo.paddr, withCrashTime(this.#dma.read(vmcoreinfo.paddr, vmcoreinfo.size), seconds));
+    return saved;
   }
 }
 
@@ -156,6 +178,8 @@ export class HostKexec implements KernelWatcher {
 export interface KernelWatcher {
   readonly isArmed: boolean;
   tryArm(): void;
+  /** Guest time between looks, where the usual one is too long. */
+  readonly lookIntervalNs?: number | undefined;
   readonly hasCrashed?: boolean;
   startCapture?(): void;
 }
@@ -170,8 +194,10 @@ export async function runWatched(
   untilNs: number,
 ): Promise<StopReason> {
   for (;;) {
-    const isWaiting = watchers.some(({ isArmed }) => !isArmed);
-    const look = isWaiting ? Math.min(untilNs, machine.guestNs + LOOK_INTERVAL_NS) : untilNs;
+    const intervals = watchers.flatMap(({ isArmed, lookIntervalNs }) =>
+      isArmed ? [] : [lookIntervalNs ?? LOOK_INTERVAL_NS],
+    );
+    const look = Math.min(untilNs, machine.guestNs + Math.min(...intervals));
     const stop = await machine.run(look);
     const taking = watchers.find(({ hasCrashed }) => hasCrashed === true);
     if (taking !== undefined) taking.startCapture?.();

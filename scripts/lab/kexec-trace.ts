@@ -1,19 +1,32 @@
 /**
  * Observes kexec in a guest: its system calls with what they load, the panic, each CPU's stop, the check of what was loaded, the jump
- * and the capture kernel's first instruction. The guest notices nothing.
+ * and the capture kernel's first steps. The guest notices nothing.
  */
 import { readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
-import { checkLoadedImage, recogniseSegments, type Finding, type LoadedImage } from '../../kexec/check.ts';
-import { KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
-import type { KernelWatcher } from './host-kexec.ts';
+import { mapLines } from '../../kexec/report.ts';
+import { checkKexecLoad, KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
+import type { KernelWatcher, Takeover } from './host-kexec.ts';
 import type { KernelProbes } from './kernel-probes.ts';
+import { checkProgram, describeImage, findingLines, type ImageDescription } from './live-check.ts';
 import { describeLiveKernel, loadedImageOf, openLiveKernel } from './live-kernel.ts';
 import { machineStateOf, type WatchedBoard, type WatchedCpu } from './watched-board.ts';
 
 /** What was seen, as plain data. */
 export interface KexecEvent {
-  readonly name: 'kexec_load' | 'kexec_file_load' | 'panic' | 'image' | 'check' | 'cpu-stop' | 'jump' | 'entry';
+  readonly name:
+    | 'region'
+    | 'kexec_load'
+    | 'kexec_file_load'
+    | 'loaded'
+    | 'image'
+    | 'map'
+    | 'panic'
+    | 'check'
+    | 'cpu-stop'
+    | 'jump'
+    | 'entry'
+    | 'capture';
   readonly guestSeconds: number;
   readonly instructions: number;
   readonly cpu: number;
@@ -24,16 +37,34 @@ export interface KexecEvent {
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 const NS_PER_SECOND = 1e9;
+const CAPTURE_LOOK_NS = 5e6;
 const LOAD_FLAGS_MASK = 0xffffn;
 /** `struct kexec_segment` on 64-bit kernels: buf, bufsz, mem, memsz. */
 const SEGMENT_SIZE = 32;
+
+/** Wrappers of system calls by architecture, and where `struct pt_regs` has the arguments. */
+const SYSCALLS = {
+  aarch64: { prefix: '__arm64_sys_', arguments: [0, 1, 2, 3, 4] },
+  // RDI, RSI, RDX, R10, R8.
+  x86_64: { prefix: '__x64_sys_', arguments: [14, 13, 12, 7, 9] },
+} as const;
+
+/** Functions of the capture kernel on its way to user space, and what they mean. */
+const STEPS: Readonly<Record<string, string>> = {
+  vmcore_init: 'makes /proc/vmcore of the ELF core header',
+  run_init_process: 'starts the first program',
+};
 
 /** Watches one board. */
 export class KexecTrace implements KernelWatcher {
   readonly #board: WatchedBoard;
   readonly #probes: KernelProbes;
   readonly #onEvent: (event: KexecEvent) => void;
-  #isArmed = false;
+  /** Which kernel is waited for; `done`: both have been found. */
+  #stage: 'production' | 'running' | 'capture' | 'done' = 'production';
+  /** What was loaded when the production kernel jumped. */
+  #jumped:
+    { readonly image: ImageDescription; readonly region: { readonly start: number; readonly end: number } } | undefined;
 
   constructor(probes: KernelProbes, onEvent: (event: KexecEvent) => void) {
     this.#board = probes.board;
@@ -42,19 +73,60 @@ export class KexecTrace implements KernelWatcher {
   }
 
   get isArmed(): boolean {
-    return this.#isArmed;
+    return this.#stage === 'running' || this.#stage === 'done';
   }
 
-  /** Plants the probes, if the kernel has described itself. Call it while the machine stands. */
+  /** A capture kernel passes from VMCOREINFO to /proc/vmcore in little time. */
+  get lookIntervalNs(): number | undefined {
+    return this.#stage === 'capture' ? CAPTURE_LOOK_NS : undefined;
+  }
+
+  /** Plants the probes, if the kernel that is waited for has described itself. Call it while the machine stands. */
   tryArm(): void {
-    const program = openLiveKernel(machineStateOf(this.#board));
+    if (this.#stage === 'production') this.#armProduction();
+    else if (this.#stage === 'capture') this.#armCapture();
+  }
+
+  #armProduction(): void {
+    const state = machineStateOf(this.#board);
+    const program = openLiveKernel(state);
     if (program === undefined) return;
-    this.#isArmed = true;
-    this.#watch(program, '__arm64_sys_kexec_load', cpu => this.#kexecLoad(cpu));
-    this.#watch(program, '__arm64_sys_kexec_file_load', cpu => this.#kexecFileLoad(cpu));
+    this.#stage = 'running';
+    const { crashRegions } = describeLiveKernel(program, state);
+    const first = this.#board.cpus[0]!;
+    for (const { start, end } of crashRegions)
+      this.#emit(
+        first,
+        'region',
+        `crash kernel region ${hex(start)}-${hex(end - 1)} (${(end - start) / 2 ** 20} MiB)`,
+        { start, end },
+      );
+    if (crashRegions.length === 0) this.#emit(first, 'region', 'no memory is reserved for a capture kernel');
+    const { prefix } = SYSCALLS[this.#board.architecture];
+    this.#watch(program, `${prefix}kexec_load`, cpu => this.#kexecLoad(cpu));
+    this.#watch(program, `${prefix}kexec_file_load`, cpu => this.#kexecFileLoad(cpu));
+    this.#watch(program, 'kimage_terminate', cpu => this.#loaded(cpu));
     this.#watch(program, '__crash_kexec', cpu => this.#panic(cpu));
     this.#watch(program, 'crash_save_cpu', cpu => this.#cpuStop(cpu));
     this.#watch(program, 'machine_kexec', cpu => this.#jump(cpu));
+  }
+
+  /** The capture kernel runs in the region alone: nothing else of the memory is looked at. */
+  #armCapture(): void {
+    const region = this.#jumped?.region;
+    if (region === undefined) return;
+    const program = openLiveKernel({ ...machineStateOf(this.#board), ram: [region] });
+    if (program === undefined) return;
+    this.#stage = 'done';
+    const release = program.vmcoreinfo.get('OSRELEASE') ?? '';
+    this.#emit(this.#runningCpu(), 'capture', `the capture kernel, ${release}, has described itself`, { release });
+    for (const [name, meaning] of Object.entries(STEPS))
+      this.#watch(program, name, cpu => this.#emit(cpu, 'capture', `${name}: ${meaning}`, { function: name }));
+  }
+
+  #runningCpu(): WatchedCpu {
+    const { cpus } = this.#board;
+    return cpus.find(({ isOff }) => !isOff) ?? cpus[0]!;
   }
 
   #watch(program: Program, name: string, handler: (cpu: WatchedCpu) => void): void {
@@ -69,20 +141,17 @@ export class KexecTrace implements KernelWatcher {
 
   #emit(cpu: WatchedCpu, name: KexecEvent['name'], text: string, details?: object): void {
     const { guestNs, instructions } = this.#board.machine;
-    this.#onEvent({
-      name,
-      guestSeconds: guestNs / NS_PER_SECOND,
-      instructions,
-      cpu: cpu.index,
-      text,
-      ...(details && { details }),
-    });
+    const guestSeconds = guestNs / NS_PER_SECOND;
+    this.#onEvent({ name, guestSeconds, instructions, cpu: cpu.index, text, ...(details && { details }) });
   }
 
-  /** Arguments of a system call: X0 has `struct pt_regs`, which begins with X0 to X30. */
-  #argument(cpu: WatchedCpu, n: number): bigint {
-    const bytes = this.#read(cpu, cpu.argument(0) + BigInt(n * 8), 8);
-    return bytes === undefined ? 0n : readU64(bytes, 0);
+  /** Arguments of a system call: its wrapper gets `struct pt_regs`. */
+  #arguments(cpu: WatchedCpu): bigint[] {
+    const regs = cpu.argument(0);
+    return SYSCALLS[this.#board.architecture].arguments.map(n => {
+      const bytes = this.#read(cpu, regs + BigInt(n * 8), 8);
+      return bytes === undefined ? 0n : readU64(bytes, 0);
+    });
   }
 
   /** Virtual memory within a page. */
@@ -92,26 +161,76 @@ export class KexecTrace implements KernelWatcher {
   }
 
   #kexecLoad(cpu: WatchedCpu): void {
-    const [entry, count, array, flags] = [0, 1, 2, 3].map(n => this.#argument(cpu, n)) as [
-      bigint,
-      bigint,
-      bigint,
-      bigint,
-    ];
+    const [entry, count, array, flags] = this.#arguments(cpu) as [bigint, bigint, bigint, bigint];
     const segments = Array.from({ length: Math.min(Number(count), MOST_SEGMENTS) }, (_, i) => {
-      const bytes = this.#read(cpu, array + BigInt(i * SEGMENT_SIZE), SEGMENT_SIZE);
-      const at = (n: number): number => (bytes === undefined ? 0 : Number(readU64(bytes, n * 8)));
+      const at = (n: number): bigint => {
+        const bytes = this.#read(cpu, array + BigInt(i * SEGMENT_SIZE + n * 8), 8);
+        return bytes === undefined ? 0n : readU64(bytes, 0);
+      };
       return { bufsz: at(1), mem: at(2), memsz: at(3) };
     });
-    const text = `kexec_load(entry ${hex(entry)}, ${count} segments, ${loadFlags(flags)})`;
-    this.#emit(cpu, 'kexec_load', text, { entry: hex(entry), flags: hex(flags), segments });
+    const shown = segments.map(({ bufsz, mem, memsz }) => ({ bufsz: hex(bufsz), mem: hex(mem), memsz: hex(memsz) }));
+    const isUnload = count === 0n;
+    const what = isUnload ? 'unload' : `entry ${hex(entry)}, ${count} segments`;
+    this.#emit(cpu, 'kexec_load', `kexec_load(${what}, ${loadFlags(flags)})`, {
+      entry: hex(entry),
+      flags: hex(flags),
+      segments: shown,
+    });
+    const refusal = this.#refusal({ entry, segments, nrSegments: Number(count), flags });
+    if (refusal !== undefined)
+      this.#emit(cpu, 'check', `the kernel will return ${refusal.errno}: ${refusal.why}`, refusal);
+  }
+
+  /** What the arguments alone decide. */
+  #refusal(call: Parameters<typeof checkKexecLoad>[0]): ReturnType<typeof checkKexecLoad> {
+    const state = machineStateOf(this.#board);
+    const program = openLiveKernel(state);
+    if (program === undefined) return undefined;
+    return checkKexecLoad(call, {
+      architecture: this.#board.architecture,
+      hasKexecLoad: true,
+      hasKexecFileLoad: true,
+      knownFlags: Object.values(KEXEC_FLAGS).reduce((sum, flag) => sum + flag, 0),
+      knownFileFlags: 0,
+      mayBoot: true,
+      loadDisabled: false,
+      loadsLeft: { panic: undefined, reboot: undefined },
+      busy: false,
+      crashRegion: describeLiveKernel(program, state).crashRegions.at(-1),
+      totalRamPages: Number.MAX_SAFE_INTEGER,
+    });
   }
 
   #kexecFileLoad(cpu: WatchedCpu): void {
-    const flags = this.#argument(cpu, 4);
+    const [kernel, initrd, , , flags] = this.#arguments(cpu) as [bigint, bigint, bigint, bigint, bigint];
     const names = namesOf(flags, KEXEC_FILE_FLAGS, 'KEXEC_FILE');
-    const text = `kexec_file_load(kernel_fd ${this.#argument(cpu, 0)}, initrd_fd ${this.#argument(cpu, 1)}, ${names})`;
-    this.#emit(cpu, 'kexec_file_load', text, { flags: hex(flags) });
+    const descriptors = { kernel_fd: Number(BigInt.asIntN(32, kernel)), initrd_fd: Number(BigInt.asIntN(32, initrd)) };
+    const text = `kexec_file_load(kernel_fd ${descriptors.kernel_fd}, initrd_fd ${descriptors.initrd_fd}, ${names})`;
+    this.#emit(cpu, 'kexec_file_load', text, { ...descriptors, flags: hex(flags) });
+  }
+
+  /** `kimage_terminate`: all segments are in memory; the argument is the image, which nobody else knows yet. */
+  #loaded(cpu: WatchedCpu): void {
+    const state = machineStateOf(this.#board);
+    const program = openLiveKernel(state);
+    const image = program && loadedImageOf(program, cpu.argument(0));
+    if (program === undefined || image === undefined) return;
+    const described = describeImage(image, state.read, this.#board.architecture);
+    this.#emit(cpu, 'loaded', `${described.syscall}: ${described.segments.length} segments are in memory`, described);
+    const { crashRegions } = describeLiveKernel(program, state);
+    this.#describe(cpu, described, crashRegions.at(-1));
+  }
+
+  /** Each segment, and a map. */
+  #describe(cpu: WatchedCpu, image: ImageDescription, region: { start: number; end: number } | undefined): void {
+    for (const { name, mem, memsz, bufsz } of image.segments) {
+      const isEntered = image.entry >= mem && image.entry < mem + memsz;
+      const text = `${name.padEnd(12)}${hex(mem)}-${hex(mem + memsz - 1)}${isEntered ? `  entry ${hex(image.entry)}` : ''}`;
+      this.#emit(cpu, 'image', text, { what: name, mem, memsz, bufsz });
+    }
+    if (region === undefined) return;
+    for (const line of mapLines(image, region)) this.#emit(cpu, 'map', line);
   }
 
   /** The last moment before the kernel acts: what it has loaded is looked at. */
@@ -120,40 +239,68 @@ export class KexecTrace implements KernelWatcher {
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     if (program === undefined) return;
-    const system = describeLiveKernel(program, state, new Uint8Array(0));
-    const image = loadedImageOf(program);
-    if (image !== undefined) this.#describeImage(cpu, image, state.read);
-    const findings = checkLoadedImage(image, system, state.read);
-    this.#emit(cpu, 'check', describeFindings(findings), { findings });
-  }
-
-  #describeImage(cpu: WatchedCpu, image: LoadedImage, read: (paddr: number, length: number) => Uint8Array): void {
-    for (const { what, mem, memsz } of recogniseSegments(image, read)) {
-      const isEntered = image.start >= mem && image.start < mem + memsz;
-      const text = `${what.padEnd(11)}${hex(mem)}-${hex(mem + memsz - 1)}${isEntered ? `  entry ${hex(image.start)}` : ''}`;
-      this.#emit(cpu, 'image', text, { what, mem, memsz });
-    }
+    const { image, regions, findings } = checkProgram(program, state);
+    if (image !== undefined) this.#describe(cpu, image, regions.at(-1));
+    this.#emit(cpu, 'check', findingLines(findings).join('; '), { findings });
   }
 
   #cpuStop(cpu: WatchedCpu): void {
-    const number = BigInt.asUintN(32, cpu.argument(1));
-    this.#emit(cpu, 'cpu-stop', `crash_save_cpu: the registers of CPU ${number} go to its crash notes`);
+    const number = Number(BigInt.asUintN(32, cpu.argument(1)));
+    this.#emit(cpu, 'cpu-stop', `crash_save_cpu: the registers of CPU ${number} go to its crash notes`, {
+      stopped: number,
+    });
   }
 
   #jump(cpu: WatchedCpu): void {
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     const image = program && loadedImageOf(program);
-    this.#emit(cpu, 'jump', `machine_kexec: MMU off, to ${image === undefined ? 'the new kernel' : hex(image.start)}`);
+    const how = this.#board.architecture === 'aarch64' ? 'MMU off' : 'memory mapped to itself';
+    const entry = image === undefined ? 'the new kernel' : hex(image.start);
+    this.#emit(cpu, 'jump', `machine_kexec: ${how}, to ${entry}`, { entry: image?.start });
+    const described = image && describeImage(image, state.read, this.#board.architecture);
+    const region = program && describeLiveKernel(program, state).crashRegions.at(-1);
     this.#probes.removeAll();
-    if (image === undefined) return;
-    this.#probes.plant(image.start, entered => {
-      const mode = entered.describeMode();
-      this.#emit(entered, 'entry', `first instruction of the new image at ${hex(entered.pc)}: ${mode}`);
+    if (described !== undefined && region !== undefined) this.follow(described, region);
+  }
+
+  /** Host mode has taken over: what it did, and from now on the capture kernel. */
+  hostTookOver({ crashedCpu, saved, plan, region }: Takeover): void {
+    const cpu = this.#board.cpus[crashedCpu]!;
+    for (const stopped of saved)
+      this.#emit(cpu, 'cpu-stop', `the host: the registers of CPU ${stopped} go to its crash notes`, { stopped });
+    const segments = plan.segments.map(({ name, mem, memsz, bytes }) => ({ name, mem, memsz, bufsz: bytes.length }));
+    const image = { syscall: plan.syscall, entry: plan.entry, segments, commandLine: '' };
+    this.#emit(cpu, 'loaded', `the host: ${segments.length} segments are in memory`, image);
+    this.#describe(cpu, image, region);
+    this.#emit(cpu, 'jump', `the host: CPU ${crashedCpu} goes to ${hex(plan.entry)}`, { entry: plan.entry });
+    this.follow(image, region);
+  }
+
+  /**
+   * Follows a capture kernel from its first instruction on.
+   * @param region that it runs in
+   */
+  follow(image: ImageDescription, region: { readonly start: number; readonly end: number }): void {
+    this.#jumped = { image, region };
+    this.#stage = 'capture';
+    this.#watchEntry(image.entry, 'first instruction of the new image');
+    const kernel = image.segments.find(({ name }) => name === 'kernel');
+    if (kernel === undefined) return;
+    const start = this.#board.architecture === 'aarch64' ? kernel.mem : kernel.mem + STARTUP_64;
+    if (start !== image.entry) this.#watchEntry(start, 'the purgatory is done: first instruction of the kernel');
+  }
+
+  #watchEntry(paddr: number, what: string): void {
+    this.#probes.plant(paddr, cpu => {
+      this.#emit(cpu, 'entry', `${what} at ${hex(cpu.pc)}: ${cpu.describeMode()}`, { pc: hex(cpu.pc) });
       return 'continue';
     });
   }
 }
+
+/** The 64-bit entry of an x86 kernel lies this far behind its beginning; boot.rst "64-bit Boot Protocol". */
+const STARTUP_64 = 0x200;
 
 function loadFlags(flags: bigint): string {
   const architecture = flags - (flags & LOAD_FLAGS_MASK);
@@ -164,9 +311,4 @@ function loadFlags(flags: bigint): string {
 function namesOf(flags: bigint, table: Readonly<Record<string, number>>, prefix: string): string {
   const set = Object.entries(table).filter(([, bit]) => (flags & BigInt(bit)) !== 0n);
   return set.length === 0 ? hex(flags) : set.map(([name]) => `${prefix}_${name}`).join('|');
-}
-
-function describeFindings(findings: readonly Finding[]): string {
-  if (findings.length === 0) return 'nothing wrong with the loaded image';
-  return findings.map(({ severity, text }) => `${severity}: ${text}`).join('; ');
 }

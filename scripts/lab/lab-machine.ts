@@ -5,6 +5,7 @@
  */
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { KexecEvent } from './kexec-trace.ts';
+import type { HostPart } from './provocations.ts';
 
 /** Where the dump disk is: virtio-mmio, virtio-pci, or (q35) the SATA port that QEMU's `-hda` takes. */
 export type DiskBus = 'mmio' | 'pci' | 'ide';
@@ -32,6 +33,8 @@ export interface LabMachineConfig {
   readonly capture?: LabCaptureImage | undefined;
   /** Observe kexec in the guest. */
   readonly traceKexec?: boolean;
+  /** What the host does to the kernel so that it crashes in a particular state. */
+  readonly provocation?: HostPart | undefined;
 }
 
 /** What the host starts after a crash. */

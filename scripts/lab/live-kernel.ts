@@ -5,11 +5,11 @@
 import { dataReferences } from '../../analyzer/symbols/code-references.ts';
 import { Program } from '../../analyzer/program.ts';
 import type { StructObject } from '../../analyzer/types/object.ts';
-import { asBuffer } from '../../capture/formats/bytes.ts';
+import { asBuffer, readU32 } from '../../capture/formats/bytes.ts';
 import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
-import type { LoadedImage } from '../../kexec/check.ts';
+import type { LoadedImage } from '../../kexec/recognise.ts';
 import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
 import { E820_ENTRY_SIZE, MOST_E820_ENTRIES, SCREEN_INFO_SIZE } from '../../kexec/boot-params.ts';
 import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
@@ -79,10 +79,22 @@ export function firmwareOfLiveKernel(program: Program): X86Firmware {
     iomem,
     memoryMap: firmwareMapOf(iomem),
     firmwareMap: firmwareTableOf(program),
+    growingHeaderSize: growingHeaderSizeOf(program),
     acpiRsdp: params === undefined ? 0 : Number(program.memory.readU64(params + BigInt(ACPI_RSDP_ADDR))),
     screenInfo: params === undefined ? undefined : program.memory.readBytes(params, SCREEN_INFO_SIZE),
   };
 }
+
+/** /sys/kernel/crash_elfcorehdr_size: a constant that a function returns (`mov $size, %eax`). */
+function growingHeaderSizeOf(program: Program): number | undefined {
+  const start = program.symbols.find('arch_crash_get_elfcorehdr_size');
+  if (start === undefined) return undefined;
+  const code = program.memory.readBytes(start, 24);
+  const at = code.indexOf(MOV_EAX);
+  return at < 0 ? undefined : readU32(code, at + 1);
+}
+
+const MOV_EAX = 0xb8;
 
 /** /sys/firmware/memmap comes from `e820_table_firmware`; undefined where the kernel does not let itself be asked. */
 function firmwareTableOf(program: Program): E820Entry[] | undefined {
@@ -197,9 +209,11 @@ export function kexecCrashImage(program: Program): bigint | undefined {
   return candidates(program, 'kexec_crash_image', 'kexec_crash_loaded').at(0);
 }
 
-/** The capture kernel that the guest has loaded; undefined when there is none, or it cannot be found. */
-export function loadedImageOf(program: Program): LoadedImage | undefined {
-  const address = kexecCrashImage(program);
+/**
+ * The capture kernel that the guest has loaded; undefined when there is none, or it cannot be found.
+ * @param address of its `struct kimage`
+ */
+export function loadedImageOf(program: Program, address = kexecCrashImage(program)): LoadedImage | undefined {
   if (address === undefined || address === 0n || program.space.translate(address) === undefined) return undefined;
   const image = program.object('kimage', address);
   const count = Math.min(image.num('nr_segments'), MOST_SEGMENTS);

@@ -27,6 +27,7 @@ import {
   type UnpackedKernel,
 } from '../../kernel-images/kernel-package.ts';
 import { checkCma, checkCollector, checkKaslrSeed } from '../../kernel-images/workarounds.ts';
+import { PROVOCATIONS } from './provocations.ts';
 import type { Note } from './report.ts';
 import type { Scenario } from './scenario.ts';
 import type { DiskBus } from './lab-machine.ts';
@@ -177,7 +178,7 @@ function planKernels(
   const options = {
     architecture: scenario.architecture,
     crashkernel,
-    append: scenario.append,
+    append: [scenario.append, PROVOCATIONS[scenario.panic]?.append ?? ''].filter(word => word !== '').join(' '),
     withoutCryptoTests: scenario.fast,
     captureAppend: [cma === undefined ? '' : 'cma=0', scenario.captureAppend].filter(word => word !== '').join(' '),
   };
@@ -190,7 +191,7 @@ function planKernels(
       loadsCaptureKernel: scenario.mode === 'guest',
       kexecOptions: kexecOptions(scenario),
       captureCommandLine: captureCommandLine(options),
-      panic: scenario.panic,
+      panic: PROVOCATIONS[scenario.panic]?.command ?? scenario.panic,
       collector: collector === undefined ? scenario.collector : 'dd',
       collectorNote: collector === undefined ? '' : `${collector.code} ${collector.text}`,
     },

@@ -26,6 +26,8 @@ export class QemuMachine implements LabMachine {
   constructor(config: LabMachineConfig) {
     if (config.capture !== undefined) throw new UsageError('--mode host needs our own machine: leave --backend out');
     if (config.traceKexec === true) throw new UsageError('--trace kexec needs our own machine: leave --backend out');
+    if (config.provocation !== undefined)
+      throw new UsageError(`--panic ${config.provocation} needs our own machine: leave --backend out`);
     this.#config = config;
     this.#program = `qemu-system-${config.architecture}`;
     const version = spawnSync(this.#program, ['--version'], { encoding: 'utf8' });

@@ -37,7 +37,7 @@ export interface Scenario {
   readonly kexecOptions: string;
   /** Command that saves the dump: gets /proc/vmcore and the target as last arguments (`dd` as if= and of=). */
   readonly collector: string;
-  /** Shell command that panics the production kernel. */
+  /** Shell command that panics the production kernel, or a name of provocations.ts. */
   readonly panic: string;
   /** Whether a few processes run at the time of the panic. */
   readonly users: boolean;

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { writeU64 } from '../../../capture/formats/bytes.ts';
 import { ELF64_EHDR, ELF64_PHDR } from '../../../capture/formats/elf.ts';
 import { cells, fdtNode, strings, writeFdt } from '../../../capture/formats/fdt.ts';
-import { checkLoadedImage, type LoadedImage } from '../../../kexec/check.ts';
+import { checkLoadedImage } from '../../../kexec/check.ts';
+import type { LoadedImage } from '../../../kexec/recognise.ts';
 import { ARM64_IMAGE_HEADER } from '../../../kexec/images.ts';
 import { planKexecLoad } from '../../../kexec/load-plan-aarch64.ts';
 import { NO_LIMITS } from '../../../kexec/load-plan.ts';
@@ -126,7 +127,7 @@ describe('names what is wrong', () => {
     );
   });
   test('a region in which the initrd cannot be unpacked', () => {
-    expect(check(undefined, undefined, { initrdSize: 70 * MIB }).join('\n')).toMatch(/warning: the region has 128 MiB/);
+    expect(check(undefined, undefined, { initrdSize: 70 * MIB }).join('\n')).toMatch(/error: the region has 128 MiB, too little for kernel, initrd/);
   });
   test('nothing loaded, nothing reserved', () => {
     const read = () => new Uint8Array(0);
