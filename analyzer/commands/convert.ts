@@ -1,5 +1,5 @@
 /** Conversions of numbers and addresses: `ascii`, `btop`, `eval`, `ptob`, `ptov`, `rustfilt`. */
-import { UsageError } from '../../capture/formats/errors.ts';
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
 import { hex16 } from '../text/layout.ts';
 import { demangleRust } from '../text/rust-symbols.ts';
@@ -123,18 +123,40 @@ export const evalCommand: Command<EvalData> = {
         String(BigInt(digits) << UNITS[unit.toLowerCase()]!),
       );
     if (text === '') throw new UsageError('no expression given');
-    return { value: BigInt.asUintN(64, evaluateNumber(session, text)), bits: args.has('-b'), long: args.has('-l') };
+    return { value: validNumber(session, text), bits: args.has('-b'), long: args.has('-l') };
   },
   text: ({ value, bits }) => {
     const negative = value >> 63n === 1n;
     const signed = negative ? `  (${BigInt.asIntN(64, value)})` : '';
-    const set = bits ? `   bits set: ${setBits(value)}\n` : '';
+    const set = bits ? setBitLines(value) : '';
     const size = sizeNote(value);
     return `hexadecimal: ${value.toString(16)}  ${size}\n    decimal: ${value}${signed}\n      octal: ${value.toString(8)}\n     binary: ${value.toString(2).padStart(64, '0')}\n${set}`;
   },
 };
 
 const UNITS: Readonly<Record<string, bigint>> = { k: 10n, m: 20n, g: 30n };
+
+function validNumber(session: Session, text: string): bigint {
+  try {
+    return BigInt.asUintN(64, evaluateNumber(session, text));
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof FaultError)) throw error;
+    throw new UsageError(`invalid expression: (${text}): ${error.message}`);
+  }
+}
+
+/** Numbers of the set bits, over lines of 66 characters. */
+function setBitLines(value: bigint): string {
+  const rows: string[] = [];
+  for (const bit of setBits(value).split(' ')) {
+    const row = rows.at(-1);
+    if (row === undefined || row.length + bit.length >= BITS_WIDTH) rows.push(bit);
+    else rows[rows.length - 1] = `${row} ${bit}`;
+  }
+  return rows.map((row, index) => `${index === 0 ? '   bits set: ' : ' '.repeat(13)}${row}\n`).join('');
+}
+
+const BITS_WIDTH = 66;
 
 function evaluateNumber(session: Session, text: string): bigint {
   const words = /^[\da-f]+$/i.test(text) && /[a-f]/i.test(text) ? `0x${text}` : text;

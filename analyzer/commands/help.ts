@@ -1,5 +1,5 @@
 /** `help`: the list of commands, the page of one, and what crash's internal listings are here. */
-import { UnimplementedError } from '../../capture/formats/errors.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
 import type { Arguments, Command } from './command.ts';
 import { COMMANDS, extensionNames } from './registry.ts';
 import type { Session } from './session.ts';
@@ -61,7 +61,7 @@ keys go through history, the tabulator completes commands and symbols. Lines of 
 function topicText(topic: string): string {
   const text = Object.hasOwn(TOPICS, topic) ? TOPICS[topic] : undefined;
   if (text !== undefined) return text;
-  throw new UnimplementedError(`a help page on ${topic}`);
+  throw new UsageError(`No help data for "${topic}" is available.`);
 }
 
 /** The page of a command, made from its declaration. */

@@ -2,12 +2,14 @@
 import { writeFileSync } from 'node:fs';
 
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { FileSource } from '../../capture/formats/byte-source.ts';
 import { readUnsigned } from '../../capture/formats/bytes.ts';
 import { userReader } from '../linux/user-memory.ts';
+import { physicalReader } from '../memory-reader.ts';
 import type { MemoryReader } from '../memory-reader.ts';
-import { hex16, printable } from '../text/layout.ts';
+import { hex, hex16, printable } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress, parseHex, parseNumber } from './numbers.ts';
+import { parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
 import { nameOf } from './stack-words.ts';
 
@@ -19,7 +21,6 @@ interface RdData {
   readonly ascii: boolean;
   readonly physical: boolean;
   readonly bigEndian: boolean;
-  readonly reverse: boolean;
   /** Why the memory ends early, if it does. */
   readonly fault: string | undefined;
   /** Name of the file written with `-r`. */
@@ -29,6 +30,7 @@ interface RdData {
 const DEFAULT_TEXT_LIMIT = 4096;
 const TEXT_WIDTH = 60;
 const MAX_COUNT = 64 * 2 ** 20;
+const PAGE_SIZE = 4096;
 
 /** `rd`. */
 export const rd: Command<RdData> = {
@@ -49,9 +51,9 @@ export const rd: Command<RdData> = {
     { flag: '-64', help: '64-bit units (default)' },
     { flag: '-a', help: 'text' },
     { flag: '-N', help: 'big endian, for 16- and 32-bit units' },
-    { flag: '-R', help: 'backwards from the address' },
-    { flag: '-m', help: 'machine addresses (no meaning here: as -p)' },
-    { flag: '-f', help: 'the address is an offset in the dump file: not supported' },
+    { flag: '-R', help: 'the units up to the address, it included' },
+    { flag: '-m', help: 'machine addresses: of Xen dumps only' },
+    { flag: '-f', help: 'the address is an offset in the dump file' },
     { flag: '-o', takes: 'offset', help: 'start this far behind the address' },
     { flag: '-e', takes: 'address', help: 'end before this address' },
     { flag: '-r', takes: 'file', help: 'write the bytes to a file' },
@@ -86,19 +88,20 @@ interface Request extends Omit<RdData, 'bytes' | 'fault' | 'written'> {
 }
 
 function parseRequest(session: Session, args: Arguments): Request {
-  if (args.has('-f')) throw new UsageError('offsets in a dump file are not addresses of memory here');
+  if (args.has('-m')) throw new UsageError('-m option only applies to xen architecture');
   const [word, countWord] = args.positionals;
   if (word === undefined) throw new UsageError('no address given');
   const size = sizeOfUnit(args);
   const reader = readerOf(session, args);
   const base = parseAddress(session, word) + (args.has('-o') ? parseNumber(args.value('-o')!) : 0n);
   const reverse = args.has('-R');
-  const length = lengthOf(args, reader, base, size, countWord);
+  const length = lengthOf(session, args, reader, base, size, countWord);
+  if (length === 0) throw new UsageError(`invalid count request: ${countWord ?? 0}`);
   if (length > MAX_COUNT) throw new UsageError(`more than ${MAX_COUNT} bytes`);
   const address = reverse ? base - BigInt(length - size) : base;
   const ascii = !['-x', '-d', '-D', '-s', '-S'].some(flag => args.has(flag));
-  const physical = isPhysical(args);
-  return { reader, address, length, size, physical, reverse, bigEndian: args.has('-N'), format: formatOf(args), ascii };
+  const physical = args.has('-p') || args.has('-f');
+  return { reader, address, length, size, physical, bigEndian: args.has('-N'), format: formatOf(args), ascii };
 }
 
 function sizeOfUnit(args: Arguments): RdData['size'] {
@@ -107,30 +110,45 @@ function sizeOfUnit(args: Arguments): RdData['size'] {
   return args.has('-32') ? 4 : 8;
 }
 
-function isPhysical(args: Arguments): boolean {
-  return args.has('-p') || args.has('-m');
+/** Of the file, not of the memory in it. */
+function fileReader(path: string): MemoryReader {
+  const source = new FileSource(path);
+  const lastPage = Math.ceil(source.size / PAGE_SIZE);
+  return physicalReader({
+    pageSize: PAGE_SIZE,
+    maxPfn: lastPage,
+    hasPage: pfn => pfn < lastPage,
+    readPage(pfn) {
+      if (pfn >= lastPage) throw new FaultError(pfn * PAGE_SIZE, 'beyond the end of the file');
+      const page = new Uint8Array(PAGE_SIZE);
+      page.set(source.read(pfn * PAGE_SIZE, Math.min(PAGE_SIZE, source.size - pfn * PAGE_SIZE)));
+      return page;
+    },
+  });
 }
 
 function readerOf(session: Session, args: Arguments): MemoryReader {
-  if (isPhysical(args)) return session.program.physical;
+  if (args.has('-f')) return fileReader(session.program.dump.path);
+  if (args.has('-p')) return session.program.physical;
   return args.has('-u') ? currentUser(session) : session.program.memory;
 }
 
-/** Bytes to read; text without a count ends at its NUL. */
+/** Bytes to read; text without a count ends at its NUL. The count of text and of -r is one of bytes. */
 function lengthOf(
+  session: Session,
   args: Arguments,
   reader: MemoryReader,
   base: bigint,
   size: number,
   countWord: string | undefined,
 ): number {
-  const isText = args.has('-a');
-  if (isText && countWord === undefined && !args.has('-e')) return textLength(reader, base);
-  return countOf(args, countWord, base, size) * (isText ? 1 : size);
+  const isText = args.has('-a') || args.has('-r');
+  if (args.has('-a') && countWord === undefined && !args.has('-e')) return textLength(reader, base);
+  return countOf(session, args, countWord, base, isText ? 1 : size) * (isText ? 1 : size);
 }
 
-function countOf(args: Arguments, word: string | undefined, start: bigint, size: number): number {
-  if (args.has('-e')) return Math.max(0, Number((parseHex(args.value('-e')!) - start) / BigInt(size)));
+function countOf(session: Session, args: Arguments, word: string | undefined, start: bigint, size: number): number {
+  if (args.has('-e')) return Math.max(0, Number((parseAddress(session, args.value('-e')!) - start) / BigInt(size)));
   return word === undefined ? 1 : Number(/^\d+$/.test(word) ? BigInt(word) : parseNumber(word));
 }
 
@@ -169,9 +187,12 @@ function readUpTo(
   }
 }
 
+/** Below are user and physical addresses: they stand without leading zeros. */
+const FIRST_KERNEL_ADDRESS = 1n << 56n;
+
 function lineAddress(data: RdData, offset: number): string {
   const address = data.address + BigInt(offset);
-  return data.physical ? address.toString(16).padStart(16) : hex16(address);
+  return address < FIRST_KERNEL_ADDRESS ? hex(address).padStart(16) : hex16(address);
 }
 
 function textLines(data: RdData): string {
@@ -186,29 +207,27 @@ const LINE_BYTES = 16;
 
 function unitLines(data: RdData, session: Session): string {
   const out: string[] = [];
-  const lineBytes =
-    data.format === 'hex' || data.format === 'symbols' || data.format.startsWith('slab') ? LINE_BYTES : 2 * data.size;
-  const starts = Array.from({ length: Math.ceil(data.bytes.length / lineBytes) }, (_, index) => index * lineBytes);
-  for (const at of data.reverse ? starts.toReversed() : starts) {
-    const line = data.bytes.subarray(at, at + lineBytes);
+  for (let at = 0; at < data.bytes.length; at += LINE_BYTES) {
+    const line = data.bytes.subarray(at, at + LINE_BYTES);
     const cells = Array.from({ length: Math.floor(line.length / data.size) }, (_, unit) =>
       cell(data, session, line, unit),
     );
-    const width = (lineBytes / data.size) * (2 * data.size + 1);
+    const width = (LINE_BYTES / data.size) * (2 * data.size + 1);
     const body = cells.map(text => `${text} `).join('');
     out.push(`${lineAddress(data, at)}:  ${data.ascii ? `${body.padEnd(width)}  ${printable(line)}` : body}\n`);
   }
   return out.join('');
 }
 
-const DECIMAL_WIDTH: Readonly<Record<1 | 2 | 4 | 8, number>> = { 1: 3, 2: 5, 4: 10, 8: 20 };
+/** Widths of signed and unsigned decimals by size of the unit. */
+const DECIMAL_WIDTH = { signed: { 1: 3, 2: 5, 4: 12, 8: 15 }, unsigned: { 1: 3, 2: 5, 4: 12, 8: 20 } } as const;
 
 function cell(data: RdData, session: Session, line: Uint8Array, unit: number): string {
   const { size, format } = data;
   const raw = unitValue(data, line, unit);
   const digits = raw.toString(16).padStart(2 * size, '0');
-  if (format === 'unsigned') return String(raw).padStart(DECIMAL_WIDTH[size]);
-  if (format === 'signed') return String(BigInt.asIntN(8 * size, raw)).padStart(DECIMAL_WIDTH[size]);
+  if (format === 'unsigned') return String(raw).padStart(DECIMAL_WIDTH.unsigned[size]);
+  if (format === 'signed') return String(BigInt.asIntN(8 * size, raw)).padStart(DECIMAL_WIDTH.signed[size]);
   if (size !== 8 || format === 'hex') return digits;
   if (format === 'symbols') return session.program.symbols.format(raw)?.padEnd(16) ?? digits;
   return nameOf(session, raw, format === 'slab-addresses') ?? digits;

@@ -7,7 +7,7 @@ import { mappedAreas } from '../linux/vmalloc.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { hex, printable } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress, parseHex } from './numbers.ts';
+import { parseAddress, parseHex, parseNumber } from './numbers.ts';
 import { evaluateExpression } from './expressions.ts';
 import { taskHeader } from './select-tasks.ts';
 import type { Session } from './session.ts';
@@ -121,9 +121,12 @@ function* ranges(session: Session, args: Arguments): Generator<Range> {
 
 function bounds(session: Session, args: Arguments): { from: bigint | undefined; to: bigint | undefined } {
   const from = args.has('-s') ? parseAddress(session, args.value('-s')!) : undefined;
-  if (args.has('-e')) return { from, to: parseHex(args.value('-e')!) };
   const length = args.value('-l');
-  return { from, to: length === undefined || from === undefined ? undefined : from + parseHex(length) };
+  const end = args.has('-e') ? parseAddress(session, args.value('-e')!) : undefined;
+  const to = end ?? (length === undefined || from === undefined ? undefined : from + parseNumber(length));
+  if (from !== undefined && to !== undefined && to < from)
+    throw new UsageError(`ending address ${hex(to)} is below starting address ${hex(from)}`);
+  return { from, to };
 }
 
 function* allRanges(session: Session, args: Arguments): Generator<Range> {
@@ -171,7 +174,7 @@ function scan({ reader, start, end }: Range, matcher: Matcher, hits: Hit[]): voi
     const stop = (at & ~BigInt(CHUNK - 1)) + BigInt(CHUNK);
     const length = Number((stop < end ? stop : end) - at);
     const bytes = readOrSkip(reader, at, length);
-    if (bytes !== undefined) scanChunk(reader, bytes, at, matcher, hits);
+    if (bytes !== undefined) scanChunk(bytes, at, matcher, hits);
     at = stop;
   }
 }
@@ -188,13 +191,13 @@ function readOrSkip(reader: MemoryReader, at: bigint, length: number): Uint8Arra
 const TEXT_SHOWN = 56;
 const FULL_MASK = 0xffff_ffff_ffff_ffffn;
 
-function scanChunk(reader: MemoryReader, bytes: Uint8Array, base: bigint, matcher: Matcher, hits: Hit[]): void {
+function scanChunk(bytes: Uint8Array, base: bigint, matcher: Matcher, hits: Hit[]): void {
   if (matcher.isText) {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     for (const text of matcher.texts) {
       for (let at = buffer.indexOf(text); at !== -1; at = buffer.indexOf(text, at + 1)) {
         const address = base + BigInt(at);
-        hits.push({ address, text: printable(reader.readAvailable(address, TEXT_SHOWN)) });
+        hits.push({ address, text: printable(bytes.subarray(at, at + TEXT_SHOWN)) });
       }
     }
     return;
