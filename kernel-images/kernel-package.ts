@@ -62,6 +62,11 @@ export async function fetchKernel(archive: PackageArchive, image: PackageRecord)
 const MODULE_PREFIXES = [
   'drivers/virtio/',
   'drivers/block/virtio',
+  'drivers/ata/ahci',
+  'drivers/ata/lib',
+  'drivers/scsi/scsi_',
+  'drivers/scsi/sd_mod',
+  'block/t10-pi',
   'drivers/char/hw_random/',
   'drivers/char/virtio',
   'drivers/net/virtio',
@@ -75,7 +80,8 @@ const MODULE_PREFIXES = [
   'crypto/crc',
 ];
 
-const KERNEL_FILES: Selection = { name: 'kernel', wanted: isKernelFile };
+/** The name changes with the selection: what was unpacked before lacks files. */
+const KERNEL_FILES: Selection = { name: 'kernel2', wanted: isKernelFile };
 
 function isKernelFile(path: string): boolean {
   if (/^\/boot\/(vmlinuz|config)-/.test(path)) return true;
