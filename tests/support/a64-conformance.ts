@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import type { Instruction } from '../../emulator/cpu/a64/instruction.ts';
 import { CASE_MEMORY, REGISTER, type A64Case, randomCase } from './a64-cases.ts';
-import type { CaseResult, Driver } from './a64-drivers.ts';
+import type { CaseResult, Driver, PlacedCase } from './a64-drivers.ts';
 import { Random } from './random.ts';
 
 /** Cases per campaign: small in `npm test`, as many as wanted by the environment variable `KDUMP_LAB_CASES`. */
@@ -14,6 +14,9 @@ export function campaignSize(small: number): number {
 export function campaignSeed(): number {
   return Number(process.env['KDUMP_LAB_SEED'] ?? 1);
 }
+
+/** Cases that drivers may prepare together. */
+const BATCH = 32;
 
 /** Which differences do not count, by row. */
 export interface Tolerance {
@@ -47,14 +50,19 @@ export function compareDrivers(
   const random = new Random(options.seed);
   const { generate = randomCase, stride = CASE_MEMORY.slot, limit = 10, tolerance = {} } = options;
   const differences: string[] = [];
-  for (let i = 0; i < options.cases && differences.length < limit; i++) {
-    const test = generate(random, rows, options.length);
-    options.prepare?.(random, test.registers);
-    if (options.isExcluded?.(test)) continue;
-    differences.push(
-      ...differencesIn(test, CASE_MEMORY.code + ((i * stride) % CASE_MEMORY.codeSize), drivers, tolerance),
-    );
-    if (differences.length > 0) drivers.forEach(driver => driver.reset());
+  for (let first = 0; first < options.cases && differences.length < limit; first += BATCH) {
+    const batch: PlacedCase[] = [];
+    for (let i = first; i < Math.min(first + BATCH, options.cases); i++) {
+      const test = generate(random, rows, options.length);
+      options.prepare?.(random, test.registers);
+      const address = CASE_MEMORY.code + ((i * stride) % CASE_MEMORY.codeSize);
+      if (options.isExcluded?.(test) !== true) batch.push({ test, address });
+    }
+    for (const driver of drivers) driver.prepare?.(batch);
+    for (const { test, address } of batch) {
+      differences.push(...differencesIn(test, address, drivers, tolerance));
+      if (differences.length > 0) drivers.forEach(driver => driver.reset());
+    }
   }
   return differences;
 }

@@ -25,8 +25,16 @@ export interface CaseResult {
   readonly scratch: Uint8Array;
 }
 
+/** A case and where its code is. */
+export interface PlacedCase {
+  readonly test: A64Case;
+  readonly address: number;
+}
+
 export interface Driver {
   readonly name: string;
+  /** Is told the cases that come next. */
+  prepare?(cases: readonly PlacedCase[]): void;
   /** Runs a case at this address of code. */
   run(test: A64Case, address: number): CaseResult;
   /** Makes scratch memory as it was before the first case. */
@@ -48,6 +56,8 @@ class TestMachine {
   readonly #memory = new GuestMemory(INTERPRETER_BASE + INTERPRETER_BYTES, [{ start: 0, size: CASE_MEMORY.size }]);
   readonly #interpreter: Interpreter;
   readonly #engine: Engine;
+  /** Function and entry of the cases that are compiled, by address. */
+  readonly #compiled = new Map<number, { readonly test: A64Case; readonly slot: number; readonly entry: number }>();
   readonly #features: ReadonlySet<A64FeatureName>;
 
   constructor(features: ReadonlySet<A64FeatureName>, helpers: TestHelpers) {
@@ -86,7 +96,7 @@ class TestMachine {
     const block = translateBlock(view, address % PAGE, CASE_MODE, this.#features);
     if (executor === 'evaluate') evaluateBlock(block, BigInt(address & -PAGE), cpu);
     else if (executor === 'interpret') this.#interpret(block);
-    else this.#enter(block);
+    else this.#enter(test, address);
     return { outcome: guest.outcome, registers: saveState(cpu), scratch: this.#scratch };
   }
 
@@ -100,12 +110,29 @@ class TestMachine {
     this.#interpreter.run(this.#engine.cpus[0]!.base, arena.add(block));
   }
 
-  #enter(block: Block): void {
-    const { compiler, cpus } = this.#engine;
-    const slot = compiler.compile({ blocks: [block], entries: [0] });
-    compiler.runtime.enter(cpus[0]!.base, slot, 0);
-    compiler.discard(slot);
+  /** Compiles cases: those of a page are one region, because a module takes 20 times as long as a block. */
+  compile(cases: readonly PlacedCase[]): void {
+    const { compiler } = this.#engine;
+    for (const slot of new Set([...this.#compiled.values()].map(entry => entry.slot))) compiler.discard(slot);
     compiler.recycle();
+    this.#compiled.clear();
+    for (const [page, placed] of Map.groupBy(cases, ({ address }) => address & -PAGE)) {
+      const code = new DataView(new ArrayBuffer(PAGE));
+      const blocks = placed.map(({ test, address }) => {
+        test.words.forEach((word, i) => code.setInt32(address - page + 4 * i, word, true));
+        const end = address - page + 4 * test.words.length;
+        return translateBlock(code, address - page, CASE_MODE, this.#features, end);
+      });
+      const slot = compiler.compile({ blocks, entries: blocks.map((_, number) => number) });
+      placed.forEach(({ test, address }, entry) => this.#compiled.set(address, { test, slot, entry }));
+    }
+  }
+
+  #enter(test: A64Case, address: number): void {
+    const { compiler, cpus } = this.#engine;
+    if (this.#compiled.get(address)?.test !== test) this.compile([{ test, address }]);
+    const { slot, entry } = this.#compiled.get(address)!;
+    compiler.runtime.enter(cpus[0]!.base, slot, entry);
   }
 
   #raise(exceptionClass: number): void {
@@ -119,7 +146,12 @@ export const ALL_FEATURES: ReadonlySet<A64FeatureName> = new Set(A64_FEATURE_NAM
 
 function driver(name: string, executor: Executor, helpers: TestHelpers): Driver {
   const machine = new TestMachine(ALL_FEATURES, helpers);
-  return { name, run: (test, address) => machine.run(test, address, executor), reset: () => machine.reset() };
+  return {
+    name,
+    ...(executor === 'compile' && { prepare: (cases: readonly PlacedCase[]) => machine.compile(cases) }),
+    run: (test, address) => machine.run(test, address, executor),
+    reset: () => machine.reset(),
+  };
 }
 
 /** The evaluator of IR. */

@@ -34,6 +34,8 @@ export const A64_FEATURE_NAMES = [
   'FEAT_FHM',
   'FEAT_FRINTTS',
   'FEAT_PAuth',
+  'FEAT_PACQARMA5',
+  'FEAT_PACIMP',
   'FEAT_BTI',
   'FEAT_DIT',
   'FEAT_SB',

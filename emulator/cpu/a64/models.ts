@@ -6,7 +6,7 @@
  *
  * AArch32 is not modelled: ID_AA64PFR0_EL1 announces AArch64 only, and the AArch32 ID registers read as zero.
  */
-import { UsageError } from '../../../capture/formats/errors.ts';
+import { UnimplementedError, UsageError } from '../../../capture/formats/errors.ts';
 import type { A64FeatureName, A64Features } from './features.ts';
 
 /** Fields of the AArch64 ID registers that do not follow from `A64Features`, in place. */
@@ -82,6 +82,7 @@ const MAX: readonly A64FeatureName[] = [
   'FEAT_FHM',
   'FEAT_FRINTTS',
   'FEAT_PAuth',
+  'FEAT_PACQARMA5',
   'FEAT_BTI',
   'FEAT_DIT',
   'FEAT_SB',
@@ -195,13 +196,64 @@ export type CpuModelName = 'cortex-a53' | 'cortex-a57' | 'cortex-a72' | 'cortex-
 
 export const CPU_MODEL_NAMES = Object.keys(MODELS) as readonly CpuModelName[];
 
+/** What a property of `-cpu NAME,PROPERTY=on|off` changes: features that go when it is on or off, and those that come. */
+interface CpuProperty {
+  readonly on: FeatureChange | { readonly unimplemented: string };
+  readonly off: FeatureChange | { readonly unimplemented: string };
+  /** Models that have it besides `max`. */
+  readonly everywhere?: true;
+}
+
+interface FeatureChange {
+  readonly without?: readonly A64FeatureName[];
+  readonly with?: readonly A64FeatureName[];
+}
+
+const AS_IT_IS: FeatureChange = {};
+
+/** Source: QEMU 7.2 docs/system/arm/cpu-features.rst. */
+const PROPERTIES: Readonly<Record<string, CpuProperty>> = {
+  aarch64: { on: AS_IT_IS, off: { unimplemented: 'AArch32' }, everywhere: true },
+  pmu: { on: AS_IT_IS, off: { unimplemented: 'CPUs without performance monitors' }, everywhere: true },
+  pauth: { on: AS_IT_IS, off: { without: ['FEAT_PAuth', 'FEAT_PACQARMA5', 'FEAT_PACIMP'] } },
+  /** PAuth by an algorithm that is cheaper than QARMA5. */
+  'pauth-impdef': { on: { without: ['FEAT_PACQARMA5'], with: ['FEAT_PACIMP'] }, off: AS_IT_IS },
+  lpa2: { on: AS_IT_IS, off: { without: ['FEAT_LPA2'] } },
+  sve: { on: { unimplemented: 'SVE' }, off: AS_IT_IS },
+  sme: { on: { unimplemented: 'SME' }, off: AS_IT_IS },
+};
+
 /**
- * The model of a name.
- * @throws UsageError when there is none
+ * The model of a name with properties, as `-cpu` takes it: `max,pauth-impdef=on`.
+ * @throws UsageError when there is no such model or property
+ * @throws UnimplementedError when a property asks for what is not modelled
  */
-export function cpuModel(name: string): CpuModel {
+export function cpuModel(text: string): CpuModel {
+  const [name = '', ...settings] = text.split(',');
   if (!Object.hasOwn(MODELS, name)) {
     throw new UsageError(`unknown CPU model ${name}: choose one of ${CPU_MODEL_NAMES.join(', ')}`);
   }
-  return MODELS[name as CpuModelName];
+  return settings.reduce(withProperty, MODELS[name as CpuModelName]);
+}
+
+/** @throws UsageError when the model has no such property */
+function propertyOf(model: CpuModel, name: string): CpuProperty {
+  const property = Object.hasOwn(PROPERTIES, name) ? PROPERTIES[name]! : undefined;
+  if (property === undefined || (model.name !== 'max' && property.everywhere === undefined)) {
+    throw new UsageError(`-cpu ${model.name} has no property ${name}`);
+  }
+  return property;
+}
+
+/** @param setting `PROPERTY=on` or `PROPERTY=off` */
+function withProperty(model: CpuModel, setting: string): CpuModel {
+  const [name = '', value = 'on'] = setting.split('=');
+  if (value !== 'on' && value !== 'off') throw new UsageError(`-cpu ${model.name},${name}=${value}: it is on or off`);
+  const change = propertyOf(model, name)[value];
+  if ('unimplemented' in change) throw new UnimplementedError(change.unimplemented, `-cpu ${model.name},${setting}`);
+  const features = new Set(model.features);
+  const hasPauth = features.has('FEAT_PAuth');
+  for (const feature of change.without ?? []) features.delete(feature);
+  for (const feature of change.with ?? []) if (hasPauth) features.add(feature);
+  return { ...model, features };
 }

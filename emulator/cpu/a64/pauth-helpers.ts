@@ -6,14 +6,17 @@
  */
 import type { HelperImplementation } from '../execute/guest.ts';
 import type { A64Cpu } from './cpu.ts';
+import type { A64Features } from './features.ts';
 import {
   authenticatePointer,
   genericCode,
+  type PacAlgorithm,
   type PacKey,
   type PointerFormat,
   signPointer,
   stripPointer,
 } from './pauth.ts';
+import { mixedCode } from './pauth-mix.ts';
 import { qarma5 } from './qarma.ts';
 import { POINTER_AUTHENTICATION_REGISTERS as KEYS, TRANSLATION_REGISTERS } from './system/registers/control.ts';
 
@@ -27,23 +30,33 @@ const KEY_REGISTERS = [
 
 const FIRST_DATA_KEY = 2;
 
-/** A translation table base register translates 16 to 48 bits here; a size out of range is taken as the nearest one. */
-function inputBits(sizeOffset: bigint): number {
-  return 64 - Math.min(Math.max(Number(sizeOffset), 16), 48);
+/** Bits of an address by TxSZ; a size out of range is taken as the nearest one. @param isWide addresses of 52 bits are possible */
+function inputBits(sizeOffset: bigint, isWide: boolean): number {
+  return 64 - Math.min(Math.max(Number(sizeOffset), isWide ? 12 : 16), 48);
 }
 
+/** TCR_EL1: DS, and 64 KiB granules of the lower and upper half. */
+const DS = 1n << 59n;
+const TG0 = { MASK: 3n << 14n, '64K': 1n << 14n } as const;
+const TG1 = { MASK: 3n << 30n, '64K': 3n << 30n } as const;
+
 /** What TCR_EL1 says of pointers to data or instructions. */
-function pointerFormat(TCR: bigint, isData: boolean): PointerFormat {
+function pointerFormat(TCR: bigint, isData: boolean, features: A64Features): PointerFormat {
+  const isWide = (is64K: boolean): boolean =>
+    is64K ? features.has('FEAT_LVA') : features.has('FEAT_LPA2') && (TCR & DS) !== 0n;
   const ignored = (tbi: bigint, tbid: bigint): boolean =>
     ((TCR >> tbi) & 1n) !== 0n && (isData || ((TCR >> tbid) & 1n) === 0n);
   return [
-    { topByteIgnored: ignored(37n, 51n), inputBits: inputBits(TCR & 63n) },
-    { topByteIgnored: ignored(38n, 52n), inputBits: inputBits((TCR >> 16n) & 63n) },
+    { topByteIgnored: ignored(37n, 51n), inputBits: inputBits(TCR & 63n, isWide((TCR & TG0.MASK) === TG0['64K'])) },
+    {
+      topByteIgnored: ignored(38n, 52n),
+      inputBits: inputBits((TCR >> 16n) & 63n, isWide((TCR & TG1.MASK) === TG1['64K'])),
+    },
   ];
 }
 
 function formatOf(cpu: A64Cpu, isData: boolean): PointerFormat {
-  return pointerFormat(cpu.read(TRANSLATION_REGISTERS.TCR_EL1), isData);
+  return pointerFormat(cpu.read(TRANSLATION_REGISTERS.TCR_EL1), isData, cpu.features);
 }
 
 interface Result {
@@ -85,7 +98,13 @@ class PointerKey {
     const index = slot & (RESULTS - 1);
     const known = signed[index];
     if (known?.pointer === pointer && known.modifier === modifier) return known.result;
-    const result = signPointer(qarma5, BigInt.asUintN(64, pointer), BigInt.asUintN(64, modifier), key, format);
+    const result = signPointer(
+      algorithmOf(cpu),
+      BigInt.asUintN(64, pointer),
+      BigInt.asUintN(64, modifier),
+      key,
+      format,
+    );
     signed[index] = { pointer, modifier, result };
     const isCanonical = stripPointer(result, format) === BigInt.asUintN(64, pointer);
     // Compiled code hands over an i64 as a signed number
@@ -99,7 +118,7 @@ class PointerKey {
     const known = authenticated[index];
     if (known?.pointer === pointer && known.modifier === modifier) return known.result;
     const [p, m] = [BigInt.asUintN(64, pointer), BigInt.asUintN(64, modifier)];
-    const result = authenticatePointer(qarma5, p, m, key, (this.#number & 1) as 0 | 1, format);
+    const result = authenticatePointer(algorithmOf(cpu), p, m, key, (this.#number & 1) as 0 | 1, format);
     authenticated[index] = { pointer, modifier, result };
     return result;
   }
@@ -137,6 +156,10 @@ class PointerKey {
   }
 }
 
+function algorithmOf({ features }: A64Cpu): PacAlgorithm {
+  return features.has('FEAT_PACIMP') ? mixedCode : qarma5;
+}
+
 /** SCTLR_EL1 lets this key be used. */
 function isEnabled(cpu: A64Cpu, number: number): boolean {
   const word = cpu.engine.int32[(cpu.engine.base + TRANSLATION_REGISTERS.SCTLR_EL1.field.offset) >> 2]!;
@@ -160,7 +183,7 @@ export function pointerAuthenticationHelpers(current: () => A64Cpu): Record<stri
     'a64.pacGeneric': (value: bigint, modifier: bigint) => {
       const cpu = current();
       const key = { low: cpu.read(KEYS.APGAKeyLo_EL1), high: cpu.read(KEYS.APGAKeyHi_EL1) };
-      return genericCode(qarma5, BigInt.asUintN(64, value), BigInt.asUintN(64, modifier), key);
+      return genericCode(algorithmOf(cpu), BigInt.asUintN(64, value), BigInt.asUintN(64, modifier), key);
     },
   };
 }

@@ -27,14 +27,16 @@ const ID_AA64ISAR0_EL1: readonly FieldRow[] = [
   [60, { FEAT_RNG: 1 }],
 ];
 
-/** APA and GPA: PAuth by QARMA5. */
+/** APA and GPA: PAuth by QARMA5. API and GPI: by an algorithm of ours. */
 const ID_AA64ISAR1_EL1: readonly FieldRow[] = [
   [0, { FEAT_DPB: 1, FEAT_DPB2: 2 }],
-  [4, { FEAT_PAuth: 1 }],
+  [4, { FEAT_PACQARMA5: 1 }],
+  [8, { FEAT_PACIMP: 1 }],
   [12, { FEAT_JSCVT: 1 }],
   [16, { FEAT_FCMA: 1 }],
   [20, { FEAT_LRCPC: 1, FEAT_LRCPC2: 2 }],
-  [24, { FEAT_PAuth: 1 }],
+  [24, { FEAT_PACQARMA5: 1 }],
+  [28, { FEAT_PACIMP: 1 }],
   [32, { FEAT_FRINTTS: 1 }],
   [36, { FEAT_SB: 1 }],
   [40, { FEAT_SPECRES: 1 }],

@@ -156,6 +156,33 @@ describe('identification', () => {
     expect(valueOf({ ...bare, hasEl2: true }, 'ID_AA64PFR0_EL1')).toBe(0x111n);
   });
 
+  // Source: QEMU 7.2 docs/system/arm/cpu-features.rst; fields of Arm ARM DDI 0487 "ID_AA64ISAR1_EL1", "ID_AA64MMFR0_EL1"
+  test.each([
+    ['max', 'ID_AA64ISAR1_EL1', { APA: 1n, API: 0n, GPA: 1n, GPI: 0n }],
+    ['max,pauth-impdef=on', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 1n, GPA: 0n, GPI: 1n }],
+    ['max,pauth=off', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 0n, GPA: 0n, GPI: 0n }],
+    ['max,pauth=off,pauth-impdef=on', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 0n, GPA: 0n, GPI: 0n }],
+    ['max,lpa2=on,sve=off', 'ID_AA64MMFR0_EL1', { TGran4: 1n, TGran16: 2n }],
+    ['max,lpa2=off', 'ID_AA64MMFR0_EL1', { TGran4: 0n, TGran16: 0n }],
+    ['cortex-a57,aarch64=on,pmu=on', 'ID_AA64MMFR0_EL1', { TGran4: 0n }],
+  ] as const)('of -cpu %s has the fields of %s', (text, register, fields) => {
+    const LOWEST = { APA: 4n, API: 8n, GPA: 24n, GPI: 28n, TGran16: 20n, TGran4: 28n } as const;
+    const value = valueOf({ ...configurationOf('max'), model: cpuModel(text) }, register);
+    for (const [field, expected] of Object.entries(fields)) {
+      expect([field, (value >> LOWEST[field as keyof typeof LOWEST]) & 15n]).toEqual([field, expected]);
+    }
+  });
+
+  test.each([
+    ['max,sve=on', 'SVE'],
+    ['cortex-a57,aarch64=off', 'AArch32'],
+    ['cortex-a57,pauth=off', 'cortex-a57 has no property pauth'],
+    ['max,pauth=maybe', 'it is on or off'],
+    ['max,color=on', 'max has no property color'],
+  ])('refuses -cpu %s', (text, why) => {
+    expect(() => cpuModel(text)).toThrow(why);
+  });
+
   test('refuses an unknown model by name', () => {
     expect(() => cpuModel('cortex-a99')).toThrow(UsageError);
     expect(CPU_MODEL_NAMES).toContain('max');
