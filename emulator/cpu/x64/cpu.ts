@@ -10,6 +10,7 @@ import { modeKey } from './mode.ts';
 import type { X64Model } from './models.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from './state.ts';
 import { CR0, CR4, DR7, EFER, XCR0 } from './system/control-bits.ts';
+import { dataHits, hasDataBreakpoints, watchesPage } from './system/debug-exceptions.ts';
 import { ATTRIBUTE, dpl } from './system/descriptors.ts';
 import { deliverFault, deliverInterrupt } from './system/exceptions.ts';
 import { fault, type Fault, VECTOR } from './system/fault.ts';
@@ -37,6 +38,7 @@ export interface X64CpuState {
   readonly nmiBlocked: boolean;
   readonly shadowUntil: number;
   readonly stepArmed: boolean;
+  readonly debugHits: number;
 }
 
 /** State of entry to a kernel, as boot protocols have it. */
@@ -76,6 +78,9 @@ export class X64Cpu implements GuestCpu {
   nmiBlocked = false;
   /** TF was set when the instruction that has just run began: a #DB is due. */
   stepArmed = false;
+  /** Breakpoints on data or ports that the instruction under way has hit, as bits of DR6: a #DB is due behind it. */
+  debugHits = 0;
+  #watchesData = false;
   /** The exception or interrupt that was taken last, for traces. */
   lastDelivered: Pick<Fault, 'vector' | 'errorCode'> = fault(VECTOR.DE);
   #modeKey = 0;
@@ -130,6 +135,7 @@ export class X64Cpu implements GuestCpu {
     this.#nmi = false;
     this.nmiBlocked = false;
     this.stepArmed = false;
+    this.debugHits = 0;
     this.#shadowUntil = 0;
     this.#waitsForStartup = !on;
     this.idle = on ? 'running' : 'off';
@@ -215,10 +221,19 @@ export class X64Cpu implements GuestCpu {
   walk(low: number, high: number, kind: AccessKind, _regime: AccessRegime, result: WalkResult): boolean {
     if (this.paging.walk(low, high, kind, this.#currentPrivilege, result)) {
       if (high < 0 && !this.paging.isGlobal) this.#noteLocalPage(low, high);
+      if (this.#watchesData && kind !== 'execute') this.#noteDataAccess(addressOf(low, high), kind, result);
       return true;
     }
     this.#pending = walkFault(this.paging.errorCode, addressOf(low, high));
     return false;
+  }
+
+  /** Keeps pages with data breakpoints out of the soft TLB, and takes note of those that are hit. */
+  #noteDataAccess(address: bigint, kind: AccessKind, result: WalkResult): void {
+    if (!watchesPage(this.registers, address)) return;
+    result.readable = false;
+    result.writable = false;
+    this.debugHits |= dataHits(this.registers, address, this.engine.accessSize, kind);
   }
 
   /** Keeps in mind a page of the upper half that is not global: a load of CR3 has to drop it. */
@@ -264,7 +279,7 @@ export class X64Cpu implements GuestCpu {
     if (!this.wakeUp || this.#isShadowed()) return false;
     const isNmi = this.#nmi && !this.nmiBlocked;
     if (!isNmi && (this.state.systemFlags & EFLAGS.IF) === 0) return false;
-    if (this.stepArmed) return false;
+    if (this.stepArmed || this.debugHits !== 0) return false;
     if (this.idle === 'waiting-for-interrupt') this.idle = 'running';
     if (isNmi) {
       this.#nmi = false;
@@ -383,6 +398,7 @@ export class X64Cpu implements GuestCpu {
     this.paging.configure();
     const { cpl } = this;
     const user = cpl === 3;
+    this.#watchesData = hasDataBreakpoints(registers);
     const acBlocks = (registers.cr4 & CR4.SMAP) !== 0 && (state.systemFlags & EFLAGS.AC) === 0;
     this.#currentPrivilege = { user, smapBlocked: !user && acBlocks };
     this.#modeKey = modeKey({
@@ -391,12 +407,17 @@ export class X64Cpu implements GuestCpu {
       privileged: cpl === 0,
       stack32: (state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0,
       flat: FLAT_SEGMENTS.every(n => state.base(n) === 0n),
-      stepping: (state.systemFlags & EFLAGS.TF) !== 0 || this.stepArmed || (registers.dr7 & DR7.ENABLES) !== 0,
+      stepping: this.#isStepping(),
       fpuUsable: (registers.cr0 & (CR0.EM | CR0.TS)) === 0 && (registers.cr4 & CR4.OSFXSR) !== 0,
       avxUsable: (registers.cr4 & CR4.OSXSAVE) !== 0 && (registers.xcr0 & XCR0.YMM) !== 0,
     });
     const key = this.#contextKey(this.#currentPrivilege);
     this.engine.setContext(key, key);
+  }
+
+  #isStepping(): boolean {
+    const { dr7 } = this.registers;
+    return (this.state.systemFlags & EFLAGS.TF) !== 0 || this.stepArmed || (dr7 & DR7.ENABLES) !== 0;
   }
 
   #codeSize(): 16 | 32 | 64 {
@@ -448,6 +469,7 @@ export class X64Cpu implements GuestCpu {
       nmiBlocked: this.nmiBlocked,
       shadowUntil: this.#shadowUntil,
       stepArmed: this.stepArmed,
+      debugHits: this.debugHits,
     };
   }
 
@@ -461,6 +483,7 @@ export class X64Cpu implements GuestCpu {
     this.nmiBlocked = state.nmiBlocked;
     this.#shadowUntil = state.shadowUntil;
     this.stepArmed = state.stepArmed;
+    this.debugHits = state.debugHits;
     this.#pending = undefined;
     this.translationChanged();
   }

@@ -45,5 +45,5 @@ export const XCR0 = { X87: 1, SSE: 2, YMM: 4, PKRU: 1 << 9 } as const;
 export const PF_ERROR = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16, PK: 32 } as const;
 
 /** DR6 and DR7. */
-export const DR6 = { B0: 1, BD: 1 << 13, BS: 1 << 14, BT: 1 << 15, FIXED: 0xffff_0ff0 } as const;
+export const DR6 = { BREAKPOINTS: 15, BD: 1 << 13, BS: 1 << 14, BT: 1 << 15, FIXED: 0xffff_0ff0 } as const;
 export const DR7 = { ENABLES: 0xff, FIXED: 1 << 10, GD: 1 << 13 } as const;

@@ -158,12 +158,15 @@ export function writeDebugRegister(cpu: X64Cpu, encoded: number, value: bigint):
   if (registers.dr7 & DR7.GD) return { vector: VECTOR.DB, errorCode: undefined, dr6: DR6.BD };
   if (number < 4) {
     registers.breakpoints[number] = value;
+    cpu.engine.flushTlb();
     return undefined;
   }
   if (value >> 32n !== 0n) return protectionFault();
   const low = Number(BigInt.asIntN(32, value));
   if (number === 6) registers.dr6 = low | (DR6.FIXED | 0);
   else registers.dr7 = (low & ~0xd800) | DR7.FIXED;
+  // pages that were not watched may be in the soft TLB
+  if (number === 7) cpu.engine.flushTlb();
   cpu.contextChanged();
   return undefined;
 }

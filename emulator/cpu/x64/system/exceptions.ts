@@ -96,6 +96,7 @@ function deliver(cpu: X64Cpu, event: Event): Fault | undefined {
   const failure = cpu.isProtected ? deliverProtected(cpu, event) : deliverReal(cpu, event);
   if (failure === undefined) {
     cpu.stepArmed = false;
+    cpu.debugHits = 0;
     cpu.lastDelivered = event;
     cpu.contextChanged();
   }

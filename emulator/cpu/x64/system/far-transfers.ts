@@ -90,9 +90,16 @@ function targetSegment(cpu: X64Cpu, selector: number): Descriptor | Fault {
   return checkCodeSegment(selector, descriptor, cpu.cpl, cpu.isLongMode) ?? descriptor;
 }
 
+/** An instruction pointer beyond the limit of its segment, or not canonical in 64-bit code, is #GP(0). */
+function checkTarget(cpu: X64Cpu, { attributes, limit }: Descriptor, ip: bigint): Fault | undefined {
+  const long = cpu.isLongMode && (attributes & ATTRIBUTE.L) !== 0;
+  const valid = long ? cpu.paging.isCanonical(Number(BigInt.asIntN(32, ip >> 32n))) : ip <= BigInt(limit);
+  return valid ? undefined : protectionFault();
+}
+
 /** Loads CS and the instruction pointer. */
 function enterCode(cpu: X64Cpu, selector: number, descriptor: Descriptor, ip: bigint, cpl: number): Fault | undefined {
-  const failure = loadCodeSegment(cpu, selector, descriptor, cpl);
+  const failure = checkTarget(cpu, descriptor, ip) ?? loadCodeSegment(cpu, selector, descriptor, cpl);
   if (failure !== undefined) return failure;
   cpu.ip = ip;
   cpu.contextChanged();
@@ -169,7 +176,7 @@ function returnTo(cpu: X64Cpu, stack: FarStack, target: Return): Fault | undefin
   const wasLong = cpu.is64;
   // IRET in 64-bit mode always restores SS:RSP
   if (outer || (flags !== undefined && wasLong)) return returnWithStack(cpu, stack, target, descriptor);
-  const failure = loadCodeSegment(cpu, selector, descriptor, newCpl);
+  const failure = checkTarget(cpu, descriptor, ip) ?? loadCodeSegment(cpu, selector, descriptor, newCpl);
   if (failure) return failure;
   stack.commit();
   if (flags !== undefined) loadFlags(cpu, flags, size, cpu.cpl);
@@ -189,7 +196,7 @@ function returnWithStack(cpu: X64Cpu, stack: FarStack, target: Return, descripto
   const ss = stackSegment(cpu, Number(ssWord & 0xffffn), newCpl, (descriptor.attributes & ATTRIBUTE.L) !== 0);
   if ('vector' in ss) return ss;
   const oldCpl = cpu.cpl;
-  const failure = loadCodeSegment(cpu, selector, descriptor, newCpl);
+  const failure = checkTarget(cpu, descriptor, ip) ?? loadCodeSegment(cpu, selector, descriptor, newCpl);
   if (failure) return failure;
   cpu.state.setSegment(SEGMENT.SS, ss);
   const wide = (descriptor.attributes & ATTRIBUTE.L) !== 0 || (ss.attributes & ATTRIBUTE.DB) !== 0;

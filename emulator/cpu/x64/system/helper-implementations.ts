@@ -2,7 +2,7 @@
 import type { HelperImplementation } from '../../execute/guest.ts';
 import type { X64Cpu } from '../cpu.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
-import { CR0, CR4, DR6, DR7, XCR0 } from './control-bits.ts';
+import { CR0, CR4, XCR0 } from './control-bits.ts';
 import { executeCpuid } from './cpuid.ts';
 import {
   readControlRegister,
@@ -10,6 +10,7 @@ import {
   writeControlRegister,
   writeDebugRegister,
 } from './control-registers.ts';
+import { debugStep, portHits } from './debug-exceptions.ts';
 import { ATTRIBUTE, isCode, systemType, SYSTEM_TYPE } from './descriptors.ts';
 import { deliverSoftwareInterrupt } from './exceptions.ts';
 import {
@@ -124,35 +125,6 @@ const UNIT = { x87: 0, mmx: 1, sse: 2, avx: 3 } as const;
 function isSwitchedOff({ cr4, xcr0 }: X64Cpu['registers'], unit: number): boolean {
   if (unit === UNIT.avx) return (cr4 & CR4.OSXSAVE) === 0 || (xcr0 & XCR0.YMM) === 0;
   return unit === UNIT.sse && (cr4 & CR4.OSFXSR) === 0;
-}
-
-/** The trap of the instruction before, instruction breakpoints of this one, and TF for the next. */
-function debugStep(cpu: X64Cpu): void {
-  const { registers, state } = cpu;
-  if (cpu.stepArmed) {
-    cpu.stepArmed = false;
-    cpu.raise({ vector: VECTOR.DB, errorCode: undefined, dr6: (registers.dr6 & 0xf) | DR6.BS });
-    return;
-  }
-  const resumes = (state.systemFlags & EFLAGS.RF) !== 0;
-  const hit = resumes ? 0 : instructionBreakpoints(cpu);
-  if (resumes) state.systemFlags &= ~EFLAGS.RF;
-  if (hit !== 0) return cpu.raise({ vector: VECTOR.DB, errorCode: undefined, dr6: hit });
-  cpu.stepArmed = (state.systemFlags & EFLAGS.TF) !== 0;
-}
-
-/** Bits of DR6 for enabled instruction breakpoints at the PC. */
-function instructionBreakpoints({ registers, engine }: X64Cpu): number {
-  const { dr7, breakpoints } = registers;
-  if ((dr7 & DR7.ENABLES) === 0) return 0;
-  const pc = engine.pc;
-  let hit = 0;
-  for (let n = 0; n < 4; n++) {
-    const enabled = ((dr7 >> (2 * n)) & 3) !== 0;
-    const executes = ((dr7 >> (16 + 4 * n)) & 3) === 0;
-    if (enabled && executes && breakpoints[n] === pc) hit |= 1 << n;
-  }
-  return hit;
 }
 
 function transferHelpers(current: () => X64Cpu): Table {
@@ -479,11 +451,15 @@ function portHelpers(current: () => X64Cpu): Table {
   return {
     [helper.portIn.name]: (port: number, size: number) => {
       const cpu = current();
-      return checkPort(cpu, port, size) ? cpu.ports.read(port, size as 1 | 2 | 4) | 0 : 0;
+      if (!checkPort(cpu, port, size)) return 0;
+      cpu.debugHits |= portHits(cpu.registers, port, size);
+      return cpu.ports.read(port, size as 1 | 2 | 4) | 0;
     },
     [helper.portOut.name]: (port: number, value: number, size: number) => {
       const cpu = current();
-      if (checkPort(cpu, port, size)) cpu.ports.write(port, value >>> 0, size as 1 | 2 | 4);
+      if (!checkPort(cpu, port, size)) return;
+      cpu.debugHits |= portHits(cpu.registers, port, size);
+      cpu.ports.write(port, value >>> 0, size as 1 | 2 | 4);
     },
     [helper.stringOperation.name]: (form: number) => {
       const cpu = current();

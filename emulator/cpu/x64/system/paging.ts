@@ -3,7 +3,8 @@
  * walks are on the hot path.
  *
  * Source: Intel SDM vol. 3A "Paging". Modelled: PSE, PSE-36, NX, WP, SMEP, SMAP, global pages,
- * accessed and dirty bits, reserved bits, protection keys. Not modelled: memory types.
+ * accessed and dirty bits, reserved bits, protection keys. Not modelled: memory types; #SS(0) for stack addresses
+ * that are not canonical (#GP(0), as QEMU has it); limits of data and stack segments, as in QEMU.
  */
 import type { AccessKind, EngineCpu, WalkResult } from '../../execute/guest.ts';
 import { CR0, CR4, EFER, PF_ERROR } from './control-bits.ts';
