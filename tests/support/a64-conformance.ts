@@ -24,6 +24,23 @@ export interface Tolerance {
   readonly ignoreFpsr?: boolean;
 }
 
+/** What a campaign runs. */
+export interface CampaignOptions {
+  readonly cases: number;
+  readonly seed: number;
+  readonly length: number;
+  readonly limit?: number;
+  readonly tolerance?: Tolerance;
+  /** Makes a case; `randomCase` by default. */
+  readonly generate?: (random: Random, rows: readonly Instruction[], length: number) => A64Case;
+  /** Bytes from one case to the next; `CASE_MEMORY.slot` by default. */
+  readonly stride?: number;
+  /** Changes the registers that a case starts from. */
+  readonly prepare?: (random: Random, registers: BigUint64Array) => void;
+  /** Leaves a case out. */
+  readonly isExcluded?: (test: A64Case) => boolean;
+}
+
 /**
  * Runs random cases of the rows on all drivers.
  * @returns the first differences, one text each, at most `limit`
@@ -31,33 +48,13 @@ export interface Tolerance {
 export function compareDrivers(
   drivers: readonly Driver[],
   rows: readonly Instruction[],
-  options: {
-    readonly cases: number;
-    readonly seed: number;
-    readonly length: number;
-    readonly limit?: number;
-    readonly tolerance?: Tolerance;
-    /** Makes a case; `randomCase` by default. */
-    readonly generate?: (random: Random, rows: readonly Instruction[], length: number) => A64Case;
-    /** Bytes from one case to the next; `CASE_MEMORY.slot` by default. */
-    readonly stride?: number;
-    /** Changes the registers that a case starts from. */
-    readonly prepare?: (random: Random, registers: BigUint64Array) => void;
-    /** Leaves a case out. */
-    readonly isExcluded?: (test: A64Case) => boolean;
-  },
+  options: CampaignOptions,
 ): string[] {
-  const random = new Random(options.seed);
-  const { generate = randomCase, stride = CASE_MEMORY.slot, limit = 10, tolerance = {} } = options;
+  const { cases, seed, limit = 10, tolerance = {} } = options;
+  const random = new Random(seed);
   const differences: string[] = [];
-  for (let first = 0; first < options.cases && differences.length < limit; first += BATCH) {
-    const batch: PlacedCase[] = [];
-    for (let i = first; i < Math.min(first + BATCH, options.cases); i++) {
-      const test = generate(random, rows, options.length);
-      options.prepare?.(random, test.registers);
-      const address = CASE_MEMORY.code + ((i * stride) % CASE_MEMORY.codeSize);
-      if (options.isExcluded?.(test) !== true) batch.push({ test, address });
-    }
+  for (let first = 0; first < cases && differences.length < limit; first += BATCH) {
+    const batch = makeCases(random, rows, options, first, Math.min(first + BATCH, cases));
     for (const driver of drivers) driver.prepare?.(batch);
     for (const { test, address } of batch) {
       differences.push(...differencesIn(test, address, drivers, tolerance));
@@ -65,6 +62,24 @@ export function compareDrivers(
     }
   }
   return differences;
+}
+
+/** Makes the cases from number `first` to before `end`, without those that are left out. */
+function makeCases(
+  random: Random,
+  rows: readonly Instruction[],
+  { generate = randomCase, stride = CASE_MEMORY.slot, length, prepare, isExcluded }: CampaignOptions,
+  first: number,
+  end: number,
+): PlacedCase[] {
+  const placed: PlacedCase[] = [];
+  for (let i = first; i < end; i++) {
+    const test = generate(random, rows, length);
+    prepare?.(random, test.registers);
+    const address = CASE_MEMORY.code + ((i * stride) % CASE_MEMORY.codeSize);
+    if (isExcluded?.(test) !== true) placed.push({ test, address });
+  }
+  return placed;
 }
 
 /** Runs one case on all drivers, and compares the others with the first. */
