@@ -118,9 +118,10 @@ export class Decoder {
     const entry = this.#entries[entryIndex(head.prefixes.vex !== undefined, head.map, head.opcode)];
     if (!entry) return 'invalid';
     const modrm = entry.hasModrm ? reader.peek() : 0;
-    const instruction = entry.rows.find(row => matches(row, head, modrm, mode));
-    if (!instruction) return 'invalid';
-    return finish(reader, head, instruction, entry.hasModrm, mode);
+    for (const row of entry.rows) {
+      if (matches(row, head, modrm, mode)) return finish(reader, head, row, entry.hasModrm, mode);
+    }
+    return 'invalid';
   }
 }
 
@@ -183,14 +184,21 @@ class CodeReader {
 
   /** Reads `size` bytes, little-endian, unsigned. */
   bytes(size: number): bigint {
-    let value = 0n;
-    for (let i = 0; i < size; i++) value |= BigInt(this.byte()) << BigInt(8 * i);
-    return value;
+    if (size <= 4) return BigInt(this.#word(size));
+    return BigInt(this.#word(4)) | (BigInt(this.#word(size - 4)) << 32n);
+  }
+
+  /** Up to 4 bytes, unsigned. */
+  #word(size: number): number {
+    let value = 0;
+    for (let i = 0; i < size; i++) value |= this.byte() << (8 * i);
+    return value >>> 0;
   }
 
   /** Reads a signed number of `size` bytes, at most 4. */
   signed(size: number): number {
-    return Number(BigInt.asIntN(8 * size, this.bytes(size)));
+    const unused = 32 - 8 * size;
+    return (this.#word(size) << unused) >> unused;
   }
 }
 
@@ -326,7 +334,7 @@ function vexMatches({ usesVvvv }: Instruction, form: VexForm, vex: Vex, w: 0 | 1
 function modrmMatches(row: Instruction, modrm: number): boolean {
   if (row.modrm !== undefined && row.modrm !== modrm) return false;
   if (row.reg !== undefined && row.reg !== ((modrm >> 3) & 7)) return false;
-  return row.mod === undefined || modIgnored(row) || (row.mod === 'reg') === modrm >= 0xc0;
+  return row.mod === undefined || (row.mod === 'reg') === modrm >= 0xc0 || modIgnored(row);
 }
 
 /** F2 and F3 win over 66 as mandatory prefixes; a row for 66 or NP does not exist with them. */
@@ -344,12 +352,10 @@ function finish(reader: CodeReader, head: Head, row: Instruction, hasModrm: bool
   const addressSize = addressSizeOf(mode, prefixes);
   const operandSize = operandSizeOf(row, mode, prefixes);
   const modrm = hasModrm ? reader.byte() : 0;
-  const isMemory = hasModrm && modrm < 0xc0 && !modIgnored(row);
+  const isMemory = hasModrm && modrm < 0xc0 && !(row.map === 1 && modIgnored(row));
   const memory = isMemory ? readAddressing(reader, modrm, addressSize, prefixes.rex, mode) : undefined;
-  const immediates = row.operands.flatMap(({ letter, size }) => {
-    const sizes = immediateSizes(letter, size, operandSize, addressSize);
-    return sizes.map(bytes => reader.bytes(bytes));
-  });
+  const immediates =
+    row.immediates.length === 0 ? NO_IMMEDIATES : readImmediates(reader, row, operandSize, addressSize);
   return {
     instruction: row,
     length: reader.length,
@@ -364,6 +370,16 @@ function finish(reader: CodeReader, head: Head, row: Instruction, hasModrm: bool
   };
 }
 
+const NO_IMMEDIATES: readonly bigint[] = [];
+
+function readImmediates(reader: CodeReader, row: Instruction, operandSize: number, addressSize: number): bigint[] {
+  const values: bigint[] = [];
+  for (const { letter, size } of row.immediates) {
+    for (const bytes of immediateSizes(letter, size, operandSize, addressSize)) values.push(reader.bytes(bytes));
+  }
+  return values;
+}
+
 function addressSizeOf(mode: X64Mode, prefixes: Prefixes): 2 | 4 | 8 {
   if (mode.codeSize === 64) return prefixes.addressSize ? 4 : 8;
   return (mode.codeSize === 32) !== prefixes.addressSize ? 4 : 2;
@@ -372,9 +388,9 @@ function addressSizeOf(mode: X64Mode, prefixes: Prefixes): 2 | 4 | 8 {
 function operandSizeOf(row: Instruction, mode: X64Mode, prefixes: Prefixes): 2 | 4 | 8 {
   const override = prefixes.operandSize && row.prefix !== '66';
   if (mode.codeSize !== 64) return (mode.codeSize === 32) !== override ? 4 : 2;
-  if (row.attributes.has('f64') || prefixes.rex & REX.W) return 8;
+  if (row.isFixed64 || prefixes.rex & REX.W) return 8;
   if (override) return 2;
-  return row.attributes.has('d64') ? 8 : 4;
+  return row.isDefault64 ? 8 : 4;
 }
 
 function immediateSizes(letter: string, size: string, operandSize: number, addressSize: number): readonly number[] {

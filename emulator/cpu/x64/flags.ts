@@ -48,7 +48,8 @@ export class Flags {
 
   /** Writes the flags that the instruction has set: to be called at its end. */
   commit(): void {
-    for (const write of this.#deferred.splice(0)) write();
+    for (const write of this.#deferred) write();
+    this.#deferred.length = 0;
   }
 
   #defer<T extends 'i32' | 'i64'>(field: StateField<T>, value: Value<T>): void {

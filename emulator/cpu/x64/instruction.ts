@@ -96,6 +96,10 @@ export interface Instruction {
   readonly mod: 'mem' | 'reg' | undefined;
   readonly mode: 'o64' | 'i64' | undefined;
   readonly attributes: ReadonlySet<RowAttribute>;
+  /** Attributes f64 and d64, and the operands that are immediates: what the decoder asks of every instruction. */
+  readonly isFixed64: boolean;
+  readonly isDefault64: boolean;
+  readonly immediates: readonly OperandSpec[];
   readonly features: readonly X64FeatureName[];
   /** Registers outside the general ones that the instruction uses, and whose availability is checked first. */
   readonly unit: VectorUnit | undefined;
@@ -113,6 +117,8 @@ export function group<const R extends OpcodeRows>(
     return parseRow(key, text, semantics[mnemonic as Mnemonics<R>], mnemonic!, rest, conditions);
   });
 }
+
+const IMMEDIATE_LETTERS = 'IJOAL';
 
 function isAttribute(word: string): boolean {
   return /^[a-z0-9_]+$/.test(word) && word !== '1';
@@ -145,6 +151,9 @@ function parseRow(
     usesVvvv: operands.some(({ letter }) => letter === 'H' || letter === 'B'),
     mod: where.mod ?? mod,
     attributes,
+    isFixed64: attributes.has('f64'),
+    isDefault64: attributes.has('d64'),
+    immediates: operands.filter(({ letter }) => IMMEDIATE_LETTERS.includes(letter)),
     features: feature ? [feature, ...features] : features,
     unit: (where.vex === undefined ? unit : undefined) ?? unitOf(operands, where.vex !== undefined) ?? unit,
     semantics,

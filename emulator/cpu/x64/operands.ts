@@ -66,8 +66,11 @@ export type Operand =
 
 /** The operands of an instruction in the order of its row. */
 export function operandsOf(decoded: Decoded): readonly Operand[] {
-  const immediates = decoded.immediates[Symbol.iterator]();
-  return decoded.instruction.operands.map(spec => operandOf(spec, decoded, () => immediates.next().value!));
+  let next = 0;
+  const immediate = (): bigint => decoded.immediates[next++]!;
+  const operands: Operand[] = [];
+  for (const spec of decoded.instruction.operands) operands.push(operandOf(spec, decoded, immediate));
+  return operands;
 }
 
 /** Width in bytes that a row's size letters mean for integer operands. */
@@ -105,7 +108,7 @@ function memorySize(size: string, decoded: Decoded): number {
   if (size === '') return 0;
   if (size === 'p') return decoded.operandSize + 2;
   if (size === 'a') return 2 * decoded.operandSize;
-  return /^(b|w|d|q|y|z|v)$/.test(size) ? integerSize(size, decoded) : vectorSize(size, decoded);
+  return 'bwdqyzv'.includes(size) ? integerSize(size, decoded) : vectorSize(size, decoded);
 }
 
 function operandOf(spec: OperandSpec, decoded: Decoded, immediate: () => bigint): Operand {
