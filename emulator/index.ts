@@ -15,6 +15,7 @@ export type {
   MachineSnapshot,
   PciFunctionInfo,
   PhysicalMemory,
+  SerialPort,
 } from './machine/machine-interface.ts';
 export type { StopReason } from './machine/machine.ts';
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from './machine/board-devices.ts';

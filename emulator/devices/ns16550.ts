@@ -3,7 +3,7 @@
  *
  * Source: National Semiconductor PC16550D data sheet "Registers".
  * Modelled: FIFOs, trigger levels, character timeout, divisor latch, loopback, all interrupts.
- * Not modelled: the time a character takes to leave, line errors, break. The other end is always ready (CTS, DSR, DCD).
+ * Not modelled: the time a character takes to leave, line errors. The other end is always ready (CTS, DSR, DCD).
  */
 import type { AccessWidth, Alarm, Clock, Device, InterruptLine } from '../memory/device.ts';
 
@@ -23,7 +23,9 @@ const IIR = { RLSI: 6, RDI: 4, TIMEOUT: 0xc, THRI: 2, MSI: 0, NONE: 1, FIFOS: 0x
 const FCR = { ENABLE: 1, CLEAR_RX: 2, CLEAR_TX: 4 } as const;
 const LCR_DLAB = 0x80;
 const MCR_BITS = { DTR: 1, RTS: 2, OUT1: 4, OUT2: 8, LOOP: 0x10 } as const;
-const LSR_BITS = { DR: 1, OE: 2, THRE: 0x20, TEMT: 0x40 } as const;
+const LSR_BITS = { DR: 1, OE: 2, BI: 0x10, THRE: 0x20, TEMT: 0x40, FIFO_ERROR: 0x80 } as const;
+/** In the FIFO: a break instead of a character, not yet told by LSR. */
+const BREAK = 0x100;
 const MSR_BITS = { CTS: 0x10, DSR: 0x20, RI: 0x40, DCD: 0x80 } as const;
 
 const FIFO_DEPTH = 16;
@@ -80,6 +82,12 @@ export class Ns16550 implements Device<Ns16550State> {
     this.fillFifo();
   }
 
+  /** The line is held low for longer than a character: a zero with a mark. */
+  receiveBreak(): void {
+    this.state.wire.push(BREAK);
+    this.fillFifo();
+  }
+
   read(offset: number, _width: AccessWidth): number {
     const { state } = this;
     const latch = (state.lcr & LCR_DLAB) !== 0;
@@ -95,7 +103,7 @@ export class Ns16550 implements Device<Ns16550State> {
       case MCR:
         return state.mcr;
       case LSR:
-        return LSR_BITS.THRE | LSR_BITS.TEMT | (state.fifo.length > 0 ? LSR_BITS.DR : 0);
+        return this.readLineStatus();
       case MSR:
         return this.readModemStatus();
       case SCR:
@@ -163,10 +171,23 @@ export class Ns16550 implements Device<Ns16550State> {
 
   private readCharacter(): number {
     const { state } = this;
-    const character = state.fifo.shift() ?? 0;
+    const character = (state.fifo.shift() ?? 0) & 0xff;
     state.timedOut = false;
     this.fillFifo();
     return character;
+  }
+
+  /** Reading it takes back what it says of the character on top of the FIFO. */
+  private readLineStatus(): number {
+    const { fifo } = this.state;
+    const errors = this.fifosEnabled && fifo.includes(BREAK) ? LSR_BITS.FIFO_ERROR : 0;
+    const onTop = fifo[0] === BREAK ? LSR_BITS.BI : 0;
+    const ready = fifo.length > 0 ? LSR_BITS.DR : 0;
+    if (onTop !== 0) {
+      fifo[0] = 0;
+      this.updateInterrupt();
+    }
+    return LSR_BITS.THRE | LSR_BITS.TEMT | ready | onTop | errors;
   }
 
   /** Reading the identification takes back the transmitter's interrupt if that is what it names. */
@@ -255,13 +276,20 @@ export class Ns16550 implements Device<Ns16550State> {
 
   private identify(): number {
     const { state } = this;
-    const { length } = state.fifo;
-    const trigger = this.fifosEnabled ? RX_TRIGGER[state.fcr >>> 6]! : 1;
-    if ((state.ier & IER_BITS.RDI) !== 0 && length >= trigger) return IIR.RDI;
-    if ((state.ier & IER_BITS.RDI) !== 0 && state.timedOut && length > 0) return IIR.TIMEOUT;
+    if ((state.ier & IER_BITS.RLSI) !== 0 && state.fifo[0] === BREAK) return IIR.RLSI;
+    const received = this.identifyReceived();
+    if (received !== IIR.NONE) return received;
     if ((state.ier & IER_BITS.THRI) !== 0 && state.thrEmpty) return IIR.THRI;
     if ((state.ier & IER_BITS.MSI) !== 0 && state.msrDelta !== 0) return IIR.MSI;
     return IIR.NONE;
+  }
+
+  private identifyReceived(): number {
+    const { ier, fcr, timedOut, fifo } = this.state;
+    if ((ier & IER_BITS.RDI) === 0) return IIR.NONE;
+    const trigger = this.fifosEnabled ? RX_TRIGGER[fcr >>> 6]! : 1;
+    if (fifo.length >= trigger) return IIR.RDI;
+    return timedOut && fifo.length > 0 ? IIR.TIMEOUT : IIR.NONE;
   }
 
   private updateInterrupt(): void {

@@ -5,7 +5,7 @@
  * as QEMU's has it.
  * Modelled: both FIFOs, receive trigger levels, receive timeout, loopback, all interrupts but the modem's.
  * Not modelled: the time a character takes on the wire (it leaves at once, so the transmit FIFO is always empty),
- * baud rate of the other end, parity and framing errors, break, IrDA, modem lines, DMA requests. UARTCR's enable bits do
+ * baud rate of the other end, parity and framing errors, IrDA, modem lines, DMA requests. UARTCR's enable bits do
  * not gate the transmitter: QEMU's do not, and early consoles rely on it.
  */
 import type { AccessWidth, Alarm, Clock, Device, InterruptLine } from '../memory/device.ts';
@@ -36,7 +36,10 @@ const LCR_H = { FEN: 1 << 4 } as const;
 const CR = { LBE: 1 << 7, TXE: 1 << 8, RXE: 1 << 9 } as const;
 
 /** UARTIMSC, UARTRIS, UARTMIS and UARTICR share the layout. */
-const INT = { RX: 1 << 4, TX: 1 << 5, RT: 1 << 6, ALL: 0x7ff } as const;
+const INT = { RX: 1 << 4, TX: 1 << 5, RT: 1 << 6, BE: 1 << 9, ALL: 0x7ff } as const;
+
+/** UARTDR: a break instead of a character. */
+const DR_BE = 1 << 10;
 
 const FIFO_DEPTH = 16;
 /** Receive trigger level for each value of UARTIFLS.RXIFLSEL (1/8, 1/4, 1/2, 3/4, 7/8 of the FIFO; the rest is reserved). */
@@ -60,7 +63,9 @@ export interface Pl011State {
   imsc: number;
   ris: number;
   dmacr: number;
-  /** Characters in the receive FIFO, oldest first. */
+  /** UARTRSR: errors of the character that was read last. */
+  rsr: number;
+  /** Characters in the receive FIFO, oldest first, with their errors as UARTDR has them. */
   fifo: number[];
   /** Characters that wait on the wire for room in the FIFO, oldest first. */
   wire: number[];
@@ -99,6 +104,12 @@ export class Pl011 implements Device<Pl011State> {
   /** Characters arrive from outside. Nothing is lost: what finds the FIFO full waits until the guest has read. */
   receive(bytes: Iterable<number>): void {
     this.state.wire.push(...bytes);
+    this.fillFifo();
+  }
+
+  /** The line is held low for longer than a character. */
+  receiveBreak(): void {
+    this.state.wire.push(DR_BE);
     this.fillFifo();
   }
 
@@ -184,7 +195,7 @@ export class Pl011 implements Device<Pl011State> {
       case UARTDMACR:
         return state.dmacr;
       default:
-        return 0; // UARTRSR: no error is ever received.
+        return offset === UARTRSR ? state.rsr : 0;
     }
   }
 
@@ -203,6 +214,8 @@ export class Pl011 implements Device<Pl011State> {
         state.dmacr = value & 0x7;
         break;
       case UARTRSR:
+        state.rsr = 0;
+        break;
       default: // Read-only and reserved registers ignore writes.
     }
   }
@@ -231,6 +244,7 @@ export class Pl011 implements Device<Pl011State> {
 
   private readCharacter(): number {
     const character = this.state.fifo.shift() ?? 0;
+    this.state.rsr = character >> 8;
     this.fillFifo();
     return character;
   }
@@ -245,7 +259,9 @@ export class Pl011 implements Device<Pl011State> {
   private fillFifo(): void {
     const { fifo, wire } = this.state;
     const room = Math.max(this.depth() - fifo.length, 0);
-    fifo.push(...wire.splice(0, room));
+    const arrived = wire.splice(0, room);
+    fifo.push(...arrived);
+    if (arrived.includes(DR_BE)) this.state.ris |= INT.BE;
     this.updateReceive();
   }
 
@@ -299,6 +315,7 @@ function initialState(): Pl011State {
     imsc: 0,
     ris: 0,
     dmacr: 0,
+    rsr: 0,
     fifo: [],
     wire: [],
     timeoutAt: -1,

@@ -20,6 +20,7 @@ import type {
   MachineSnapshot,
   PciFunctionInfo,
   PhysicalMemory,
+  SerialPort,
 } from './machine-interface.ts';
 import { PcBoard, type PcSnapshot } from './pc-x86_64/board.ts';
 import { VirtBoard, type VirtSnapshot } from './virt-aarch64/board.ts';
@@ -195,7 +196,7 @@ class WholeMachine<
     this.board.restoreSnapshot(snapshot);
   }
 
-  get serial(): InputPort {
+  get serial(): SerialPort {
     return this.board.uart;
   }
 

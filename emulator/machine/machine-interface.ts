@@ -70,6 +70,12 @@ export interface InputPort {
   receive(bytes: Uint8Array): void;
 }
 
+/** A serial port. */
+export interface SerialPort extends InputPort {
+  /** Sends a break, by which Linux knows the magic SysRq key. */
+  receiveBreak(): void;
+}
+
 /** Guest-physical RAM. */
 export interface PhysicalMemory {
   readonly ranges: readonly RamRange[];
@@ -141,7 +147,7 @@ export interface Machine {
   restoreSnapshot(snapshot: MachineSnapshot): void;
 
   /** The first serial port. */
-  readonly serial: InputPort;
+  readonly serial: SerialPort;
   /** The virtio consoles, in the order of the configuration. */
   readonly consoles: readonly InputPort[];
   readonly memory: PhysicalMemory;

@@ -3,10 +3,11 @@ import { EXIT_INTERRUPTED } from './errors.ts';
 
 let running: AbortController | undefined;
 
-/** Makes SIGINT and SIGTERM end the program with one line. Temporary files go in its exit handlers. */
+/** Makes SIGINT, SIGTERM and SIGHUP end the program with one line. Temporary files go in its exit handlers. */
 export function installInterruptHandler(): void {
   process.on('SIGINT', handleInterrupt);
   process.on('SIGTERM', handleInterrupt);
+  process.on('SIGHUP', handleInterrupt);
 }
 
 function handleInterrupt(): void {

@@ -36,7 +36,7 @@ export function escapeHelp(escapeKey = CTRL_A): string {
     ['x', 'end the machine'],
     ['s', 'save disk data back to file (it always is)'],
     ['t', 'time stamps: not supported'],
-    ['b', 'send break (a zero byte: the serial port has no other)'],
+    ['b', 'send break (the magic SysRq key: C-a b, then its letter)'],
     ['c', 'switch between console and monitor'],
     [key, `send ${key}`],
   ] as const;

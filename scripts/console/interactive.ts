@@ -8,6 +8,8 @@ import { PROMPT, runMonitorCommand, type MonitorTarget } from './monitor.ts';
 export interface InteractiveTarget extends MonitorTarget {
   /** Characters for the guest's serial port. */
   type(bytes: Uint8Array): void;
+  /** A break on the serial port. */
+  sendBreak(): void;
 }
 
 /** Where characters come from and go to; `process` has both. */
@@ -27,7 +29,6 @@ export interface KeyboardOptions {
 
 const CTRL_A = 1;
 const CTRL_C = 3;
-const BREAK = Uint8Array.of(0);
 
 /** Connects a terminal to a machine until it is disposed. */
 export class InteractiveConsole implements Disposable {
@@ -99,7 +100,7 @@ export class InteractiveConsole implements Disposable {
         this.#print(escapeHelp(this.#options.escapeKey).split('\n'));
         break;
       case 'break':
-        this.#target.type(BREAK);
+        this.#target.sendBreak();
         break;
       case 'save':
         // All disks are written at once.

@@ -198,6 +198,12 @@ export class MachineSession implements InteractiveTarget, Disposable {
     this.#wake();
   }
 
+  /** The serial port only: consoles have no break. */
+  sendBreak(): void {
+    if (this.plan.serial.kind === 'terminal') this.machine.serial.receiveBreak();
+    this.#wake();
+  }
+
   get state(): RunState {
     return this.#state;
   }

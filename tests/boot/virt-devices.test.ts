@@ -1,7 +1,7 @@
 /** Devices of `virt` that are there when asked for, driven by Linux's own drivers in Debian's generic kernel. */
 import { describe, expect, test } from 'vitest';
 
-import type { VirtioBus, VirtExtraDevice } from '../../emulator/machine/virt-aarch64/board.ts';
+import type { BoardChoice, ExtraDevice, VirtioBus } from '../../emulator/index.ts';
 import { guestWithScript, runGuest } from '../support/guest-boot.ts';
 
 const TRANSPORT: Readonly<Record<VirtioBus, string>> = { mmio: 'virtio_mmio', pci: 'virtio_pci' };
@@ -19,7 +19,7 @@ describe.each(BUSES)('virtio on %s', bus => {
 
   test('console carries what Linux writes to hvc0', async () => {
     const written: number[] = [];
-    const devices: VirtExtraDevice[] = [{ type: 'console', bus, output: bytes => void written.push(...bytes) }];
+    const devices: ExtraDevice[] = [{ type: 'console', bus, output: bytes => void written.push(...bytes) }];
     const boot = await guestWithScript('echo hello from hvc0 > /dev/hvc0; sleep 1', [TRANSPORT[bus], 'virtio_console']);
     const { stop } = await runGuest(boot, { devices });
     expect(stop).toEqual({ kind: 'power-off' });
@@ -29,25 +29,28 @@ describe.each(BUSES)('virtio on %s', bus => {
 
 // Debian's arm64 kernels have no driver for it.
 test('pvpanic is on the PCI bus', async () => {
-  const boot = await guestWithScript('cd /sys/bus/pci/devices/0000:00:01.0; cat vendor device', [], 'cloud');
+  const boot = await guestWithScript('cd /sys/bus/pci/devices/0000:00:01.0; cat vendor device', [], {
+    flavour: 'cloud',
+  });
   const { console } = await runGuest(boot, { devices: [{ type: 'pvpanic', report: () => undefined }] });
   expect(console).toContain('0x1b36\n0x0011\n');
 });
 
 test('a machine that was reset boots again', async () => {
-  const boot = await guestWithScript('echo rebooting; reboot -f', [], 'cloud');
-  const { board, stop } = await runGuest(boot, {});
+  const boot = await guestWithScript('echo rebooting; reboot -f', [], { flavour: 'cloud' });
+  const { machine, stop } = await runGuest(boot, {});
   expect(stop).toEqual({ kind: 'reset' });
-  const before = board.machine.guestNs;
-  board.reset();
-  expect(await board.machine.run()).toEqual({ kind: 'reset' });
-  expect(board.machine.guestNs).toBeGreaterThan(1.5 * before);
+  const before = machine.guestNs;
+  machine.reset();
+  expect(await machine.run()).toEqual({ kind: 'reset' });
+  expect(machine.guestNs).toBeGreaterThan(1.5 * before);
 });
 
 describe.each([2, 3] as const)('GICv%i without ITS', gicVersion => {
   test('boots with two CPUs', async () => {
-    const boot = await guestWithScript('cat /sys/devices/system/cpu/online', [], 'cloud');
-    const { stop, console } = await runGuest(boot, { gicVersion, its: false, cpuCount: 2 });
+    const boot = await guestWithScript('cat /sys/devices/system/cpu/online', [], { flavour: 'cloud' });
+    const board: BoardChoice = { type: 'virt', gicVersion, its: false, virtualization: false, seeds: false };
+    const { stop, console } = await runGuest(boot, { board, cpuCount: 2 });
     expect(stop).toEqual({ kind: 'power-off' });
     expect(console).toMatch(/^0-1$/m);
   });

@@ -133,14 +133,14 @@ export interface GuestRun {
 
 /** Boots and runs until the machine stops. */
 export async function runGuest(
-  { architecture, kernelFile: _, ...kernel }: GuestBoot,
+  boot: GuestBoot,
   config: Partial<Omit<MachineConfig, 'serialOutput'>>,
   guestSeconds = 30,
 ): Promise<GuestRun> {
   const bytes: number[] = [];
   const serialOutput = (byte: number): void => void bytes.push(byte);
-  const machine = createMachine({ ...PLAIN_MACHINES[architecture], ...config, serialOutput });
-  machine.boot(kernel);
+  const machine = createMachine({ ...PLAIN_MACHINES[boot.architecture], ...config, serialOutput });
+  machine.boot(boot);
   const stop = await machine.run(guestSeconds * NS_PER_SECOND);
   return { machine, stop, console: Buffer.from(bytes).toString('latin1').replaceAll('\r', '') };
 }

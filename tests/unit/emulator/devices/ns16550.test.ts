@@ -58,6 +58,22 @@ describe('16550A', () => {
     expect(text).toBe('0123456789abcdefGHI');
   });
 
+  // PC16550D "Line Status Register": BI belongs to the character on top of the FIFO, and reading the register clears it.
+  test('tells a break once, with a zero in the FIFO', () => {
+    const { port, line } = setup();
+    port.write(FCR, 1, 1);
+    port.write(IER, 4, 1);
+    port.receive(Buffer.from('a'));
+    port.receiveBreak();
+    port.receive(Buffer.from('c'));
+    expect([port.read(LSR, 1), line.level]).toEqual([0xe1, false]);
+    expect(port.read(DATA, 1)).toBe(0x61);
+    expect([line.level, port.read(IIR, 1)]).toEqual([true, 0xc6]);
+    expect(port.read(LSR, 1)).toBe(0xf1);
+    expect([line.level, port.read(LSR, 1)]).toEqual([false, 0x61]);
+    expect([port.read(DATA, 1), port.read(DATA, 1)]).toEqual([0, 0x63]);
+  });
+
   test('continues from a saved state', () => {
     const first = setup();
     first.port.write(IER, 1, 1);

@@ -112,6 +112,21 @@ describe('PL011', () => {
     expect(uart.read(DR, 2)).toBe(0x55);
   });
 
+  // DDI 0183 "UARTDR Register", "UARTRSR/UARTECR Register": a break is a zero with BE set.
+  test('receives a break as a zero with BE', () => {
+    const { uart, line } = setup();
+    startAsLinux(uart);
+    uart.write(IMSC, 0x200, 2);
+    uart.receiveBreak();
+    uart.receive(Buffer.from('c'));
+    expect([line.level, uart.read(RIS, 2) & 0x200]).toEqual([true, 0x200]);
+    uart.write(ICR, 0x200, 2);
+    expect([uart.read(DR, 2), uart.read(0x04, 1)]).toEqual([0x400, 4]);
+    uart.write(0x04, 0, 1);
+    expect(uart.read(0x04, 1)).toBe(0);
+    expect([uart.read(DR, 2), uart.read(0x04, 1), line.level]).toEqual([0x63, 0, false]);
+  });
+
   test('continues from a saved state: pending input, timeout and line', () => {
     const first = setup();
     startAsLinux(first.uart);

@@ -1,0 +1,172 @@
+/**
+ * `kdump-lab boot` as people use it: a root file system on a disk, a terminal with a person at it. The terminal is that of script(1).
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+
+import { FileBackend } from '../../emulator/index.ts';
+import { makeExt4 } from '../../kernel-images/ext4/make.ts';
+import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import { type GuestBoot, guestWithScript, runGuest } from '../support/guest-boot.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../scripts/kdump-lab', import.meta.url));
+const hasScript = spawnSync('script', ['--version']).status === 0;
+const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-terminal-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const DISK_MODULES = ['virtio_pci', 'virtio_mmio', 'virtio_blk', 'ext4'];
+/** Puts busybox and an init onto the empty disk. */
+const INSTALL = [
+  'mount -t ext4 /dev/vda /mnt && mkdir -p /mnt/bin /mnt/sbin /mnt/proc /mnt/sys /mnt/dev && cp /bin/busybox /mnt/bin/',
+  'for applet in sh mount ls echo cat poweroff setsid cttyhack stty; do ln -s busybox /mnt/bin/$applet; done',
+  "printf '#!/bin/sh\\nmount -t proc proc /proc; mount -t sysfs sys /sys\\necho root file system is up\\nwhile :; do setsid cttyhack sh; done\\n' > /mnt/sbin/init",
+  'busybox chmod 755 /mnt/sbin/init; umount /mnt && echo installed',
+].join('\n');
+/** Debian's kernels have their disk drivers in modules: they need an initramfs to come to their root. */
+const SWITCH_ROOT =
+  'mount -t ext4 -o rw /dev/vda /mnt && mount --move /dev /mnt/dev && exec switch_root /mnt /sbin/init';
+
+/** The files of an architecture's guest, made once. */
+async function install(architecture: Architecture): Promise<void> {
+  const choice = { architecture, flavour: 'cloud' } as const;
+  const disk = join(folder, `${architecture}.img`);
+  makeExt4(disk, 64 * 2 ** 20);
+  using backend = new FileBackend(disk, false);
+  const run = await runGuest(await guestWithScript(INSTALL, DISK_MODULES, choice), {
+    drives: [{ backend, bus: 'pci' }],
+  });
+  expect(run.console).toContain('installed\n');
+  const boot: GuestBoot = await guestWithScript(SWITCH_ROOT, DISK_MODULES, choice);
+  writeFileSync(join(folder, `${architecture}.initrd`), boot.initrd);
+  spawnSync('cp', [boot.kernelFile, join(folder, `${architecture}.kernel`)]);
+}
+
+/** For a boot on a busy host. */
+const LONGEST_WAIT_MS = 180_000;
+
+/** A program on a terminal, and somebody who reads and types. */
+class TerminalSession {
+  readonly #child: ChildProcess;
+  readonly closed: Promise<number | null>;
+  text = '';
+  #seen = 0;
+
+  /** @param command for a shell; what the terminal is like before and after it is shown, too */
+  constructor(command: string) {
+    const measured = `stty -g | sed s/^/before:/; ${command}; echo status:$?; stty -g | sed s/^/after:/`;
+    this.#child = spawn('script', ['-qefc', measured, '/dev/null'], {
+      cwd: folder,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#child.stdout!.on('data', (bytes: Buffer) => (this.text += bytes.toString('latin1')));
+    this.closed = new Promise(resolve => {
+      this.#child.on('close', resolve);
+    });
+  }
+
+  type(text: string): void {
+    this.#child.stdin!.write(text);
+  }
+
+  /** Waits for a text behind what was waited for before. */
+  async waitFor(pattern: RegExp): Promise<RegExpExecArray> {
+    const end = performance.now() + LONGEST_WAIT_MS;
+    for (;;) {
+      const match = pattern.exec(this.text.slice(this.#seen));
+      if (match !== null) {
+        this.#seen += match.index + match[0].length;
+        return match;
+      }
+      const why = this.#child.exitCode !== null ? 'it ended' : performance.now() > end ? 'time passed' : undefined;
+      if (why !== undefined) throw new Error(`${why} without ${String(pattern)}: ${JSON.stringify(this.text)}`);
+      await new Promise(resolve => {
+        setTimeout(resolve, 20);
+      });
+    }
+  }
+
+  /** Ends it, whatever it does. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Exit status of the command, once it has ended and the terminal is as it was. */
+  async status(): Promise<number> {
+    await this.closed;
+    const before = /before:(\S+)/.exec(this.text)?.[1];
+    expect(before).toMatch(/^[0-9a-f:]+$/);
+    expect(/after:(\S+)/.exec(this.text)?.[1]).toBe(before);
+    return Number(/status:(\d+)/.exec(this.text)?.[1]);
+  }
+}
+
+let session: TerminalSession | undefined;
+afterEach(() => session?.kill());
+
+function open(command: string): TerminalSession {
+  session = new TerminalSession(command);
+  return session;
+}
+
+/** The tutorials' line, with the initramfs that Debian's kernels need. */
+const LINES: Readonly<Record<Architecture, string>> = {
+  aarch64: `${PROGRAM} boot -machine virt -M virt,gic_version=3 -cpu cortex-a57 -nographic -smp 2 -m 512 -kernel aarch64.kernel -hda aarch64.img -initrd aarch64.initrd -append "console=ttyAMA0 root=/dev/vda rw crashkernel=128M nr_cpus=2 cryptomgr.notests loglevel=4"`,
+  x86_64: `${PROGRAM} boot -M q35 -cpu max -nographic -smp 2 -m 512 -kernel x86_64.kernel -drive file=x86_64.img,format=raw,if=virtio -initrd x86_64.initrd -append "console=ttyS0 root=/dev/vda rw crashkernel=128M cryptomgr.notests loglevel=4"`,
+};
+
+describe.skipIf(!hasScript).each(['aarch64', 'x86_64'] as const)('%s (needs script(1))', architecture => {
+  beforeAll(async () => install(architecture));
+
+  test('the tutorials’ command line comes to a shell, takes what is typed, and ends at Ctrl-a x', async () => {
+    const terminal = open(LINES[architecture]);
+    await terminal.waitFor(/root file system is up[^]*# /);
+    terminal.type('echo $((6*7)) $(cat /proc/mounts | grep -c "/dev/vda / ext4")\r');
+    await terminal.waitFor(/\r\n42 1\r\n/);
+    // In the guest Ctrl-c interrupts a program.
+    terminal.type('cat\r');
+    await terminal.waitFor(/cat\r\n/);
+    terminal.type('\u0003echo still $((7*7))\r');
+    await terminal.waitFor(/still 49\r\n/);
+    terminal.type('\u0001h');
+    await terminal.waitFor(/C-a x {4}end the machine/);
+    terminal.type('\u0001cinfo status\r');
+    await terminal.waitFor(/VM status: running\r\n[^]*\(kdump-lab\) /);
+    terminal.type('stop\rinfo status\rinfo registers\r');
+    await terminal.waitFor(/VM status: paused[^]*CPU#0\r\n[^]*\(kdump-lab\) /);
+    terminal.type('savevm here\rcont\r\u0001c');
+    terminal.type('\recho $((8*8)) > /after; cat /after\r');
+    await terminal.waitFor(/\r\n64\r\n/);
+    terminal.type('\u0001x');
+    expect(await terminal.status()).toBe(0);
+  });
+
+  test('a guest that powers off ends the program, and what it wrote is on the disk', async () => {
+    const terminal = open(LINES[architecture]);
+    await terminal.waitFor(/root file system is up[^]*# /);
+    terminal.type('cat /after; poweroff -f\r');
+    await terminal.waitFor(/64\r\n/);
+    expect(await terminal.status()).toBe(0);
+  });
+
+  test.each([
+    ['SIGTERM', 130],
+    ['SIGINT', 130],
+    ['SIGHUP', 130],
+  ] as const)('%s gives the terminal back', async (signal, status) => {
+    const terminal = open(`${LINES[architecture]} & pid=$!; (sleep 4; kill -${signal.slice(3)} $pid) & wait $pid`);
+    await terminal.waitFor(/kdump-lab: interrupted/);
+    expect(await terminal.status()).toBe(status);
+  });
+});
+
+test.skipIf(!hasScript)('bad input leaves the terminal as it was (needs script(1))', async () => {
+  const disk = openSync(join(folder, 'odd.img'), 'w');
+  ftruncateSync(disk, 1000);
+  closeSync(disk);
+  expect(await open(`${PROGRAM} boot -kernel /etc/passwd -hda odd.img`).status()).toBe(1);
+});
