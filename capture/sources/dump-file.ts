@@ -13,6 +13,7 @@ import { DUMP_ELF_INCOMPLETE, EM, isElf } from '../formats/elf.ts';
 import type { ElfNote } from '../formats/elf-notes.ts';
 import { FaultError, FormatError, UsageError } from '../formats/errors.ts';
 import { findVmcoreinfo } from '../find-vmcoreinfo.ts';
+import { RawMemory, namesRawMemory } from './raw-memory.ts';
 import { FlattenedSource, isFlattened } from '../formats/flattened.ts';
 import type { MemorySource, StoredPage } from '../formats/memory-source.ts';
 import { Vmcoreinfo } from '../formats/vmcoreinfo.ts';
@@ -55,8 +56,7 @@ const SNIFF_SIZE = 4096;
 export function openDump(paths: readonly string[]): Dump {
   const [first] = paths;
   if (first === undefined) throw new UsageError('no dump file given');
-  const at = /^(.+)@(0x[\da-f]+|\d+)$/i.exec(first);
-  if (at !== null) return rawDump(first, new FileSource(at[1]!), Number(at[2]!));
+  if (namesRawMemory(first)) return rawDump(paths);
   const sources = paths.map(openSource);
   const kinds = sources.map(({ source }) => source.read(0, Math.min(source.size, SNIFF_SIZE)));
   if (kinds.every(isDiskDump)) return diskDump(first, sources);
@@ -72,7 +72,7 @@ export function openDump(paths: readonly string[]): Dump {
 
 /** Tells whether a file looks like a dump rather than a vmlinux or a System.map, by its first bytes. */
 export function looksLikeDump(path: string): boolean {
-  if (/@(0x[\da-f]+|\d+)$/i.test(path)) return true;
+  if (namesRawMemory(path)) return true;
   using source = new FileSource(path);
   const start = source.read(0, Math.min(source.size, SNIFF_SIZE));
   if (isDiskDump(start) || isFlattened(start)) return true;
@@ -191,52 +191,44 @@ function vmcoreinfoNote(notes: readonly ElfNote[]): Vmcoreinfo | undefined {
   return note === undefined ? undefined : Vmcoreinfo.fromBytes(note.descriptor);
 }
 
-function rawDump(path: string, source: ByteSource, base: number): Dump {
+/** RAM tells nothing of itself: the kernel in it does. */
+function rawDump(paths: readonly string[]): Dump {
+  const raw = new RawMemory(paths);
+  const memory = new CachedMemory(raw);
+  let kernel: ReturnType<typeof findKernel> | undefined;
+  const found = (): ReturnType<typeof findKernel> => (kernel ??= findKernel(raw));
   return {
-    path,
+    path: paths.join(','),
     format: 'raw RAM',
     flattened: false,
-    architecture: undefined,
-    memory: new CachedMemory(new RawMemory(source, base)),
+    get architecture() {
+      return found().architecture;
+    },
+    memory,
     notes: [],
     noteBytes: new Uint8Array(0),
     elfCore: undefined,
-    vmcoreinfo: undefined,
+    get vmcoreinfo() {
+      return found().vmcoreinfo;
+    },
     dumpLevel: undefined,
     incomplete: false,
     diskDumps: [],
     warnings: [],
-    [Symbol.dispose]: () => source[Symbol.dispose](),
+    [Symbol.dispose]: () => raw[Symbol.dispose](),
   };
 }
 
-/** RAM copied byte for byte to a file. */
-class RawMemory implements MemorySource {
-  readonly pageSize = 4096;
-  readonly maxPfn: number;
-  readonly #source: ByteSource;
-  readonly #firstPfn: number;
-
-  constructor(source: ByteSource, base: number) {
-    this.#source = source;
-    this.#firstPfn = base / this.pageSize;
-    this.maxPfn = this.#firstPfn + Math.floor(source.size / this.pageSize);
+/** The architecture of which a kernel's VMCOREINFO and page tables stand in memory. */
+function findKernel(memory: MemorySource): {
+  readonly architecture: Architecture | undefined;
+  readonly vmcoreinfo: Vmcoreinfo | undefined;
+} {
+  for (const architecture of ['x86_64', 'aarch64'] as const) {
+    const vmcoreinfo = findVmcoreinfo(memory, architecture);
+    if (vmcoreinfo !== undefined) return { architecture, vmcoreinfo };
   }
-
-  hasPage(pfn: number): boolean {
-    return pfn >= this.#firstPfn && pfn < this.maxPfn;
-  }
-
-  readPage(pfn: number): Uint8Array {
-    if (!this.hasPage(pfn)) throw new FaultError(pfn * this.pageSize, 'not in the dump');
-    return this.#source.read((pfn - this.#firstPfn) * this.pageSize, this.pageSize);
-  }
-
-  readPages(pfn: number, count: number): Uint8Array {
-    if (!this.hasPage(pfn)) return this.readPage(pfn);
-    const pages = Math.min(count, this.maxPfn - pfn);
-    return this.#source.read((pfn - this.#firstPfn) * this.pageSize, pages * this.pageSize);
-  }
+  return { architecture: undefined, vmcoreinfo: undefined };
 }
 
 /** The files of a split dump as one memory. */
