@@ -176,6 +176,11 @@ export function readBootParams(params: Uint8Array): ReadBootParams | undefined {
   };
 }
 
+/** `acpi_rsdp_addr`; 0 without one. */
+export function readAcpiRsdp(params: Uint8Array): number {
+  return Number(readU64(params, BOOT_PARAMS.acpi_rsdp_addr));
+}
+
 function readSplit(params: Uint8Array, low: number, high: number): number {
   return readU32(params, low) + readU32(params, high) * 2 ** 32;
 }

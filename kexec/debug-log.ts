@@ -4,10 +4,18 @@
  * Source: kexec-tools 2.0.25, the `dbgprintf` calls of `kexec/arch/arm64/*.c`, `kexec/crashdump-elf.c`, `kexec/kexec.c`.
  * With it a load can be repeated away from the machine, and compared.
  */
+import { PT } from '../capture/formats/elf.ts';
 import { FormatError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import type { NoteLocation } from './elfcorehdr.ts';
-import type { RunningSystem } from './running-system.ts';
+import {
+  firmwareMapOf,
+  memoryOf,
+  parseIomem,
+  type IomemEntry,
+  type RunningSystem,
+  type X86Firmware,
+} from './running-system.ts';
 import { mergeAdjacent } from './segments.ts';
 
 /** A segment as kexec-tools printed it. */
@@ -32,19 +40,20 @@ interface LoggedHeader {
 }
 
 /**
- * The system by an arm64 log.
- * @param deviceTree /sys/firmware/fdt, which the log does not hold
+ * The system by a log.
+ * @param deviceTree /sys/firmware/fdt of arm64, which the log does not hold
  * @throws FormatError naming the line that is missing
  */
-export function systemOfDebugLog(log: string, deviceTree: Uint8Array, file?: string): RunningSystem {
-  const crashRegions = rangesUnder(log, 'Reserved memory range', file);
-  const coredump = rangesUnder(log, 'Coredump memory ranges', file);
-  const notes = headers(log, 'Elf header').filter(({ p_type }) => p_type === 4);
+export function systemOfDebugLog(
+  log: string,
+  deviceTree: Uint8Array,
+  file?: string,
+  architecture: RunningSystem['architecture'] = 'aarch64',
+): RunningSystem {
+  const notes = headers(log, 'Elf header').filter(({ p_type }) => p_type === PT.NOTE);
   return {
-    architecture: 'aarch64',
-    systemRam: mergeAdjacent([...coredump, ...crashRegions]),
-    usableRam: rangesUnder(log, 'System RAM ranges;', file),
-    crashRegions,
+    architecture,
+    ...(architecture === 'aarch64' ? memoryOfAarch64(log, file) : memoryOfX86(log, file)),
     cpuNotes: notes.map(noteOf),
     vmcoreinfo: headers(log, 'vmcoreinfo header').map(noteOf)[0],
     kernelText: headers(log, 'Kernel text Elf header').map(({ p_paddr, p_memsz, p_vaddr }) => ({
@@ -52,10 +61,44 @@ export function systemOfDebugLog(log: string, deviceTree: Uint8Array, file?: str
       size: p_memsz,
       vaddr: p_vaddr,
     }))[0],
-    pageOffset: BigInt(`0x${need(log, /page_offset:\s+([\da-f]{16})/, 'page_offset:', file)}`),
-    physOffset: Number.parseInt(need(log, /phys_offset:\s+([\da-f]{16})/, 'phys_offset:', file), 16),
     deviceTree,
   };
+}
+
+type LoggedMemory = Pick<RunningSystem, 'systemRam' | 'usableRam' | 'crashRegions' | 'pageOffset' | 'physOffset'>;
+
+function memoryOfAarch64(log: string, file: string | undefined): LoggedMemory {
+  const crashRegions = rangesUnder(log, 'Reserved memory range', file);
+  const coredump = rangesUnder(log, 'Coredump memory ranges', file);
+  return {
+    systemRam: mergeAdjacent([...coredump, ...crashRegions]),
+    usableRam: rangesUnder(log, 'System RAM ranges;', file),
+    crashRegions,
+    pageOffset: BigInt(`0x${need(log, /page_offset:\s+([\da-f]{16})/, 'page_offset:', file)}`),
+    physOffset: Number.parseInt(need(log, /phys_offset:\s+([\da-f]{16})/, 'phys_offset:', file), 16),
+  };
+}
+
+/** On x86_64 kexec repeats /proc/iomem. */
+function memoryOfX86(log: string, file: string | undefined): LoggedMemory {
+  const { systemRam, usableRam, crashRegions } = memoryOf(iomemOfLog(log, file));
+  const load = headers(log, 'Elf header').find(({ p_type }) => p_type === PT.LOAD);
+  if (load === undefined) throw new FormatError('no PT_LOAD in the log of kexec -d', { file });
+  return { systemRam, usableRam, crashRegions, pageOffset: load.p_vaddr - BigInt(load.p_paddr), physOffset: 0 };
+}
+
+/** What firmware told an x86 kernel, by a log. */
+export function firmwareOfDebugLog(log: string, file?: string): X86Firmware {
+  const iomem = iomemOfLog(log, file);
+  const rsdp = /\sacpi_rsdp=0x([\da-f]+)/.exec(log)?.[1];
+  return { iomem, memoryMap: firmwareMapOf(iomem), acpiRsdp: rsdp === undefined ? 0 : Number.parseInt(rsdp, 16) };
+}
+
+function iomemOfLog(log: string, file: string | undefined): IomemEntry[] {
+  const lines = log.match(/^[\da-f]{16}-[\da-f]{16} : .*$/gm);
+  if (lines === null)
+    throw new FormatError('not the log of kexec -p -c -d on x86_64: no lines of /proc/iomem', { file });
+  return parseIomem(lines.join('\n'), file);
 }
 
 /** The system call by a log. @throws FormatError when the log ends before it */

@@ -106,7 +106,7 @@ interface QmpMessage {
 }
 
 /** A client of QMP that asks one thing after the other. */
-class QmpClient implements Disposable {
+export class QmpClient implements Disposable {
   readonly #socket: Socket;
   readonly #stream = new JsonStream();
   readonly #waiting: {

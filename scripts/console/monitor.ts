@@ -7,6 +7,7 @@
 import { isDumpProblem, parseDumpArguments } from './guest-dump.ts';
 import { examinePhysical, examineVirtual, print } from './monitor/examine.ts';
 import { info, TOPICS } from './monitor/info.ts';
+import { checkKexec } from './monitor/kexec.ts';
 import type { MonitorAnswer, MonitorState, MonitorTarget } from './monitor/target.ts';
 
 export type { MonitorAnswer, MonitorTarget } from './monitor/target.ts';
@@ -67,6 +68,11 @@ const COMMANDS: Readonly<Record<string, MonitorCommand>> = {
     synopsis: 'dump-guest-memory [-p] [-d] [-z|-l|-s] [-R] FILE [BEGIN LENGTH]',
     help: 'write the memory to a file: ELF, or kdump-compressed with zlib, lzo, snappy (-R: not flattened; -d: do not wait; -p: map)',
     run: ({ target, args }) => dumpMemory(target, args),
+  },
+  kexec: {
+    synopsis: 'kexec check',
+    help: 'what the guest has loaded for its crash, and what is wrong with it (info kexec)',
+    run: ({ target, args }) => (args.join(' ') === 'check' ? checkKexec(target) : ['usage: kexec check']),
   },
   quit: { synopsis: 'quit', help: 'end the machine', run: act(target => target.quit()) },
 };

@@ -4,11 +4,12 @@ import { describeInterruptControllers, describeLocalApic } from '../../../emulat
 import { describeProgress } from '../guest-dump.ts';
 import { addressSpaces, deviceTree, pciBus } from './info-devices.ts';
 import { mappingRanges, mappings } from './info-pages.ts';
-import { hex, type MonitorState, type MonitorTarget } from './target.ts';
+import { checkKexec } from './kexec.ts';
+import { hex, type MonitorAnswer, type MonitorState, type MonitorTarget } from './target.ts';
 
 interface Topic {
   readonly help: string;
-  show(target: MonitorTarget, state: MonitorState, args: readonly string[]): string[];
+  show(target: MonitorTarget, state: MonitorState, args: readonly string[]): MonitorAnswer;
 }
 
 /** Topics in the order of `info` without one. */
@@ -18,6 +19,7 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
   cpus: { help: 'CPUs, the chosen one marked', show: showCpus },
   dump: { help: 'the latest dump-guest-memory', show: ({ dumper }) => describeProgress(dumper.progress) },
   irq: { help: 'interrupts that are enabled, pending or active', show: showInterrupts },
+  kexec: { help: 'the capture kernel that the guest has loaded, and whether it will work', show: checkKexec },
   lapic: { help: 'the local APIC of the chosen CPU, or of the one given', show: showLocalApic },
   mem: { help: 'ranges of virtual memory with their rights', show: showRanges },
   mtree: { help: 'address spaces', show: ({ machine }) => addressSpaces(machine) },
@@ -34,7 +36,11 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
 };
 
 /** Runs `info`. */
-export function info(target: MonitorTarget, state: MonitorState, [topic = '', ...args]: readonly string[]): string[] {
+export function info(
+  target: MonitorTarget,
+  state: MonitorState,
+  [topic = '', ...args]: readonly string[],
+): MonitorAnswer {
   if (topic === '') return Object.entries(TOPICS).map(([name, { help }]) => `info ${name.padEnd(11)} -- ${help}`);
   if (!Object.hasOwn(TOPICS, topic)) return [`unknown command: 'info ${topic}'`];
   return TOPICS[topic]!.show(target, state, args);

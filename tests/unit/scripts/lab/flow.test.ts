@@ -52,6 +52,7 @@ function prepared(): PreparedRun {
     productionCommandLine: 'crashkernel=128M',
     captureCommandLine: 'nr_cpus=1',
     seeds: true,
+    kexecProgram: new Uint8Array(0),
     programs: {},
     notes: [{ code: 'cma', text: 'way round on the host' }],
   };

@@ -1,0 +1,119 @@
+/** Options of `kdump-lab kexec`. */
+import { existsSync, readFileSync } from 'node:fs';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+
+import { UsageError } from '../../../capture/formats/errors.ts';
+
+export const HELP = `Usage: kdump-lab kexec [options] KERNEL
+       kdump-lab kexec --check DUMP | --check --socket PATH
+Plans what kexec would load for a system, and shows or writes the segments; or checks what a system has loaded.
+
+Options of kexec(8):
+  -p, --load-panic         for a panic, into the crash kernel region
+  -l, --load               for a reboot (default)
+  -u, --unload             forget what --out holds: with -p the image for a panic
+  -S, --status             exit 1 if --out holds an image for a panic (-l: for a reboot), else 0
+  -c, --kexec-syscall      as kexec-tools does for kexec_load (default)
+  -s, --kexec-file-syscall as the kernel does in kexec_file_load
+  -a, --kexec-syscall-auto -s, and -c where the kernel has no kexec_file_load or does not know the image
+  -i, --no-checks          no verification in the purgatory
+  -d, --debug              what kexec-tools and the kernel print
+  --command-line, --append TEXT, --reuse-cmdline
+  --initrd, --ramdisk FILE, --reuseinitrd
+  --dtb FILE               arm64: device tree instead of the system's
+  --mem-min, --mem-max, --entry ADDRESS
+
+The system, from its files:
+  --arch ARCH              aarch64 or x86_64 (default: that of the kernel)
+  --iomem FILE             its /proc/iomem
+  --fdt FILE               arm64: its /sys/firmware/fdt
+  --boot-params FILE       x86_64: its /sys/kernel/boot_params/data
+  --kallsyms FILE          its /proc/kallsyms: arm64 _text, _stext, __init_begin; x86_64 _text, _end
+  --cmdline FILE           its /proc/cmdline, for --reuse-cmdline
+  --vmcoreinfo 'ADDR SIZE' its /sys/kernel/vmcoreinfo (hexadecimal)
+  --crash-notes ADDR,...   its crash_notes, one for each CPU (hexadecimal)
+  --crash-notes-size N     bytes of each (default: 424 on arm64, 368 on x86_64)
+  --page-offset, --phys-offset ADDRESS   of its linear map
+or:
+  --debug-log FILE         what its 'kexec -p -c -d' printed; arm64 needs --fdt, too
+  --from DUMP              a dump of it: all of the above
+
+Output:
+  --map                    what lies where
+  --json                   the plan, or the result of --check, as JSON
+  --out DIR                a file for each segment, and plan-panic.json or plan-reboot.json
+`;
+
+const OPTIONS = {
+  'load-panic': { type: 'boolean', short: 'p' },
+  load: { type: 'boolean', short: 'l' },
+  unload: { type: 'boolean', short: 'u' },
+  status: { type: 'boolean', short: 'S' },
+  'kexec-syscall': { type: 'boolean', short: 'c' },
+  'kexec-file-syscall': { type: 'boolean', short: 's' },
+  'kexec-syscall-auto': { type: 'boolean', short: 'a' },
+  'no-checks': { type: 'boolean', short: 'i' },
+  debug: { type: 'boolean', short: 'd' },
+  help: { type: 'boolean', short: 'h' },
+  'command-line': { type: 'string' },
+  append: { type: 'string' },
+  'reuse-cmdline': { type: 'boolean' },
+  initrd: { type: 'string' },
+  ramdisk: { type: 'string' },
+  reuseinitrd: { type: 'boolean' },
+  dtb: { type: 'string' },
+  'mem-min': { type: 'string' },
+  'mem-max': { type: 'string' },
+  entry: { type: 'string' },
+  arch: { type: 'string' },
+  iomem: { type: 'string' },
+  fdt: { type: 'string' },
+  'boot-params': { type: 'string' },
+  kallsyms: { type: 'string' },
+  cmdline: { type: 'string' },
+  vmcoreinfo: { type: 'string' },
+  'crash-notes': { type: 'string' },
+  'crash-notes-size': { type: 'string' },
+  'page-offset': { type: 'string' },
+  'phys-offset': { type: 'string' },
+  'debug-log': { type: 'string' },
+  from: { type: 'string' },
+  check: { type: 'boolean' },
+  socket: { type: 'string' },
+  map: { type: 'boolean' },
+  json: { type: 'boolean' },
+  out: { type: 'string' },
+} as const satisfies ParseArgsConfig['options'];
+
+export type Values = ReturnType<typeof parseOptions>['values'];
+
+/** @throws UsageError */
+export function parseOptions(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(`kexec: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** @throws UsageError when there is no such file */
+export function readFile(what: string, path: string): Buffer {
+  if (!existsSync(path)) throw new UsageError(`kexec: ${what} ${path}: no such file`);
+  return readFileSync(path);
+}
+
+/** Log files of serial consoles have carriage returns. */
+export function readText(what: string, path: string): string {
+  return readFile(what, path).toString('latin1').replaceAll('\r', '');
+}
+
+/** A number as strtoul reads it with base 0. */
+export function parseAddress(option: string, text: string): number {
+  if (!/^(0x[\da-f]+|\d+)$/i.test(text)) throw new UsageError(`kexec: Bad option value in --${option}=${text}`);
+  return Number(text);
+}
+
+export function parseHex(option: string, text: string): number {
+  if (!/^(0x)?[\da-f]+$/i.test(text)) throw new UsageError(`kexec: Bad option value in --${option}=${text}`);
+  return Number.parseInt(text, 16);
+}
