@@ -103,9 +103,7 @@ class TestMachine {
       'x64.raiseException': raise,
       'x64.checkDivision': check(VECTOR.DE),
       'x64.checkBound': check(VECTOR.BR),
-      'x64.requireAligned': (address: bigint, alignment: number) => {
-        if (address % BigInt(alignment) !== 0n) raise(VECTOR.GP);
-      },
+      'x64.checkProtection': check(VECTOR.GP),
       'x64.string': (form: number) => runString(this.#cpu, form, NO_PORTS, this.#mode.codeSize === 64),
       'x64.requireVm86Privilege': () => undefined,
       'x64.pause': () => undefined,

@@ -20,6 +20,8 @@ export const CPU_STATE = {
   interpretedPage: 24,
   /** 16 bytes: value handed over between compiled code and a slow memory access. */
   scratch: 32,
+  /** i64: instructions that will have retired on all CPUs when the budget is used up. */
+  retiredAtEnd: 48,
   /** First byte for the guest's registers. */
   guest: 64,
 } as const;

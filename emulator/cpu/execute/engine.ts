@@ -11,6 +11,7 @@ import { evaluateBlock } from './evaluate.ts';
 import { ExecutionCpu } from './execution-cpu.ts';
 import type { EngineCpu, Guest, GuestCpu } from './guest.ts';
 import { ARENA_SIZE, BytecodeArena } from './interpret/bytecode-arena.ts';
+import { RETIRED } from './interpret/encode.ts';
 import { Interpreter, INTERPRETER_BYTES } from './interpret/interpreter.ts';
 import { planRegion } from './region-planner.ts';
 import { BANK, BANKS_PER_CPU } from './soft-tlb.ts';
@@ -102,7 +103,8 @@ export class Engine {
         Number(this.#current.unit.store(low, high, ACCESS_BY_KEY[key]!)),
     };
     this.compiler = new RegionCompiler(memory, guest.helpers, slow, this.#options.regionLimit);
-    this.#interpreter = new Interpreter(memory, interpreterBase, this.compiler.runtime, guest.helpers, arena);
+    const helpers = { ...guest.helpers, [RETIRED.name]: () => BigInt(this.retired) };
+    this.#interpreter = new Interpreter(memory, interpreterBase, this.compiler.runtime, helpers, arena);
   }
 
   /** The CPU that runs: helpers act on it. */
@@ -131,7 +133,7 @@ export class Engine {
   requestAttention(): void {
     const left = this.#budget;
     if (left <= 0) return;
-    this.#granted -= left;
+    this.#grant(this.#granted - left);
     this.#setBudget(0);
   }
 
@@ -176,21 +178,31 @@ export class Engine {
   #begin(cpu: ExecutionCpu, instructions: number): void {
     this.#current = cpu;
     this.#retiredBefore = this.retired;
-    this.#granted = instructions;
+    this.#grant(instructions);
     this.#setBudget(instructions);
   }
 
   #end(): void {
     this.#retiredBefore = this.retired;
-    this.#granted = 0;
+    this.#grant(0);
     this.#setBudget(0);
   }
 
   /** Adopts a count of retired instructions, as a snapshot restore does. */
   setRetired(count: number): void {
     this.#retiredBefore = count;
-    this.#granted = 0;
+    this.#grant(0);
     this.#setBudget(0);
+  }
+
+  /** Compiled code counts from what will have retired at the end of the budget. */
+  #grant(instructions: number): void {
+    const { int32 } = this.memory;
+    const end = this.#retiredBefore + instructions;
+    const at = (this.#current.base + CPU_STATE.retiredAtEnd) >> 2;
+    this.#granted = instructions;
+    int32[at] = end;
+    int32[at + 1] = Math.floor(end / 2 ** 32);
   }
 
   get #budget(): number {

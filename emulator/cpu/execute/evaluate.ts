@@ -80,6 +80,9 @@ class Evaluation {
       case OPS.pc:
         this.#results[value.position] = BigInt.asUintN(64, this.#page + BigInt(value.immediate as number));
         return true;
+      case OPS.retired:
+        this.#results[value.position] = this.#retired(value);
+        return true;
       case OPS.load:
         return this.#load(value);
       case OPS.store:
@@ -89,6 +92,12 @@ class Evaluation {
       default:
         throw new Error(`no evaluator for ${value.op.name}`);
     }
+  }
+
+  #retired(value: Value): bigint {
+    const { view, base } = this.#context;
+    const left = view.getInt32(base + CPU_STATE.budget, true) + this.#block.instructions.length - value.instruction;
+    return BigInt.asUintN(64, view.getBigUint64(base + CPU_STATE.retiredAtEnd, true) - BigInt(left));
   }
 
   #readField(field: StateField): JsValue {

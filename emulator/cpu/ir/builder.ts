@@ -257,6 +257,11 @@ export class BlockBuilder {
     return this.#push(OPS.pc, 'i64', [], offset);
   }
 
+  /** Instructions retired by all CPUs before this one: virtual time. */
+  retired(): Value<'i64'> {
+    return this.#push(OPS.retired, 'i64', [], undefined);
+  }
+
   get<T extends ValueType>(field: StateField<T>): Value<T> {
     const known = this.#known[field.index];
     if (known) return known as Value<T>;
@@ -299,6 +304,7 @@ export class BlockBuilder {
     ...args: Args<P>
   ): Value<R> {
     const result = this.#push(OPS.call, helper.result, args, helper);
+    if (helper.effects.guards) return result;
     if (helper.effects.state === 'all') this.#known = [];
     else if (helper.effects.state === 'system') this.#forgetSystemState();
     return result;

@@ -19,6 +19,8 @@ export interface HelperEffects {
   readonly state: 'none' | 'system' | 'all';
   /** May raise a guest exception: the block is left when it does, at the current instruction, which then has not retired. */
   readonly mayFault: boolean;
+  /** It does nothing unless its first argument is 0, and then raises an exception: compiled code calls it only then. */
+  readonly guards?: boolean;
 }
 
 export interface HelperDeclaration<
@@ -65,4 +67,12 @@ export function faultingHelper<const P extends readonly HelperType[], const R ex
   result: R,
 ): HelperDeclaration<P, R> {
   return { name, params, result, effects: { state: 'all', mayFault: true } };
+}
+
+/** A helper that raises a guest exception when its first argument is 0, and does nothing otherwise. */
+export function guardHelper<const P extends readonly ['i32', ...HelperType[]]>(
+  name: string,
+  params: P,
+): HelperDeclaration<P, 'none'> {
+  return { name, params, result: 'none', effects: { state: 'all', mayFault: true, guards: true } };
 }

@@ -305,6 +305,8 @@ export const PURE_OPS = { ...INTEGER_OPS, ...VECTOR_OPS };
 export const EFFECT_OPS = {
   /** Guest-virtual address of the block's page plus the immediate (an i32 offset that may be negative or beyond the page). */
   pc: { params: [], result: 'i64', effect: 'pure', immediate: 'i32' },
+  /** Instructions retired by all CPUs before this one. */
+  retired: { params: [], result: 'i64', effect: 'reads-state', immediate: 'none' },
   /** Reads a state field; the result has the field's type. */
   get: { params: [], result: 'none', effect: 'reads-state', immediate: 'field' },
   /** Writes a state field. */

@@ -81,6 +81,8 @@ export class X64Cpu implements GuestCpu {
   /** Breakpoints on data or ports that the instruction under way has hit, as bits of DR6: a #DB is due behind it. */
   debugHits = 0;
   #watchesData = false;
+  /** Guest time beyond retired instructions, as of the last slice. */
+  #skipped = Number.NaN;
   /** The exception or interrupt that was taken last, for traces. */
   lastDelivered: Pick<Fault, 'vector' | 'errorCode'> = fault(VECTOR.DE);
   #modeKey = 0;
@@ -136,6 +138,7 @@ export class X64Cpu implements GuestCpu {
     this.nmiBlocked = false;
     this.stepArmed = false;
     this.debugHits = 0;
+    this.#skipped = Number.NaN;
     this.#shadowUntil = 0;
     this.#waitsForStartup = !on;
     this.idle = on ? 'running' : 'off';
@@ -276,6 +279,7 @@ export class X64Cpu implements GuestCpu {
   }
 
   takeInterrupt(): boolean {
+    this.#updateTimestamp();
     if (!this.wakeUp || this.#isShadowed()) return false;
     const isNmi = this.#nmi && !this.nmiBlocked;
     if (!isNmi && (this.state.systemFlags & EFLAGS.IF) === 0) return false;
@@ -350,6 +354,21 @@ export class X64Cpu implements GuestCpu {
     // the faulting instruction is no checkpoint, and would run again
     int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
     this.host.tripleFault();
+  }
+
+  /** IA32_TSC_ADJUST, and what writes of the counter amount to. */
+  adjustTimestamp(value: bigint): void {
+    this.registers.tscAdjust = value;
+    this.#skipped = Number.NaN;
+    this.#updateTimestamp();
+  }
+
+  /** Time that CPUs slept through is no retired instruction: it is looked at when a slice begins. */
+  #updateTimestamp(): void {
+    const skipped = Number(this.timestamp()) - this.engine.instructionsRetired();
+    if (skipped === this.#skipped) return;
+    this.#skipped = skipped;
+    this.state.set64(X64_STATE.tscOffset, BigInt.asUintN(64, BigInt(skipped) + this.registers.tscAdjust));
   }
 
   // Derived state
@@ -484,6 +503,7 @@ export class X64Cpu implements GuestCpu {
     this.#shadowUntil = state.shadowUntil;
     this.stepArmed = state.stepArmed;
     this.debugHits = state.debugHits;
+    this.#skipped = Number.NaN;
     this.#pending = undefined;
     this.translationChanged();
   }

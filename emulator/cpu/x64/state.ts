@@ -74,6 +74,8 @@ export const X64_STATE = {
   FIP: layout.system('x87_fip', 'i64'),
   FDP: layout.system('x87_fdp', 'i64'),
   TSC_AUX: layout.system('tsc_aux', 'i32'),
+  /** Time-stamp counter less retired instructions: constant while the CPU runs. */
+  tscOffset: layout.system('tsc_offset', 'i64'),
 } as const;
 
 /** The layout itself. */

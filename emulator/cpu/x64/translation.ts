@@ -16,7 +16,7 @@ import type { X64Mode } from './mode.ts';
 import type { MemoryOperand, Operand } from './operands.ts';
 import { GPR, SEGMENT, X64_STATE } from './state.ts';
 import { VECTOR } from './system/fault.ts';
-import { raiseException, requireAligned, requireVm86Privilege } from './system/helpers.ts';
+import { checkProtection, raiseException, requireVm86Privilege } from './system/helpers.ts';
 
 type Int = Value<IntType>;
 
@@ -316,7 +316,7 @@ export class Translation {
 
   /** Raises #GP(0) unless the address is a multiple of 16. */
   requireAligned16(address: Value<'i64'>): void {
-    this.ir.call(requireAligned, address, this.ir.i32(16));
+    this.ir.call(checkProtection, this.ir.eqz(this.ir.and(this.ir.toI32(address), this.ir.i32(15))));
   }
 
   /** Raises #GP(0) in virtual-8086 mode where IOPL forbids the instruction. */

@@ -1,7 +1,7 @@
 /** Encodes the IR of a block as bytecode. */
 import { assert, assertNever } from '../../../../capture/formats/errors.ts';
 import { type Block, isCheckpoint, type MemoryAccess, type Terminal, type Value } from '../../ir/block.ts';
-import type { HelperDeclaration } from '../../ir/helper-declaration.ts';
+import { type HelperDeclaration, stateHelper } from '../../ir/helper-declaration.ts';
 import { OPS } from '../../ir/ops.ts';
 import { liveValues } from '../../ir/passes/liveness.ts';
 import type { StateField } from '../../ir/state-field.ts';
@@ -18,6 +18,9 @@ export interface HelperCall {
   readonly instruction: number;
   readonly rest: number;
 }
+
+/** How cold code counts retired instructions: the engine answers. */
+export const RETIRED = stateHelper('engine.retired', [], 'i64');
 
 /** Bytecode of one block as 32-bit words; `calls` are numbered from `firstCall`. */
 export interface Encoded {
@@ -89,7 +92,9 @@ class Encoder implements Encoded {
       case OPS.store:
         return this.#encodeStore(value);
       case OPS.call:
-        return this.#encodeCall(value);
+        return this.#encodeCall(value, value.immediate as HelperDeclaration);
+      case OPS.retired:
+        return this.#encodeCall(value, RETIRED);
       default:
         return this.#encodePure(value);
     }
@@ -124,12 +129,12 @@ class Encoder implements Encoded {
     this.#emit(opcode, stored, address | (accessKey(access) << 16), this.#place(value));
   }
 
-  #encodeCall(value: Value): void {
+  #encodeCall(value: Value, helper: HelperDeclaration): void {
     const { instructions } = this.#block;
     const args = value.args.map(arg => this.#slot(arg));
     this.#emit('call', 0, this.#firstCall + this.calls.length);
     this.calls.push({
-      helper: value.immediate as HelperDeclaration,
+      helper,
       args,
       result: this.#allocate(value),
       instruction: instructions[value.instruction]!,

@@ -94,6 +94,8 @@ export class BlockEmitter {
         return this.#pushField(value.immediate as StateField);
       case OPS.pc:
         return this.#region.pushPc(value.immediate as number);
+      case OPS.retired:
+        return this.#pushRetired(value);
       case OPS['i32.const']:
         return this.#code.i32(value.immediate as number);
       case OPS['i64.const']:
@@ -105,6 +107,15 @@ export class BlockEmitter {
       default:
         return this.#pushPure(value);
     }
+  }
+
+  #pushRetired(value: Value): void {
+    const code = this.#code;
+    code.get(LOCAL.cpu);
+    code.memory('i64.load', CPU_STATE.retiredAtEnd);
+    this.#region.pushBudget(this.#rest(value));
+    code.op('i64.extend_i32_s');
+    code.op('i64.sub');
   }
 
   #pushPure(value: Value): void {
@@ -221,17 +232,10 @@ export class BlockEmitter {
 
   #emitCall(value: Value): void {
     const helper = value.immediate as HelperDeclaration;
-    const { state, mayFault } = helper.effects;
+    const { state, mayFault, guards } = helper.effects;
+    if (guards) return this.#emitGuard(value, helper);
     const code = this.#code;
-    if (state === 'all') {
-      this.#region.saveRegisters();
-      code.get(LOCAL.cpu);
-      this.#region.pushPc(this.#block.instructions[value.instruction]!);
-      code.memory('i64.store', CPU_STATE.pc);
-      code.get(LOCAL.cpu);
-      this.#region.pushBudget(this.#rest(value));
-      code.memory('i32.store', CPU_STATE.budget);
-    }
+    if (state === 'all') this.#saveState(value);
     value.args.forEach(arg => this.push(arg));
     code.call(this.#region.imports.helper(helper.name));
     if (helper.result !== 'none') this.#keep(value);
@@ -240,5 +244,32 @@ export class BlockEmitter {
     this.#region.loadBank();
     this.#region.reloadBudget(this.#rest(value));
     if (mayFault) this.#region.leaveOnException();
+  }
+
+  /** Nothing is saved, and nobody called, unless the exception is due. */
+  #emitGuard(value: Value, helper: HelperDeclaration): void {
+    const code = this.#code;
+    const [condition, ...others] = value.args;
+    this.push(condition!);
+    code.op('i32.eqz');
+    code.if();
+    this.#saveState(value);
+    code.i32(0);
+    others.forEach(arg => this.push(arg));
+    code.call(this.#region.imports.helper(helper.name));
+    this.#region.leaveOnException();
+    code.end();
+  }
+
+  /** Writes registers, PC and budget to the CPU state, as of the instruction of a value. */
+  #saveState(value: Value): void {
+    const code = this.#code;
+    this.#region.saveRegisters();
+    code.get(LOCAL.cpu);
+    this.#region.pushPc(this.#block.instructions[value.instruction]!);
+    code.memory('i64.store', CPU_STATE.pc);
+    code.get(LOCAL.cpu);
+    this.#region.pushBudget(this.#rest(value));
+    code.memory('i32.store', CPU_STATE.budget);
   }
 }

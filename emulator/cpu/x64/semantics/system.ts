@@ -153,6 +153,12 @@ function readRegister(declaration: typeof helper.readControl): (t: Translation, 
   };
 }
 
+/** The counter counts retired instructions; what sleeping CPUs skip, and what the guest has added, is in a field. */
+function readTimestamp(t: Translation): void {
+  if (!t.mode.privileged) t.ir.call(helper.requireTimestamp);
+  setEdxEax(t, t.ir.add(t.ir.retired(), t.ir.get(X64_STATE.tscOffset)));
+}
+
 /** A pseudo-random number, the same in every run, which never fails: CF is 1. */
 function randomInteger(t: Translation, a: Operand): void {
   t.write(a, t.resize(t.ir.call(helper.randomNumber), 8, t.size(a)));
@@ -220,7 +226,7 @@ export const system: Semantics<typeof SYSTEM> = {
   XSETBV: continuing(helper.xsetbv),
   SWAPGS: calling(helper.swapGs),
   RDTSCP: t => {
-    setEdxEax(t, t.ir.call(helper.readTimestamp, t.ir.i32(1)));
+    readTimestamp(t);
     t.setGpr(GPR.CX, 4, t.ir.get(X64_STATE.TSC_AUX));
   },
   RDPKRU: t => {
@@ -240,7 +246,7 @@ export const system: Semantics<typeof SYSTEM> = {
   MOV_from_debug: readRegister(helper.readDebug),
   MOV_to_debug: writeRegister(helper.writeDebug),
   WRMSR: continuing(helper.writeMsr),
-  RDTSC: t => setEdxEax(t, t.ir.call(helper.readTimestamp, t.ir.i32(0))),
+  RDTSC: readTimestamp,
   RDMSR: calling(helper.readMsr),
   RDPMC: calling(helper.readPerformanceCounter),
   SYSENTER: continuing(helper.sysenter),

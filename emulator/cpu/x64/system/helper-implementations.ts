@@ -89,9 +89,6 @@ function exceptionHelpers(current: () => X64Cpu): Table {
     [helper.checkDivision.name]: check(VECTOR.DE),
     [helper.checkBound.name]: check(VECTOR.BR),
     [helper.checkProtection.name]: check(VECTOR.GP, 0),
-    [helper.requireAligned.name]: (address: bigint, alignment: number) => {
-      if (u64(address) % BigInt(alignment) !== 0n) current().raise(protectionFault());
-    },
     [helper.requireCanonical.name]: (address: bigint) => {
       const cpu = current();
       if (!cpu.paging.isCanonical(Number(BigInt.asIntN(32, address >> 32n)))) cpu.raise(protectionFault());
@@ -312,13 +309,9 @@ function extendedControlHelpers(current: () => X64Cpu): Table {
       goOn(cpu, length);
       cpu.contextChanged();
     },
-    [helper.readTimestamp.name]: (_which: number) => {
+    [helper.requireTimestamp.name]: () => {
       const cpu = current();
-      if ((cpu.registers.cr4 & CR4.TSD) !== 0 && cpu.cpl !== 0) {
-        cpu.raise(protectionFault());
-        return 0n;
-      }
-      return u64(cpu.timestamp() + cpu.registers.tscAdjust);
+      if ((cpu.registers.cr4 & CR4.TSD) !== 0 && cpu.cpl !== 0) cpu.raise(protectionFault());
     },
     [helper.readPerformanceCounter.name]: () => current().raise(protectionFault()),
   };

@@ -4,16 +4,16 @@
  * A helper "continues" when it stores the address of the next instruction as the CPU's PC (or raises an exception instead): the block
  * ends behind it with the terminal `resume`. `length` is that of the instruction in bytes.
  */
-import { faultingHelper, stateHelper } from '../../ir/helper-declaration.ts';
+import { faultingHelper, guardHelper, stateHelper } from '../../ir/helper-declaration.ts';
 
 /** Raises an exception at this instruction: (vector, error code, or -1 for none). */
 export const raiseException = faultingHelper('x64.raiseException', ['i32', 'i32'], 'none');
 /** INT n, INT3 (vector 3), INTO (4), INT1 (1): (vector, kind: 0 INT n, 1 INT3 or INTO, 2 INT1; length); continues. */
 export const softwareInterrupt = faultingHelper('x64.softwareInterrupt', ['i32', 'i32', 'i32'], 'none');
 /** Raises #DE unless the argument is not 0. */
-export const checkDivision = faultingHelper('x64.checkDivision', ['i32'], 'none');
+export const checkDivision = guardHelper('x64.checkDivision', ['i32']);
 /** Raises #GP(0) unless the argument is not 0. */
-export const checkProtection = faultingHelper('x64.checkProtection', ['i32'], 'none');
+export const checkProtection = guardHelper('x64.checkProtection', ['i32']);
 /** DIV r/m64: (divisor); reads RDX:RAX, writes both, may raise #DE. */
 export const divideUnsigned64 = faultingHelper('x64.divideUnsigned64', ['i64'], 'none');
 /** IDIV r/m64. */
@@ -72,8 +72,8 @@ export const readMsr = faultingHelper('x64.readMsr', [], 'none');
 export const writeMsr = faultingHelper('x64.writeMsr', ['i32'], 'none');
 /** CPUID: writes EAX, EBX, ECX, EDX. */
 export const cpuid = stateHelper('x64.cpuid', [], 'none');
-/** RDTSC (0), RDTSCP (1): (which) → counter. */
-export const readTimestamp = faultingHelper('x64.readTimestamp', ['i32'], 'i64');
+/** Raises #GP(0) where CR4.TSD forbids RDTSC and RDTSCP. */
+export const requireTimestamp = faultingHelper('x64.requireTimestamp', [], 'none');
 /** RDPMC. */
 export const readPerformanceCounter = faultingHelper('x64.readPerformanceCounter', [], 'none');
 /** XGETBV. */
@@ -134,11 +134,9 @@ export const portOut = faultingHelper('x64.portOut', ['i32', 'i32', 'i32'], 'non
 export const stringOperation = faultingHelper('x64.string', ['i32'], 'i32');
 
 /** BOUND: raises #BR unless the argument is not 0. */
-export const checkBound = faultingHelper('x64.checkBound', ['i32'], 'none');
+export const checkBound = guardHelper('x64.checkBound', ['i32']);
 /** Raises #GP(0) in virtual-8086 mode with IOPL below 3. */
 export const requireVm86Privilege = faultingHelper('x64.requireVm86Privilege', [], 'none');
-/** Raises #GP(0) unless the address is a multiple of 16. */
-export const requireAligned = faultingHelper('x64.requireAligned', ['i64', 'i32'], 'none');
 /** Continues behind the instruction: (length). */
 export const continueAfter = stateHelper('x64.continueAfter', ['i32'], 'none');
 /** CLTS: (length); continues. */

@@ -40,7 +40,7 @@ export interface X64Host {
 export interface X64Surroundings {
   readonly apic: LocalApicInterface;
   readonly ports: PortSpace;
-  /** The time-stamp counter before TSC_ADJUST: virtual time at a fixed rate. */
+  /** The time-stamp counter before TSC_ADJUST: one for each retired instruction, and for each nanosecond that all CPUs slept. */
   readonly timestamp: () => bigint;
   readonly host: X64Host;
 }

@@ -99,7 +99,7 @@ const pat: Msr = {
 const timestamp: Msr = {
   read: cpu => BigInt.asUintN(64, cpu.timestamp() + cpu.registers.tscAdjust),
   write: (cpu, value) => {
-    cpu.registers.tscAdjust = BigInt.asUintN(64, value - cpu.timestamp());
+    cpu.adjustTimestamp(BigInt.asUintN(64, value - cpu.timestamp()));
     return true;
   },
 };
@@ -138,7 +138,7 @@ const MSRS: ReadonlyMap<number, Msr> = new Map<number, Msr>([
     {
       read: cpu => cpu.registers.tscAdjust,
       write: (cpu, value) => {
-        cpu.registers.tscAdjust = value;
+        cpu.adjustTimestamp(value);
         return true;
       },
     },

@@ -317,3 +317,46 @@ describe('control bits', () => {
     expect(machine.run(0x48, 0x89, 0x04, 0x25, 0, 0, 2, 0, HLT)).toBeUndefined();
   });
 });
+
+describe('the time-stamp counter', () => {
+  /** loop: rdtsc; mov [rbx], eax; add rbx, 4; dec ecx; jnz loop */
+  const LOOP = [0x0f, 0x31, 0x89, 0x03, 0x48, 0x83, 0xc3, 0x04, 0xff, 0xc9, 0x75, 0xf4, HLT];
+
+  test('counts retired instructions, interpreted and compiled alike', () => {
+    const machine = new X64TestMachine();
+    machine.cpu.state.setGpr(GPR.BX, BigInt(AT.DATA));
+    machine.cpu.state.setGpr(GPR.CX, 300n);
+    machine.run(...LOOP);
+    const counts = Array.from({ length: 300 }, (_, i) =>
+      machine.memory.view.getUint32(machine.memory.ramAddress(AT.DATA) + 4 * i, true),
+    );
+    expect(counts).toEqual(counts.map((_, i) => counts[0]! + 5 * i));
+    expect(counts[0]).toBe(0);
+  });
+
+  test('a write of the MSR moves it', () => {
+    const machine = new X64TestMachine();
+    const { state } = machine.cpu;
+    state.setGpr(GPR.CX, 0x10n);
+    state.setGpr(GPR.AX, 0x1000n);
+    state.setGpr(GPR.DX, 0n);
+    // wrmsr; rdtsc
+    machine.run(0x0f, 0x30, 0x0f, 0x31, HLT);
+    expect(state.gpr(GPR.AX)).toBe(0x1001n);
+  });
+
+  test('with CR4.TSD a user gets #GP(0)', () => {
+    const machine = new X64TestMachine();
+    machine.cpu.registers.cr4 |= CR4.TSD;
+    machine.enterUser();
+    expect(machine.run(0x0f, 0x31)).toBe(13);
+  });
+
+  test('is right behind a helper that asked for attention', () => {
+    const machine = new X64TestMachine();
+    machine.cpu.state.setGpr(GPR.BX, BigInt(AT.DATA));
+    // nop; sti; nop; rdtsc
+    machine.run(0x90, 0xfb, 0x90, 0x0f, 0x31, HLT);
+    expect(machine.cpu.state.gpr(GPR.AX)).toBe(3n);
+  });
+});
