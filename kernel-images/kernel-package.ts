@@ -12,7 +12,7 @@ import type { DebianArchitecture, PackageArchive, PackageRecord } from './debian
 import { KernelConfig } from './kernel-config.ts';
 import type { Architecture } from './kernel-image.ts';
 import { parseBuiltIn, type ModuleTree } from './kernel-modules.ts';
-import { unpackIntoCache, type Selection } from './unpacked-package.ts';
+import { unpackedFolder, unpackIntoCache, type Selection } from './unpacked-package.ts';
 
 /** Debian's kernel flavours that run on virtual machines. */
 export type Flavour = 'cloud' | 'generic';
@@ -51,6 +51,11 @@ export function listKernelParts(archive: PackageArchive, image: PackageRecord): 
   return [image, ...parts.map(name => archive.get(name))];
 }
 
+/** Whether a kernel is in the cache, ready for use without network. */
+export function isKernelCached(archive: PackageArchive, image: PackageRecord): boolean {
+  return listKernelParts(archive, image).every(part => existsSync(unpackedFolder(archive, part, KERNEL_FILES)));
+}
+
 /** Fetches a kernel's packages and unpacks what is needed of them, or takes it from the cache. @throws ImageError */
 export async function fetchKernel(archive: PackageArchive, image: PackageRecord): Promise<UnpackedKernel> {
   const folders: string[] = [];
@@ -69,6 +74,9 @@ const MODULE_PREFIXES = [
   'block/t10-pi',
   'drivers/char/hw_random/',
   'drivers/char/virtio',
+  // tells the machine where VMCOREINFO is, for dumps that the machine itself makes
+  'drivers/firmware/qemu_fw_cfg',
+  'drivers/misc/pvpanic',
   'drivers/net/virtio',
   'drivers/net/net_failover',
   'net/core/failover',
@@ -81,7 +89,7 @@ const MODULE_PREFIXES = [
 ];
 
 /** The name changes with the selection: what was unpacked before lacks files. */
-const KERNEL_FILES: Selection = { name: 'kernel2', wanted: isKernelFile };
+const KERNEL_FILES: Selection = { name: 'kernel3', wanted: isKernelFile };
 
 function isKernelFile(path: string): boolean {
   if (/^\/boot\/(vmlinuz|config)-/.test(path)) return true;

@@ -20,14 +20,19 @@ export function withoutUsr(path: string): string {
   return path.replace(/^\/usr\/(?=s?bin\/|lib)/, '/');
 }
 
+/** Where a package's files are once they are unpacked. */
+export function unpackedFolder(archive: PackageArchive, record: PackageRecord, selection: Selection): string {
+  const cache = archive.options.cache ?? cacheFolder();
+  return join(cache, 'unpacked', `${record.name}-${record.sha256.slice(0, 12)}-${selection.name}`);
+}
+
 /** Fetches and unpacks a package, or finds it in the cache. @returns the folder that holds the files @throws ImageError, FormatError */
 export async function unpackIntoCache(
   archive: PackageArchive,
   record: PackageRecord,
   selection: Selection,
 ): Promise<string> {
-  const cache = archive.options.cache ?? cacheFolder();
-  const folder = join(cache, 'unpacked', `${record.name}-${record.sha256.slice(0, 12)}-${selection.name}`);
+  const folder = unpackedFolder(archive, record, selection);
   if (existsSync(folder)) return folder;
   const path = await archive.fetch(record);
   const entries = await unpackDeb(readFileSync(path), basename(path), name => selection.wanted(withoutUsr(name)));

@@ -1,6 +1,7 @@
 /** `kdump-lab images`: Debian's kernels in the package index, and fetching them ahead of time. */
 import { Command, Option } from 'commander';
 
+import { ImageError, UsageError } from '../../capture/formats/errors.ts';
 import { cacheFolder } from '../../kernel-images/cache-folder.ts';
 import { PackageArchive } from '../../kernel-images/debian/package-index.ts';
 import { fetchGuestPrograms } from '../../kernel-images/initramfs/build.ts';
@@ -8,6 +9,7 @@ import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import {
   DEBIAN_ARCHITECTURES,
   fetchKernel,
+  isKernelCached,
   listKernelParts,
   resolveKernelPackage,
   type Flavour,
@@ -21,14 +23,38 @@ interface ImagesOptions {
   readonly mirror?: string;
   readonly refresh?: boolean;
   readonly json?: boolean;
+  readonly all?: boolean;
 }
 
 const SUITES = ['bookworm', 'trixie', 'sid'];
 const FLAVOURS: readonly Flavour[] = ['cloud', 'generic'];
 
+/** A kernel of a suite, as `list` shows it. */
+interface KernelRow {
+  readonly suite: string;
+  readonly architecture: Architecture;
+  readonly flavour: Flavour;
+  readonly package: string;
+  readonly version: string;
+  /** Of its packages, in bytes. */
+  readonly size: number;
+  /** In the cache, for use without network. */
+  readonly cached: boolean;
+  readonly signature: string;
+}
+
+const HELP = `
+Everything goes into the cache: KDUMP_LAB_CACHE, else XDG_CACHE_HOME/kdump-lab, else ~/.cache/kdump-lab. An interrupted download is
+continued the next time. What has been fetched is used without asking the network.
+
+Examples:
+  kdump-lab images list
+  kdump-lab images fetch --suite trixie --arch x86_64
+  kdump-lab images fetch --all --mirror https://deb.debian.org/debian`;
+
 /** The `images` command with its subcommands. */
 export function imagesCommand(): Command {
-  const images = new Command('images').description("list and fetch Debian's kernels");
+  const images = new Command('images').description("list and fetch Debian's kernels").addHelpText('after', HELP);
   images.addCommand(
     withOptions(new Command('list'))
       .description('list the kernels of the suites')
@@ -37,9 +63,14 @@ export function imagesCommand(): Command {
   );
   images.addCommand(
     withOptions(new Command('fetch'))
-      .description('fetch kernels and the programs of the guest into the cache, for use without network')
+      .description(
+        "fetch a kernel and the programs of the guest into the cache, for use without network (default: bookworm's cloud kernel for aarch64)",
+      )
+      .option('--all', 'all kernels of all suites, or of those that the other options choose')
       .action(async (options: ImagesOptions) =>
-        fetchImages({ arch: 'aarch64', suite: 'bookworm', flavour: 'cloud', ...options }),
+        fetchImages(
+          options.all === true ? options : { arch: 'aarch64', suite: 'bookworm', flavour: 'cloud', ...options },
+        ),
       ),
   );
   return images;
@@ -54,67 +85,91 @@ function withOptions(command: Command): Command {
     .option('--refresh', 'ask the mirror for a newer package index');
 }
 
-async function* openArchives(
-  options: ImagesOptions,
-): AsyncGenerator<{ archive: PackageArchive; architecture: Architecture; suite: string }> {
-  using progress = new ProgressLine();
-  const architectures: readonly Architecture[] = options.arch === undefined ? ['aarch64', 'x86_64'] : [options.arch];
-  for (const suite of options.suite === undefined ? SUITES : [options.suite]) {
-    for (const architecture of architectures) {
-      const archive = await PackageArchive.open({
-        suite,
-        architecture: DEBIAN_ARCHITECTURES[architecture],
-        mirror: options.mirror,
-        refresh: options.refresh,
-        onFetch: event => progress.show(event),
-      });
-      yield { archive, architecture, suite };
-    }
-  }
+/** One suite for one architecture. */
+interface Place {
+  readonly suite: string;
+  readonly architecture: Architecture;
 }
 
+function placesOf({ suite, arch }: ImagesOptions): Place[] {
+  const architectures: readonly Architecture[] = arch === undefined ? ['aarch64', 'x86_64'] : [arch];
+  const suites = suite === undefined ? SUITES : [suite];
+  return suites.flatMap(one => architectures.map(architecture => ({ suite: one, architecture })));
+}
+
+function openArchive(
+  { suite, architecture }: Place,
+  options: ImagesOptions,
+  progress: ProgressLine,
+): Promise<PackageArchive> {
+  return PackageArchive.open({
+    suite,
+    architecture: DEBIAN_ARCHITECTURES[architecture],
+    mirror: options.mirror,
+    refresh: options.refresh,
+    onFetch: event => progress.show(event),
+  });
+}
+
+/** What cannot be reached is said, and the others are listed: without network those that are in the cache. */
 async function listImages(options: ImagesOptions): Promise<void> {
-  const rows = [];
-  for await (const { archive, architecture, suite } of openArchives(options)) {
-    for (const flavour of options.flavour === undefined ? FLAVOURS : [options.flavour]) {
-      const record = resolveKernelPackage(archive, flavour);
-      const size = listKernelParts(archive, record).reduce((sum, part) => sum + part.size, 0);
-      rows.push({
-        suite,
-        architecture,
-        flavour,
-        package: record.name,
-        version: record.version,
-        size,
-        signature: archive.signature,
-      });
+  const rows: KernelRow[] = [];
+  const failures: Error[] = [];
+  for (const place of placesOf(options)) {
+    using progress = new ProgressLine();
+    try {
+      rows.push(...kernelsOf(await openArchive(place, options, progress), place, options));
+    } catch (error) {
+      if (!(error instanceof ImageError || error instanceof UsageError)) throw error;
+      failures.push(error);
     }
   }
-  if (options.json === true) {
-    console.log(JSON.stringify(rows, undefined, 2));
-    return;
-  }
+  if (rows.length === 0 && failures[0] !== undefined) throw failures[0];
+  for (const message of new Set(failures.map(({ message: text }) => text))) console.error(`kdump-lab: ${message}`);
+  if (options.json === true) console.log(JSON.stringify(rows, undefined, 2));
+  else printKernels(rows);
+}
+
+function kernelsOf(archive: PackageArchive, place: Place, options: ImagesOptions): KernelRow[] {
+  return (options.flavour === undefined ? FLAVOURS : [options.flavour]).map(flavour => {
+    const record = resolveKernelPackage(archive, flavour);
+    return {
+      ...place,
+      flavour,
+      package: record.name,
+      version: record.version,
+      size: listKernelParts(archive, record).reduce((sum, part) => sum + part.size, 0),
+      cached: isKernelCached(archive, record),
+      signature: archive.signature,
+    };
+  });
+}
+
+function printKernels(rows: readonly KernelRow[]): void {
   for (const row of rows) {
-    const megabytes = `${(row.size / 1e6).toFixed(1)} MB`;
-    console.log(
-      [
-        row.suite.padEnd(9),
-        row.architecture.padEnd(8),
-        row.flavour.padEnd(8),
-        row.package.padEnd(42),
-        row.version.padEnd(12),
-        megabytes.padStart(8),
-      ].join(' '),
-    );
+    const columns = [
+      row.suite.padEnd(9),
+      row.architecture.padEnd(8),
+      row.flavour.padEnd(8),
+      row.package.padEnd(42),
+      row.version.padEnd(12),
+      `${(row.size / 1e6).toFixed(1)} MB`.padStart(8),
+      row.cached ? 'cached' : '',
+    ];
+    console.log(columns.join(' ').trimEnd());
   }
   for (const check of new Set(rows.map(row => row.signature))) console.log(`Signature of the package index: ${check}.`);
 }
 
 async function fetchImages(options: ImagesOptions): Promise<void> {
-  for await (const { archive, architecture } of openArchives(options)) {
-    const kernel = await fetchKernel(archive, resolveKernelPackage(archive, options.flavour ?? 'cloud'));
-    await fetchGuestPrograms(archive, architecture);
-    console.log(`${kernel.release}: ${kernel.imagePath}`);
+  for (const place of placesOf(options)) {
+    using progress = new ProgressLine();
+    const archive = await openArchive(place, options, progress);
+    for (const flavour of options.flavour === undefined ? FLAVOURS : [options.flavour]) {
+      const kernel = await fetchKernel(archive, resolveKernelPackage(archive, flavour));
+      console.log(`${kernel.release}: ${kernel.imagePath}`);
+    }
+    await fetchGuestPrograms(archive, place.architecture);
   }
   console.log(`Cache: ${cacheFolder()}`);
 }

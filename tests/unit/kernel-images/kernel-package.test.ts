@@ -1,19 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
@@ -21,12 +8,7 @@ import { ImageError, UsageError } from '../../../capture/formats/errors.ts';
 import { PackageArchive } from '../../../kernel-images/debian/package-index.ts';
 import { fetchProgram } from '../../../kernel-images/initramfs/programs.ts';
 import { fetchKernel, resolveKernelPackage } from '../../../kernel-images/kernel-package.ts';
-
-/** A package of the little mirror: fields of its control file, and its files. */
-interface TestPackage {
-  readonly control: Readonly<Record<string, string>>;
-  readonly files: Readonly<Record<string, string | Buffer>>;
-}
+import { SmallMirror, type TestPackage } from '../../support/small-mirror.ts';
 
 const RELEASE_61 = '6.1.0-1-cloud-arm64';
 const RELEASE_72 = '7.2.1+deb14-cloud-arm64';
@@ -90,71 +72,28 @@ const SPLIT_PACKAGES: readonly TestPackage[] = [
 ];
 
 let folder = '';
-let mirror = '';
-let server: Server;
-let requests: string[] = [];
+let mirror: SmallMirror;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'mirror-'));
-  requests = [];
-  server = createServer((request, response) => {
-    requests.push(request.url!);
-    const path = join(folder, 'www', request.url!);
-    if (!existsSync(path)) response.writeHead(404);
-    response.end(existsSync(path) ? readFileSync(path) : '');
-  });
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  mirror = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  mirror = new SmallMirror(folder);
+  await mirror.listen();
 });
 
 afterEach(() => {
-  server.closeAllConnections();
-  server.close();
+  mirror[Symbol.dispose]();
   rmSync(folder, { recursive: true });
 });
 
 function publish(packages: readonly TestPackage[]): void {
-  const stanzas = packages.map(buildPackage);
-  const index = join(folder, 'www/dists/test/main/binary-arm64/Packages');
-  mkdirSync(dirname(index), { recursive: true });
-  writeFileSync(index, stanzas.join('\n'));
-  execFileSync('xz', ['-kf', index]);
-  const xz = readFileSync(`${index}.xz`);
-  const line = `${createHash('sha256').update(xz).digest('hex')} ${xz.length} main/binary-arm64/Packages.xz`;
-  writeFileSync(join(folder, 'www/dists/test/InRelease'), `Codename: test\nSHA256:\n ${line}\n`);
-}
-
-/** dpkg-deb builds the package. @returns its stanza in the index */
-function buildPackage({ control, files }: TestPackage): string {
-  const root = join(folder, 'root');
-  rmSync(root, { recursive: true, force: true });
-  mkdirSync(join(root, 'DEBIAN'), { recursive: true });
-  const fields = { ...control, Architecture: 'arm64', Maintainer: 'x <x@y>', Description: 'x' };
-  writeFileSync(
-    join(root, 'DEBIAN/control'),
-    Object.entries(fields)
-      .map(([key, value]) => `${key}: ${value}\n`)
-      .join(''),
-  );
-  for (const [path, contents] of Object.entries(files)) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeFileSync(join(root, path), contents);
-  }
-  const filename = `pool/${control['Package']!}_${control['Version']!}.deb`;
-  const path = join(folder, 'www', filename);
-  mkdirSync(dirname(path), { recursive: true });
-  execFileSync('dpkg-deb', ['--root-owner-group', '--build', root, path], { stdio: 'ignore' });
-  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return `${Object.entries(control)
-    .map(([key, value]) => `${key}: ${value}\n`)
-    .join('')}Filename: ${filename}\nSize: ${statSync(path).size}\nSHA256: ${sha256}\n`;
+  mirror.publish(packages);
 }
 
 function open(refresh = false): Promise<PackageArchive> {
   return PackageArchive.open({
     suite: 'test',
     architecture: 'arm64',
-    mirror,
+    mirror: mirror.url,
     refresh,
     cache: join(folder, 'cache'),
     checkSignature: () => 'verified',
@@ -178,8 +117,7 @@ describe('a kernel in one package', () => {
     publish(ONE_PACKAGE);
     const first = await open();
     await fetchKernel(first, resolveKernelPackage(first, 'cloud'));
-    server.closeAllConnections();
-    await new Promise(resolve => server.close(resolve));
+    mirror[Symbol.dispose]();
     const second = await open();
     const kernel = await fetchKernel(second, resolveKernelPackage(second, 'cloud'));
     expect(kernel.release).toBe(RELEASE_61);
@@ -219,7 +157,7 @@ describe('the index', () => {
     const other = PackageArchive.open({
       suite: 'test',
       architecture: 'amd64',
-      mirror,
+      mirror: mirror.url,
       cache: join(folder, 'cache'),
       checkSignature: () => 'verified',
     });
