@@ -5,7 +5,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 
 import { ImageError, UsageError } from '../../capture/formats/errors.ts';
-import { type BoardChoice, CPU_MODEL_NAMES, X64_MODEL_NAMES } from '../../emulator/index.ts';
+import { type BoardChoice, CPU_MODEL_NAMES, cpuModel, X64_MODEL_NAMES } from '../../emulator/index.ts';
 import { checkInitrd } from '../../kernel-images/initramfs/check.ts';
 import {
   readKernelImage,
@@ -126,7 +126,7 @@ export async function planBoot(options: BootOptions): Promise<BootPlan> {
     architecture,
     image,
     board: parseBoard(machine),
-    cpu: withoutFeatures(cpu),
+    cpu: knownCpu(cpu, architecture),
     notes: notesOf(options, { image, architecture, machine, cpu }),
   };
 }
@@ -151,12 +151,15 @@ function machineText({ machine }: BootOptions, architecture: Architecture): stri
   return [type, ...properties].join(',');
 }
 
-/** Models have no switches here. @throws UsageError for `max,pmu=off` and the like */
-function withoutFeatures(cpu: string): string {
-  const [model = '', ...features] = cpu.split(',');
+/** arm64 models have properties, as `max,pauth-impdef=on`; those of x86_64 cannot be switched. @throws UsageError */
+function knownCpu(cpu: string, architecture: Architecture): string {
+  const [model = '', ...properties] = cpu.split(',');
   if (model === 'host') throw new UsageError('-cpu host: this machine is always emulated; max has all that there is');
-  if (features.length > 0) throw new UsageError(`-cpu ${cpu}: features cannot be switched; choose another model`);
-  return model;
+  if (architecture === 'aarch64') cpuModel(cpu);
+  else if (properties.length > 0) {
+    throw new UsageError(`-cpu ${cpu}: features cannot be switched; choose another model`);
+  }
+  return cpu;
 }
 
 interface Chosen {
