@@ -50,7 +50,11 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
   ['Debian 13, VA_BITS=52', { suite: 'trixie' }],
   ['q35, kexec_load, 1 CPU', X86_64],
   ['q35, kexec_file_load, 2 CPUs', { ...X86_64, kexecOptions: '-p -s', cpus: 2 }],
-  ['microvm', { ...X86_64, machine: 'microvm,pit=on', diskBus: 'mmio' }],
+  ['microvm, nokaslr, 2 CPUs', { ...X86_64, machine: 'microvm', diskBus: 'mmio', append: 'nokaslr', cpus: 2 }],
+  [
+    'Debian 13, generic kernel, SATA disk, -cpu max with five levels, kexec_file_load, 4 CPUs',
+    { ...X86_64, suite: 'trixie', flavour: 'generic', diskBus: 'ide', cpu: 'max', cpus: 4, kexecOptions: '-p -s' },
+  ],
 ])('%s', (_, scenario) => {
   test('a panic ends in a dump that the analyzer reads', async () => {
     const { report, folder } = await run(scenario);

@@ -11,6 +11,7 @@ import { assert } from '../../../capture/formats/errors.ts';
 import type { LoadSegment } from '../boot-state.ts';
 import { type Aml, littleEndian } from './aml.ts';
 import { ALL_PARTS, type PcParts } from './board-config.ts';
+import type { BiosDisk } from './edd.ts';
 import { microvmDsdt, microvmSlots, q35Dsdt } from './dsdt.ts';
 import { acpiTablesRegion, FIRMWARE, GSI, IRQ, LAYOUT, type PcBoard, PORT, type Region } from './layout.ts';
 
@@ -24,6 +25,8 @@ export interface AcpiConfig {
   readonly parts?: PcParts;
   /** CPUID.1:EAX. */
   readonly cpuSignature?: number;
+  /** q35: what the BIOS finds. */
+  readonly disks?: readonly BiosDisk[];
   /** Port of a pvpanic device, when there is one. */
   readonly pvpanicPort?: number | undefined;
 }

@@ -11,7 +11,7 @@ import { tracedCpu } from '../../debug/trace.ts';
 import { tracedGuest } from '../../debug/trace-blocks.ts';
 import { x64TraceView } from '../../debug/trace-x86_64.ts';
 import { AHCI_PORTS } from '../../devices/ahci/ahci.ts';
-import { AtaDisk } from '../../devices/ahci/ata-disk.ts';
+import { AtaDisk, SECTOR } from '../../devices/ahci/ata-disk.ts';
 import type { ApicCpu } from '../../devices/apic/local-apic.ts';
 import { vmcoreinfoFile, type VmcoreinfoLocation } from '../../devices/fw-cfg.ts';
 import type { Ns16550 } from '../../devices/ns16550.ts';
@@ -25,6 +25,7 @@ import { GuestMemory } from '../../memory/guest-memory.ts';
 import { PhysicalDma } from '../../memory/physical-dma.ts';
 import {
   createVirtioDevices,
+  type Drive,
   isVirtioDrive,
   type IsaDevice,
   type UnpluggedVirtio,
@@ -37,6 +38,7 @@ import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapsh
 import type { AcpiConfig } from './acpi-tables.ts';
 import { ALL_PARTS, type PcConfig, type PcParts } from './board-config.ts';
 import { PcChipset } from './chipset.ts';
+import type { BiosDisk } from './edd.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
 import { LAYOUT, MICROVM_VIRTIO, PORT, ramRanges } from './layout.ts';
 import { setUpPci } from './pci-setup.ts';
@@ -180,6 +182,16 @@ export class PcBoard {
     return (this.machine as Machine | undefined)?.engine ?? POWERED_OFF;
   }
 
+  /** Virtio disks are the first functions that are plugged. */
+  #biosDisks(): readonly BiosDisk[] {
+    const { drives } = this.#config;
+    const virtio = drives
+      .filter(isVirtioDrive)
+      .map((drive, i): BiosDisk => ({ kind: 'virtio', device: FIRST_FREE_SLOT + i, sectors: sectorsOf(drive) }));
+    const ata = drives.filter(drive => !isVirtioDrive(drive));
+    return [...ata.map((drive, device): BiosDisk => ({ kind: 'ata', device, sectors: sectorsOf(drive) })), ...virtio];
+  }
+
   /** microvm without ACPI tells of its virtio devices on the command line, as QEMU does (`auto-kernel-cmdline`). */
   #commandLineDevices(): readonly string[] {
     if (this.#config.board !== 'microvm' || this.#parts.acpi) return [];
@@ -220,6 +232,7 @@ export class PcBoard {
       pvpanicPort,
       cpuSignature,
       parts: this.#parts,
+      disks: this.#biosDisks(),
     };
   }
 
@@ -306,6 +319,10 @@ export class PcBoard {
       throw new UsageError('q35 has no virtio-mmio: use virtio-…-pci');
     for (const [i, pciFunction] of functions.entries()) pci?.plug(FIRST_FREE_SLOT + i, pciFunction);
   }
+}
+
+function sectorsOf({ backend }: Drive): number {
+  return Math.floor(backend.sizeBytes / SECTOR);
 }
 
 /**

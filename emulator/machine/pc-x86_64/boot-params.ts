@@ -3,10 +3,11 @@
  *
  * Source: Linux `Documentation/arch/x86/boot.rst` "The Real-Mode Kernel Header", `Documentation/arch/x86/zero-page.rst`.
  */
-import { writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
+import { writeU16, writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
 import { size64, struct, u16, u32, u8 } from '../../../capture/formats/struct.ts';
 import { BOOT_LAYOUT } from './boot-segments.ts';
 import type { E820Entry } from './e820.ts';
+import { eddEntries } from './edd.ts';
 
 /** `struct setup_header`, from 0x1f1 of the file and of `boot_params`. */
 export const SETUP_HEADER = struct(
@@ -64,9 +65,15 @@ export type SetupHeader = ReturnType<typeof SETUP_HEADER.parse>;
 
 /** `struct boot_params`. */
 const BOOT_PARAMS = {
+  /** Of `screen_info`: memory above 1 MiB as int 15h 88h tells it, in KiB. */
+  ext_mem_k: 0x02,
   acpi_rsdp_addr: 0x70,
+  /** Memory above 1 MiB as int 15h e801h tells it, in KiB. */
+  alt_mem_k: 0x1e0,
   e820_entries: 0x1e8,
+  eddbuf_entries: 0x1e9,
   e820_table: 0x2d0,
+  eddbuf: 0xd00,
   E820_ENTRY_SIZE: 20,
   SIZE: 0x1000,
 } as const;
@@ -76,10 +83,12 @@ export interface BootParamsContents {
   readonly rsdp: number;
   readonly e820: readonly E820Entry[];
   readonly initrd: { readonly at: number; readonly size: number };
+  /** What int 13h and int 15h tell: `eddbuf`, and memory above 1 MiB in KiB. */
+  readonly bios?: { readonly edd: Uint8Array; readonly extendedKib: number; readonly alternativeKib: number };
 }
 
 /** @param setup the kernel's header, from 0x1f1 of its file on */
-export function bootParams(setup: Uint8Array, { rsdp, e820, initrd }: BootParamsContents): Uint8Array {
+export function bootParams(setup: Uint8Array, { rsdp, e820, initrd, bios }: BootParamsContents): Uint8Array {
   const params = new Uint8Array(BOOT_PARAMS.SIZE);
   params.set(setup, SETUP_HEADER_AT);
   const header = SETUP_HEADER.parse(params, SETUP_HEADER_AT);
@@ -100,6 +109,12 @@ export function bootParams(setup: Uint8Array, { rsdp, e820, initrd }: BootParams
     writeU64(params, at, BigInt(addr));
     writeU64(params, at + 8, BigInt(size));
     writeU32(params, at + 16, type);
+  }
+  if (bios !== undefined) {
+    params[BOOT_PARAMS.eddbuf_entries] = eddEntries(bios.edd);
+    params.set(bios.edd, BOOT_PARAMS.eddbuf);
+    writeU16(params, BOOT_PARAMS.ext_mem_k, bios.extendedKib);
+    writeU32(params, BOOT_PARAMS.alt_mem_k, bios.alternativeKib);
   }
   return params;
 }

@@ -3,8 +3,8 @@
  * CPU as the boot protocol says. A bzImage starts at its 64-bit entry point; elf-boot.ts has the vmlinux.
  *
  * Source: Linux `Documentation/arch/x86/boot.rst` "64-bit Boot Protocol".
- * Modelled: the memory map, the ACPI root pointer, the BIOS data area's words that kernels look for. Not modelled: video modes, EDD,
- * APM (QEMU's kernels find none of them either when it has no disk that the BIOS knows, and no VGA).
+ * Modelled: the memory map, the ACPI root pointer, the BIOS data area's words that kernels look for, what the real-mode code asks the
+ * BIOS for (EDD, memory sizes). Not modelled: video modes (there is no VGA), APM (QEMU's kernels find none either).
  */
 import { alignUp, readU32 } from '../../../capture/formats/bytes.ts';
 import { isElf } from '../../../capture/formats/elf.ts';
@@ -13,6 +13,7 @@ import type { BootState, LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import {
   bootParams,
+  type BootParamsContents,
   HDRS,
   LOADED_HIGH,
   SETUP_HEADER,
@@ -30,8 +31,10 @@ import {
   segment,
 } from './boot-segments.ts';
 import { buildE820 } from './e820.ts';
+import { buildEdd } from './edd.ts';
 import { elfBoot } from './elf-boot.ts';
 import { buildFirmwareTables } from './firmware-tables.ts';
+import { LAYOUT, usableLowMemoryEnd } from './layout.ts';
 
 export { BOOT_LAYOUT, GDT_LIMIT, type PcLinuxBoot } from './boot-segments.ts';
 
@@ -59,6 +62,7 @@ function bzImageBoot(boot: PcLinuxBoot, hardware: AcpiConfig): BootState {
     rsdp: tables.rsdp,
     e820: buildE820(hardware.board, hardware.memoryBytes),
     initrd: { at: initrdAt, size: initrd?.length ?? 0 },
+    ...(hardware.board === 'q35' && { bios: biosAnswers(hardware) }),
   });
   const segments: LoadSegment[] = [
     ...firmwareSegments(),
@@ -72,6 +76,19 @@ function bzImageBoot(boot: PcLinuxBoot, hardware: AcpiConfig): BootState {
   return {
     segments,
     entry: { architecture: 'x86_64', mode: 'long64', rip, rsi: BOOT_LAYOUT.BOOT_PARAMS, rbx: 0 },
+  };
+}
+
+/** What int 13h and int 15h of SeaBIOS tell the kernel's real-mode code. */
+function biosAnswers({ board, memoryBytes, disks = [] }: AcpiConfig): NonNullable<BootParamsContents['bios']> {
+  const [KIB, BLOCK] = [1024, 0x1_0000];
+  const [SIXTEEN_MIB, SIXTY_FOUR_MIB] = [0x100_0000, 0x400_0000];
+  const end = usableLowMemoryEnd(board, memoryBytes);
+  const above16 = Math.floor(Math.max(end - SIXTEEN_MIB, 0) / BLOCK) * BLOCK;
+  return {
+    edd: buildEdd(disks),
+    extendedKib: (Math.min(end, SIXTY_FOUR_MIB) - LAYOUT.HIGH_START) / KIB,
+    alternativeKib: (SIXTEEN_MIB - LAYOUT.HIGH_START + above16) / KIB,
   };
 }
 
