@@ -1,166 +1,202 @@
 /**
- * The table of kexec_load's errors against a real kernel: a small program makes the calls in a Debian guest and prints what each returns.
- * The program is written by the guest's shell; its calls are rows of its data.
+ * The tables of errors of kexec_load and kexec_file_load against real kernels: a small program makes the calls in a Debian guest and
+ * prints what each returns; then again with kernel.kexec_load_disabled set.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { writeU32, writeU64 } from '../../capture/formats/bytes.ts';
-import { ELF64_EHDR, ELF64_PHDR, ELF_MAGIC } from '../../capture/formats/elf.ts';
-import { checkKexecLoad, ERRNO, type KexecKernel, type KexecLoadArguments } from '../../kexec/syscalls.ts';
+import { writeU64 } from '../../capture/formats/bytes.ts';
+import {
+  checkKexecFileLoad,
+  checkKexecLoad,
+  ERRNO,
+  KEXEC_ARCH,
+  type KexecFileLoadArguments,
+  type KexecKernel,
+  type KexecLoadArguments,
+  type Refusal,
+} from '../../kexec/syscalls.ts';
 import { EmulatedMachine } from '../../scripts/lab/emulated-machine.ts';
 import { runFlow } from '../../scripts/lab/flow.ts';
 import { prepareRun } from '../../scripts/lab/prepare.ts';
-import { DEFAULT_SCENARIO } from '../../scripts/lab/scenario.ts';
+import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO } from '../../scripts/lab/scenario.ts';
+import {
+  returnedErrors,
+  SOME_BUFFER,
+  systemCallProgram,
+  writeProgramCommand,
+  type Argument,
+  type SystemCall,
+} from '../support/system-calls.ts';
+
+type Architecture = KexecKernel['architecture'];
 
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-errno-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** For each row: kexec_load(entry, nr_segments, segments, flags); prints `E` and two digits of the error. */
-// prettier-ignore
-const CODE = [
-  0x1000_0413, // adr x19, table
-  0xd100_43ff, // sub sp, sp, #0x10
-  0xf940_0e74, // ldr x20, [x19, #24]
-  0xb400_0334, // cbz x20, done
-  0xa940_0660, // ldp x0, x1, [x19]
-  0x9100_8262, // add x2, x19, #0x20
-  0xf940_0a63, // ldr x3, [x19, #16]
-  0xd280_0d08, // mov x8, #0x68
-  0xd400_0001, // svc #0x0
-  0xcb00_03e0, // neg x0, x0
-  0xd280_0141, // mov x1, #0xa
-  0x9ac1_0802, // udiv x2, x0, x1
-  0x9b01_8043, // msub x3, x2, x1, x0
-  0x1100_c042, // add w2, w2, #0x30
-  0x1100_c063, // add w3, w3, #0x30
-  0x5280_08a4, // mov w4, #0x45
-  0x3900_03e4, // strb w4, [sp]
-  0x3900_07e2, // strb w2, [sp, #1]
-  0x3900_0be3, // strb w3, [sp, #2]
-  0x5280_0144, // mov w4, #0xa
-  0x3900_0fe4, // strb w4, [sp, #3]
-  0xd280_0020, // mov x0, #0x1
-  0x9100_03e1, // mov x1, sp
-  0xd280_0082, // mov x2, #0x4
-  0xd280_0808, // mov x8, #0x40
-  0xd400_0001, // svc #0x0
-  0x9101_8273, // add x19, x19, #0x60
-  0x17ff_ffe7, // b next
-  0xd280_0000, // mov x0, #0x0
-  0xd280_0ba8, // mov x8, #0x5d
-  0xd400_0001, // svc #0x0
-  0xd503_201f, // nop
+const NUMBERS = { aarch64: { load: 104, fileLoad: 294 }, x86_64: { load: 246, fileLoad: 320 } } as const;
+/** `crashkernel=` with an address, so that the calls can be written down beforehand. */
+const REGIONS = {
+  aarch64: { start: 0x5000_0000, end: 0x5800_0000 },
+  x86_64: { start: 0x1000_0000, end: 0x1800_0000 },
+} as const;
 
-];
-/** entry, nr_segments, flags, 1 for "there is a row", and two segments of buf, bufsz, mem, memsz. */
-const ROW_SIZE = 96;
-const LOAD_ADDRESS = 0x40_0000n;
-const REGION = { start: 0x5360_0000, end: 0x5b60_0000 };
+/** What Debian 12's configurations say. */
+function kernelOf(architecture: Architecture): KexecKernel {
+  return {
+    architecture,
+    hasKexecLoad: true,
+    hasKexecFileLoad: architecture === 'x86_64',
+    // KEXEC_PRESERVE_CONTEXT needs CONFIG_KEXEC_JUMP; the other two came with v6.5 and v6.10.
+    knownFlags: architecture === 'x86_64' ? 3 : 1,
+    // Up to KEXEC_FILE_NO_INITRAMFS; KEXEC_FILE_DEBUG came with v6.8.
+    knownFileFlags: 7,
+    mayBoot: true,
+    loadDisabled: false,
+    loadsLeft: { panic: undefined, reboot: undefined },
+    busy: false,
+    crashRegion: REGIONS[architecture],
+    totalRamPages: 0x1_6000,
+  };
+}
 
-const KERNEL: KexecKernel = {
-  architecture: 'aarch64',
-  hasKexecLoad: true,
-  hasKexecFileLoad: false,
-  knownFlags: 3,
-  knownFileFlags: 0,
-  mayBoot: true,
-  loadDisabled: false,
-  loadsLeft: { panic: undefined, reboot: undefined },
-  busy: false,
-  crashRegion: REGION,
-  totalRamPages: 0x1_6000,
-};
-const ON_CRASH = 0xb7_0001n;
-const IN_REGION = BigInt(REGION.start);
-const one = { bufsz: 0n, mem: IN_REGION, memsz: 0x1000n };
+interface Row {
+  readonly what: string;
+  readonly call: SystemCall;
+  readonly expected: (kernel: KexecKernel) => Refusal | undefined;
+}
 
-const CALLS: readonly (readonly [what: string, call: KexecLoadArguments])[] = [
-  ['unknown flag', { entry: 0n, nrSegments: 0, segments: [], flags: 0x100n }],
-  ['17 segments', { entry: 0n, nrSegments: 17, segments: Array.from({ length: 17 }, () => one), flags: ON_CRASH }],
-  ['another architecture', { entry: 0n, nrSegments: 0, segments: [], flags: 0x3e_0001n }],
-  ['unload', { entry: 0n, nrSegments: 0, segments: [], flags: ON_CRASH }],
-  ['entry below the region', { entry: IN_REGION - 1n, nrSegments: 1, segments: [one], flags: ON_CRASH }],
-  ['entry behind the region', { entry: BigInt(REGION.end), nrSegments: 1, segments: [one], flags: ON_CRASH }],
-  [
-    'unaligned start',
-    { entry: IN_REGION, nrSegments: 1, segments: [{ ...one, mem: IN_REGION + 8n }], flags: ON_CRASH },
-  ],
-  ['unaligned end', { entry: IN_REGION, nrSegments: 1, segments: [{ ...one, memsz: 0x1800n }], flags: ON_CRASH }],
-  [
-    'wraps around',
-    {
-      entry: IN_REGION,
-      nrSegments: 1,
-      segments: [{ ...one, mem: 0xffff_ffff_ffff_f000n, memsz: 0x2000n }],
-      flags: ON_CRASH,
+function loadRow(architecture: Architecture, what: string, call: KexecLoadArguments): Row {
+  const segments = call.segments.length === 0 && call.nrSegments > 0 ? 8n : segmentArray(call);
+  return {
+    what: `kexec_load: ${what}`,
+    call: {
+      number: NUMBERS[architecture].load,
+      arguments: [call.entry, BigInt(call.nrSegments), segments, call.flags],
     },
-  ],
-  ['overlap', { entry: IN_REGION, nrSegments: 2, segments: [one, one], flags: ON_CRASH }],
-  ['buffer too large', { entry: IN_REGION, nrSegments: 1, segments: [{ ...one, bufsz: 0x1001n }], flags: ON_CRASH }],
-  [
-    'more than half of memory',
-    { entry: IN_REGION, nrSegments: 1, segments: [{ ...one, memsz: 0x1_8000_0000n }], flags: ON_CRASH },
-  ],
-  [
-    'below the region',
-    { entry: IN_REGION, nrSegments: 1, segments: [{ ...one, mem: IN_REGION - 0x1000n }], flags: ON_CRASH },
-  ],
-  [
-    'out of the region',
-    { entry: IN_REGION, nrSegments: 1, segments: [{ ...one, mem: BigInt(REGION.end) }], flags: ON_CRASH },
-  ],
-];
+    expected: kernel => checkKexecLoad(call, kernel),
+  };
+}
 
-/** A static executable of one segment. */
-function program(): Uint8Array {
-  const start = ELF64_EHDR.size + ELF64_PHDR.size;
-  const table = start + CODE.length * 4;
-  const bytes = new Uint8Array(table + (CALLS.length + 1) * ROW_SIZE);
-  const entry = LOAD_ADDRESS + BigInt(start);
-  bytes.set(
-    ELF64_EHDR.build({
-      magic: ELF_MAGIC,
-      ei_class: 2,
-      ei_data: 1,
-      ei_version: 1,
-      e_type: 2,
-      e_machine: 183,
-      e_version: 1,
-      e_entry: entry,
-      e_phoff: ELF64_EHDR.size,
-      e_ehsize: ELF64_EHDR.size,
-      e_phentsize: ELF64_PHDR.size,
-      e_phnum: 1,
-    }),
-  );
-  const size = { p_filesz: bytes.length, p_memsz: bytes.length };
-  const place = { p_vaddr: LOAD_ADDRESS, p_paddr: LOAD_ADDRESS, p_align: 0x1_0000n };
-  bytes.set(ELF64_PHDR.build({ p_type: 1, p_flags: 5, ...place, ...size }), ELF64_EHDR.size);
-  for (const [i, word] of CODE.entries()) writeU32(bytes, start + i * 4, word);
-  for (const [i, [, call]] of CALLS.entries()) writeRow(bytes, table + i * ROW_SIZE, call);
+/** Of `struct kexec_segment`. */
+function segmentArray({ segments }: KexecLoadArguments): Argument {
+  const bytes = new Uint8Array(segments.length * 32);
+  for (const [i, { bufsz, mem, memsz }] of segments.entries())
+    for (const [n, value] of [SOME_BUFFER, bufsz, mem, memsz].entries()) writeU64(bytes, i * 32 + n * 8, value);
   return bytes;
 }
 
-function writeRow(bytes: Uint8Array, at: number, { entry, nrSegments, segments, flags }: KexecLoadArguments): void {
-  for (const [n, value] of [entry, BigInt(nrSegments), flags, 1n].entries()) writeU64(bytes, at + n * 8, value);
-  for (const [i, { bufsz, mem, memsz }] of segments.slice(0, 2).entries()) {
-    for (const [n, value] of [LOAD_ADDRESS, bufsz, mem, memsz].entries())
-      writeU64(bytes, at + 32 + i * 32 + n * 8, value);
-  }
+function loadRows(architecture: Architecture): Row[] {
+  const region = REGIONS[architecture];
+  const start = BigInt(region.start);
+  const end = BigInt(region.end);
+  const own = BigInt(architecture === 'aarch64' ? KEXEC_ARCH.ARM64 : KEXEC_ARCH.X86_64);
+  const other = BigInt(architecture === 'aarch64' ? KEXEC_ARCH.X86_64 : KEXEC_ARCH.ARM64);
+  const flags = own | 1n;
+  const one = { bufsz: 0n, mem: start, memsz: 0x1000n };
+  const row = (what: string, call: Partial<KexecLoadArguments>): Row =>
+    loadRow(architecture, what, { entry: start, nrSegments: call.segments?.length ?? 0, segments: [], flags, ...call });
+  return [
+    row('unknown flag', { flags: 0x100n }),
+    row('KEXEC_PRESERVE_CONTEXT', { flags: own | 2n }),
+    row('KEXEC_UPDATE_ELFCOREHDR', { flags: flags | 4n }),
+    row('KEXEC_CRASH_HOTPLUG_SUPPORT', { flags: flags | 8n }),
+    row('17 segments', { nrSegments: 17, segments: Array.from({ length: 17 }, () => one) }),
+    row('another architecture', { flags: other | 1n }),
+    row('the default architecture', { flags: 1n }),
+    row('segments that cannot be read', { nrSegments: 1 }),
+    row('unload', {}),
+    row('unload for a reboot', { flags: own }),
+    row('entry below the region', { entry: start - 1n, segments: [one] }),
+    row('entry behind the region', { entry: end, segments: [one] }),
+    row('unaligned start', { segments: [{ ...one, mem: start + 8n }] }),
+    row('unaligned end', { segments: [{ ...one, memsz: 0x1800n }] }),
+    row('wraps around', { segments: [{ ...one, mem: 0xffff_ffff_ffff_f000n, memsz: 0x2000n }] }),
+    row('ends at the top', { segments: [{ ...one, mem: 0xffff_ffff_ffff_e000n, memsz: 0x1000n }] }),
+    row('overlap', { segments: [one, one] }),
+    row('overlap of a page', {
+      segments: [
+        { ...one, memsz: 0x2000n },
+        { ...one, mem: start + 0x1000n },
+      ],
+    }),
+    row('buffer too large', { segments: [{ ...one, bufsz: 0x1001n }] }),
+    row('more than half of memory', { segments: [{ ...one, memsz: 0x1_8000_0000n }] }),
+    row('below the region', { segments: [{ ...one, mem: start - 0x1000n }] }),
+    row('behind the region', { segments: [{ ...one, mem: end }] }),
+    row('out of the region', { segments: [{ ...one, mem: end - 0x1000n, memsz: 0x2000n }] }),
+  ];
 }
 
-test('a Debian 12 kernel returns the errors of the table', async () => {
-  const escaped = Array.from(program(), byte => `\\${byte.toString(8).padStart(3, '0')}`).join('');
-  const panic = `printf '${escaped}' > /tmp/calls; busybox chmod 755 /tmp/calls; /tmp/calls; poweroff -f`;
-  const scenario = { ...DEFAULT_SCENARIO, fast: true, crashkernel: '128M', mode: 'host' as const, panic };
-  await runFlow(await prepareRun(scenario), folder, config => new EmulatedMachine(config));
-  const console = readFileSync(join(folder, 'console.log'), 'latin1').replaceAll('\r', '');
-  const errors = [...console.matchAll(/^E(\d\d)$/gm)].map(([, digits]) => Number(digits));
-  const expected = CALLS.map(([what, call]) => {
-    const refusal = checkKexecLoad(call, KERNEL);
+/** Descriptors that the shell opens for the program. */
+const FD = { kernel: 3, unknown: 4, empty: 5, directory: 6, none: 99 } as const;
+const REDIRECTIONS = '3</boot/kernel 4</init 5</tmp/empty 6</';
+const descriptorOf = {
+  image: FD.kernel,
+  unknown: FD.unknown,
+  empty: FD.empty,
+  directory: FD.directory,
+  file: FD.unknown,
+};
+
+function fileLoadRows(architecture: Architecture): Row[] {
+  const text = (line: string): Uint8Array => Buffer.from(line, 'latin1');
+  const row = (what: string, changes: Partial<KexecFileLoadArguments>): Row => {
+    const defaults = { kernel: 'image', initrd: 'file', commandLine: text('console=none\0'), flags: 2n } as const;
+    const call: KexecFileLoadArguments = { ...defaults, ...changes };
+    const { kernel, initrd, commandLine, flags } = call;
+    const fds = [kernel, initrd].map(file => BigInt(file === undefined ? FD.none : descriptorOf[file]));
+    const line: readonly Argument[] = commandLine === undefined ? [0n, 0n] : [BigInt(commandLine.length), commandLine];
+    return {
+      what: `kexec_file_load: ${what}`,
+      call: { number: NUMBERS[architecture].fileLoad, arguments: [...fds, ...line, flags] },
+      expected: state => checkKexecFileLoad(call, state),
+    };
+  };
+  return [
+    row('unknown flag', { flags: 0x102n }),
+    row('KEXEC_FILE_DEBUG', { flags: 0xan }),
+    row('no kernel', { kernel: undefined }),
+    row('an empty kernel', { kernel: 'empty' }),
+    row('a directory for a kernel', { kernel: 'directory' }),
+    row('a kernel that is none', { kernel: 'unknown' }),
+    row('no initrd', { initrd: undefined }),
+    row('an empty initrd', { initrd: 'empty' }),
+    row('a directory for an initrd', { initrd: 'directory' }),
+    row('KEXEC_FILE_NO_INITRAMFS', { initrd: undefined, flags: 6n }),
+    row('a command line without end', { commandLine: text('console=none') }),
+    row('loads', {}),
+    row('unload', { kernel: undefined, initrd: undefined, commandLine: undefined, flags: 3n }),
+  ];
+}
+
+function expectedErrors(rows: readonly Row[], kernel: KexecKernel): (readonly [string, number])[] {
+  return rows.map(({ what, expected }) => {
+    const refusal = expected(kernel);
     return [what, refusal === undefined ? 0 : ERRNO[refusal.errno]];
   });
-  expect(CALLS.map(([what], i) => [what, errors[i]])).toEqual(expected);
-});
+}
+
+test.each<[Architecture]>([['aarch64'], ['x86_64']])(
+  'a Debian 12 kernel for %s returns the errors of the tables',
+  async architecture => {
+    const rows = [...loadRows(architecture), ...fileLoadRows(architecture)];
+    const program = systemCallProgram(
+      architecture,
+      rows.map(({ call }) => call),
+    );
+    const run = `/tmp/calls ${REDIRECTIONS}`;
+    const disable = 'echo 1 > /proc/sys/kernel/kexec_load_disabled';
+    const panic = `: > /tmp/empty; ${writeProgramCommand(program, '/tmp/calls')}; ${run}; ${disable}; ${run}; poweroff -f`;
+    const { start, end } = REGIONS[architecture];
+    const crashkernel = `${(end - start) / 2 ** 20}M@0x${start.toString(16)}`;
+    const defaults = { ...DEFAULT_SCENARIO, architecture, ...ARCHITECTURE_DEFAULTS[architecture] };
+    const scenario = { ...defaults, fast: true, crashkernel, append: 'nokaslr', panic };
+    await runFlow(await prepareRun(scenario), folder, config => new EmulatedMachine(config));
+    const errors = returnedErrors(readFileSync(join(folder, 'console.log'), 'latin1'));
+    const kernel = kernelOf(architecture);
+    const expected = [...expectedErrors(rows, kernel), ...expectedErrors(rows, { ...kernel, loadDisabled: true })];
+    expect(expected.map(([what], i) => [what, errors[i]])).toEqual(expected);
+  },
+);

@@ -127,7 +127,9 @@ describe('names what is wrong', () => {
     );
   });
   test('a region in which the initrd cannot be unpacked', () => {
-    expect(check(undefined, undefined, { initrdSize: 70 * MIB }).join('\n')).toMatch(/error: the region has 128 MiB, too little for kernel, initrd/);
+    expect(check(undefined, undefined, { initrdSize: 70 * MIB }).join('\n')).toMatch(
+      /error: the region has 128 MiB, too little for kernel, initrd/,
+    );
   });
   test('nothing loaded, nothing reserved', () => {
     const read = () => new Uint8Array(0);
