@@ -82,8 +82,12 @@ export class DataMemory {
     const known = lowestBit(distance | STACK_ALIGNMENT);
     const alignment = Math.max(known, access.alignment ?? 1) as AccessSize;
     if (known === STACK_ALIGNMENT) return [address, { ...access, alignment }];
-    const isMisaligned = ir.ne(ir.and(sp, ir.i64(STACK_ALIGNMENT - 1)), ir.i64(0));
-    return [ir.or(address, ir.toI64(isMisaligned)), { ...access, alignment }];
+    // The bits of SP below `known` are those of the address; one above it that is set makes the address odd
+    const isMisaligned =
+      known === 8
+        ? ir.shrU(ir.and(sp, ir.i64(8)), 3)
+        : ir.toI64(ir.ne(ir.and(sp, ir.i64(STACK_ALIGNMENT - known)), ir.i64(0)));
+    return [ir.or(address, isMisaligned), { ...access, alignment }];
   }
 
   /** Whether a value of SP is a multiple of 16 away from one that was checked. */
