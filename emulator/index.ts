@@ -31,7 +31,14 @@ export type { DebugView, PageMapping } from './debug/debug-view.ts';
 export { GdbServer } from './debug/gdb-server.ts';
 export { GDB_SIGNAL, type GdbTarget } from './debug/gdb-stub.ts';
 export { describeInterruptControllers, describeLocalApic } from './debug/interrupt-controllers.ts';
-export { formatTraceRecord, TRACE_CHANNELS, type Trace, type TraceChannel, type TraceRecord } from './debug/trace.ts';
+export {
+  type Disassemble,
+  formatTraceRecord,
+  TRACE_CHANNELS,
+  type Trace,
+  type TraceChannel,
+  type TraceRecord,
+} from './debug/trace.ts';
 
 // Inside a machine
 

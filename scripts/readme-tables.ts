@@ -7,11 +7,15 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 import { COMMANDS, loadCommand } from '../analyzer/commands/registry.ts';
-import { A64_FEATURE_NAMES } from '../emulator/cpu/a64/features.ts';
-import { A64_INSTRUCTIONS } from '../emulator/cpu/a64/instruction-set.ts';
-import { CPU_MODEL_NAMES, cpuModel } from '../emulator/cpu/a64/models.ts';
-import { X64_INSTRUCTIONS } from '../emulator/cpu/x64/instruction-set.ts';
-import { X64_MODEL_NAMES, x64Model } from '../emulator/cpu/x64/models.ts';
+import {
+  A64_FEATURE_NAMES,
+  A64_INSTRUCTIONS,
+  CPU_MODEL_NAMES,
+  cpuModel,
+  X64_INSTRUCTIONS,
+  X64_MODEL_NAMES,
+  x64Model,
+} from '../emulator/index.ts';
 import { DEVICE_TYPES, MACHINE_TYPES } from './commands/boot-options.ts';
 import { HELP as MAKEDUMPFILE_HELP } from './commands/makedumpfile/texts.ts';
 

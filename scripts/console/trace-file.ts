@@ -9,7 +9,7 @@ import {
   TRACE_CHANNELS,
   type TraceChannel,
   type TraceRecord,
-} from '../../emulator/debug/trace.ts';
+} from '../../emulator/index.ts';
 
 const STANDARD_ERROR = 2;
 /** Records are written together. */

@@ -2,9 +2,7 @@
 import type { Program } from '../../analyzer/program.ts';
 import { readU32 } from '../../capture/formats/bytes.ts';
 import { assert } from '../../capture/formats/errors.ts';
-import type { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
-import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import type { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
+import type { PcBoard, PhysicalDma, VirtBoard } from '../../emulator/index.ts';
 import { buildControlPages } from '../../kexec/control-pages.ts';
 import { captureBootState } from '../../kexec/crash-shutdown.ts';
 import { planKexecFileLoad } from '../../kexec/load-plan-aarch64.ts';

@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs';
 
 import { UsageError } from '../../capture/formats/errors.ts';
-import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
-import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
-import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
-import { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import { chooseLoadAddresses } from '../../emulator/machine/virt-aarch64/layout.ts';
+import {
+  type BoardMachine,
+  chooseLoadAddresses,
+  createMachine,
+  FileBackend,
+  type StopReason,
+} from '../../emulator/index.ts';
 import { type KernelImage, readKernelImage, requireArchitecture } from '../../kernel-images/kernel-image.ts';
 import { readArm64Image } from '../../kexec/images.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
@@ -16,7 +18,7 @@ import { HostKexec, type KernelWatcher, runWatched } from './host-kexec.ts';
 import { KernelProbes } from './kernel-probes.ts';
 import { KexecTrace } from './kexec-trace.ts';
 import { Provoker } from './provocations.ts';
-import { parseMachineOption, parsePcMachineOption } from './machine-option.ts';
+import { parseBoard } from './machine-option.ts';
 import { watchPc, watchVirt, type WatchedBoard } from './watched-board.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
@@ -27,7 +29,7 @@ const NS_PER_SECOND = 1e9;
 export class EmulatedMachine implements LabMachine {
   readonly name = 'kdump-lab';
   readonly #config: LabMachineConfig;
-  #machine: Machine | undefined;
+  #machine: BoardMachine | undefined;
 
   constructor(config: LabMachineConfig) {
     this.#config = config;
@@ -40,7 +42,6 @@ export class EmulatedMachine implements LabMachine {
     requireArchitecture(kernel, config.architecture, file);
     using disk = new FileBackend(config.disk, false);
     const console = new ConsoleBuffer(bytes => listener.onConsole(bytes));
-    const create = config.architecture === 'aarch64' ? createVirt : createPc;
     const { machine, watchers } = create(config, kernel, disk, listener, byte => console.write(byte));
     this.#machine = machine;
     const stop = await runToStop(machine, watchers, limits.guestSeconds);
@@ -59,10 +60,12 @@ export class EmulatedMachine implements LabMachine {
   }
 }
 
-type ConsoleOutput = (byte: number) => void;
-
 /** A capture kernel that the host cannot load ends the run: the guest decided how much memory there is for it. */
-async function runToStop(machine: Machine, watchers: readonly KernelWatcher[], guestSeconds: number): Promise<LabStop> {
+async function runToStop(
+  machine: BoardMachine,
+  watchers: readonly KernelWatcher[],
+  guestSeconds: number,
+): Promise<LabStop> {
   try {
     return labStop(await runWatched(machine, watchers, guestSeconds * NS_PER_SECOND), guestSeconds);
   } catch (error) {
@@ -73,45 +76,59 @@ async function runToStop(machine: Machine, watchers: readonly KernelWatcher[], g
 
 /** A machine ready to run, and who watches its kernel. */
 interface CreatedMachine {
-  readonly machine: Machine;
+  readonly machine: BoardMachine;
   readonly watchers: readonly KernelWatcher[];
 }
 
-function createVirt(
+function create(
   config: LabMachineConfig,
   kernel: KernelImage,
   disk: FileBackend,
   listener: LabMachineListener,
-  output: ConsoleOutput,
+  serialOutput: (byte: number) => void,
 ): CreatedMachine {
-  const { gicVersion, its, virtualization } = parseMachineOption(config.machine);
-  const { diskBus: bus } = config;
-  if (bus === 'ide') throw new UsageError('virt has no IDE or SATA: use virtio');
-  const board = new VirtBoard({
+  const board = parseBoard(config.machine);
+  if ((board.type === 'virt') !== (config.architecture === 'aarch64'))
+    throw new UsageError(`--machine ${board.type}: not a machine of ${config.architecture}`);
+  const machine = createMachine({
+    board: board.type === 'virt' ? { ...board, seeds: config.seeds } : board,
     cpu: config.cpu,
     cpuCount: config.cpus,
     memoryBytes: config.memorySize,
-    gicVersion,
-    its,
-    virtualization,
-    drives: [{ backend: disk, bus }],
-    consoleOutput: output,
+    drives: [{ backend: disk, bus: config.diskBus }],
+    serialOutput,
     epochSeconds: EPOCH_SECONDS,
-    seeds: config.seeds,
   });
-  board.loadLinux({
+  machine.boot({
     kernel: kernel.bytes,
     kernelMemorySize: kernel.memorySize,
     initrd: config.initrd,
     commandLine: config.commandLine,
   });
-  const exceptionLevel = virtualization ? 2 : 1;
-  const watchers = createWatchers(config, watchVirt(board, exceptionLevel), listener, ({ dma }, image) => {
+  return { machine, watchers: watch(machine, config, kernel, listener) };
+}
+
+function watch(
+  machine: BoardMachine,
+  config: LabMachineConfig,
+  kernel: KernelImage,
+  listener: LabMachineListener,
+): readonly KernelWatcher[] {
+  const { board } = machine.config;
+  if (machine.architecture === 'x86_64') {
+    return createWatchers(
+      config,
+      watchPc(machine.board),
+      listener,
+      ({ dma }, image) => new X86Starter(machine.board, dma, image),
+    );
+  }
+  const exceptionLevel = board.type === 'virt' && board.virtualization ? 2 : 1;
+  return createWatchers(config, watchVirt(machine.board, exceptionLevel), listener, ({ dma }, image) => {
     const { textOffset } = readArm64Image(kernel.bytes, config.kernel);
     const { dtb } = chooseLoadAddresses(config.memorySize, textOffset, config.initrd.length);
-    return new Aarch64Starter(board, dma, image, dtb, exceptionLevel);
+    return new Aarch64Starter(machine.board, dma, image, dtb, exceptionLevel);
   });
-  return { machine: board.machine, watchers };
 }
 
 /** Host mode and traces look at the kernel through probes. */
@@ -131,33 +148,6 @@ function createWatchers(
     watchers.push(new HostKexec(probes, starter, EPOCH_SECONDS, takeover => trace?.hostTookOver(takeover)));
   }
   return watchers;
-}
-
-function createPc(
-  config: LabMachineConfig,
-  kernel: KernelImage,
-  disk: FileBackend,
-  listener: LabMachineListener,
-  output: ConsoleOutput,
-): CreatedMachine {
-  const machine = parsePcMachineOption(config.machine);
-  const board = new PcBoard({
-    ...machine,
-    cpu: config.cpu,
-    cpuCount: config.cpus,
-    memoryBytes: config.memorySize,
-    drives: [{ backend: disk, bus: config.diskBus }],
-    consoleOutput: output,
-    epochSeconds: EPOCH_SECONDS,
-  });
-  board.loadLinux({ kernel: kernel.bytes, initrd: config.initrd, commandLine: config.commandLine });
-  const watchers = createWatchers(
-    config,
-    watchPc(board),
-    listener,
-    ({ dma }, image) => new X86Starter(board, dma, image),
-  );
-  return { machine: board.machine, watchers };
 }
 
 function labStop(stop: StopReason, guestSeconds: number): LabStop {

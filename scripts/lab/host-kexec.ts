@@ -11,8 +11,7 @@ import { FaultError, UnimplementedError, UsageError } from '../../capture/format
 import { readU64 } from '../../capture/formats/bytes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import type { Program } from '../../analyzer/program.ts';
-import type { Machine, StopReason } from '../../emulator/machine/machine.ts';
-import type { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
+import type { Machine, PhysicalDma, StopReason } from '../../emulator/index.ts';
 import { crashNote, withCrashTime } from '../../kexec/crash-shutdown.ts';
 import { crashRegionOf, type LoadPlan } from '../../kexec/load-plan.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
@@ -189,7 +188,7 @@ const LOOK_INTERVAL_NS = 50e6;
 
 /** Runs a machine, from its first kernel into its second. @throws UsageError when the host cannot load the capture kernel */
 export async function runWatched(
-  machine: Machine,
+  machine: Pick<Machine, 'guestNs' | 'run'>,
   watchers: readonly KernelWatcher[],
   untilNs: number,
 ): Promise<StopReason> {

@@ -4,7 +4,7 @@
  * Kernels built for ftrace begin their functions with a no-operation that it patches: a host call there can stay, because the CPU just
  * goes on behind it. Elsewhere it is there for one hit.
  */
-import { PhysicalDma } from '../../emulator/memory/physical-dma.ts';
+import { PhysicalDma } from '../../emulator/index.ts';
 import { PROBE_WINDOW, type WatchedBoard, type WatchedCpu } from './watched-board.ts';
 
 /** Called with the PC at the probe. `stay`: the CPU does not go on. */

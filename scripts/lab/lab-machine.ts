@@ -47,7 +47,8 @@ export interface LabCaptureImage {
 /** Why a machine stopped. */
 export type LabStop =
   | { readonly kind: 'power-off' }
-  | { readonly kind: 'reset' }
+  /** `cause` when the guest did not ask for it: a triple fault. */
+  | { readonly kind: 'reset'; readonly cause?: string }
   /** `interrupt` was called. */
   | { readonly kind: 'interrupted'; readonly reason: string }
   /** A limit in guest seconds was reached. */

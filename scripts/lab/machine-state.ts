@@ -3,11 +3,14 @@ import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { QEMU_SEGMENTS, qemuNote, type QemuSegment } from '../../capture/formats/qemu-note.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
-import type { A64Cpu } from '../../emulator/cpu/a64/index.ts';
-import type { X64Cpu } from '../../emulator/cpu/x64/index.ts';
-import { GPR, SEGMENT } from '../../emulator/cpu/x64/state.ts';
-import type { VmcoreinfoLocation } from '../../emulator/devices/fw-cfg.ts';
-import type { GuestMemory } from '../../emulator/memory/guest-memory.ts';
+import {
+  type A64Cpu,
+  GPR,
+  type GuestMemory,
+  SEGMENT,
+  type VmcoreinfoLocation,
+  type X64Cpu,
+} from '../../emulator/index.ts';
 
 /** What is needed of a `virt` board. */
 interface VirtParts {

@@ -5,13 +5,16 @@
 import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
-import type { A64Cpu } from '../../emulator/cpu/a64/index.ts';
-import { HOST_CALL_WORD } from '../../emulator/cpu/a64/index.ts';
-import { HOST_CALL_BYTES, type X64Cpu } from '../../emulator/cpu/x64/index.ts';
-import type { Machine } from '../../emulator/machine/machine.ts';
-import type { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
-import type { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import type { GuestMemory } from '../../emulator/memory/guest-memory.ts';
+import {
+  type A64Cpu,
+  type GuestMemory,
+  HOST_CALL_BYTES,
+  HOST_CALL_WORD,
+  type MachineCore,
+  type PcBoard,
+  type VirtBoard,
+  type X64Cpu,
+} from '../../emulator/index.ts';
 import { readU32, writeU32 } from '../../capture/formats/bytes.ts';
 
 /** One CPU. */
@@ -51,7 +54,7 @@ export interface ProbeCode {
 /** A board. */
 export interface WatchedBoard {
   readonly architecture: 'aarch64' | 'x86_64';
-  readonly machine: Machine;
+  readonly machine: MachineCore;
   readonly memory: GuestMemory;
   readonly cpus: readonly WatchedCpu[];
   readonly probe: ProbeCode;
