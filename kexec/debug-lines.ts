@@ -37,3 +37,16 @@ export function describeHeaders(contents: ElfcorehdrContents, say: Say): void {
     say(`${prefix}: ${fields[0]}, ${fields.slice(1).join(' ')}`);
   }
 }
+
+/** What the kernel says of an ELF core header's PT_LOAD in kexec_file_load; v6.12 `kernel/crash_core.c`. */
+export function describeLoads(contents: ElfcorehdrContents, say: Say): void {
+  const headers = coreProgramHeaders(contents);
+  const first = headers.length - contents.ranges.length;
+  for (const [i, phdr] of headers.entries()) {
+    if (i < first) continue;
+    say(
+      `crash_core: Crash PT_LOAD ELF header. phdr=0x0 vaddr=0x${hex(phdr.p_vaddr ?? 0n)}, paddr=0x${hex(phdr.p_paddr ?? 0n)}, ` +
+        `sz=0x${hex(phdr.p_filesz ?? 0)} e_phnum=${i + 1} p_offset=0x${hex(phdr.p_offset ?? 0)}`,
+    );
+  }
+}

@@ -10,14 +10,8 @@ import { alignUp } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { fixTreeAsKernel, fixTreeAsKexecTools, type CaptureTree } from './device-tree-fixup.ts';
-import {
-  buildElfcorehdr,
-  coreProgramHeaders,
-  kernelHeaderSize,
-  kexecToolsHeaderSize,
-  type ElfcorehdrContents,
-} from './elfcorehdr.ts';
-import { describeHeaders } from './debug-lines.ts';
+import { buildElfcorehdr, kernelHeaderSize, kexecToolsHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
+import { describeHeaders, describeLoads } from './debug-lines.ts';
 import { readArm64Image, type Arm64Image } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
 import { buildPurgatory, PURGATORY_SIZE } from './purgatory.ts';
@@ -314,18 +308,6 @@ const LOADED_AS: Readonly<Record<SegmentName, string>> = {
   backup: 'backup region',
   setup_data: 'setup_data',
 };
-
-function describeLoads(contents: ElfcorehdrContents, say: Say): void {
-  const headers = coreProgramHeaders(contents);
-  const first = headers.length - contents.ranges.length;
-  for (const [i, phdr] of headers.entries()) {
-    if (i < first) continue;
-    say(
-      `kexec_file: Crash PT_LOAD ELF header. phdr=0x0 vaddr=0x${hex(phdr.p_vaddr ?? 0n)}, paddr=0x${hex(phdr.p_paddr ?? 0n)}, ` +
-        `sz=0x${hex(phdr.p_filesz ?? 0)} e_phnum=${i + 1} p_offset=0x${hex(phdr.p_offset ?? 0)}`,
-    );
-  }
-}
 
 /** Whether a plan's segments all lie in the region for the capture kernel. */
 export function fitsCrashRegion(system: RunningSystem, plan: LoadPlan): boolean {

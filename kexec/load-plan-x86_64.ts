@@ -9,6 +9,7 @@ import { ELF64_EHDR } from '../capture/formats/elf.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { BOOT_PARAMS_SIZE, buildBootParams, captureMemoryMap } from './boot-params.ts';
+import { describeLoads, sayMemoryRanges } from './debug-lines.ts';
 import { buildElfcorehdr, kernelHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
 import { readBzImage, type BzImage } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
@@ -53,8 +54,9 @@ export function planX86KexecFileLoad(
 ): X86LoadPlan {
   checkCommandLine(request.commandLine);
   const image = readBzImage(request.kernel);
+  say(`kexec_file: kernel: 0x0 kernel_size: 0x${hex(image.bytes.length)}`);
   const placer = new Placer(resourceOf(system, request), firmware.growingHeaderSize === undefined);
-  const elfcorehdr = request.onPanic ? addElfcorehdr(placer, system, firmware) : undefined;
+  const elfcorehdr = request.onPanic ? addElfcorehdr(placer, system, firmware, say) : undefined;
   const { bufsz, memsz } = KERNEL_PURGATORY;
   const purgatory = placer.add('purgatory', new Uint8Array(bufsz), {
     size: firmware.purgatorySize ?? memsz,
@@ -98,15 +100,20 @@ function resourceOf(system: RunningSystem, { onPanic }: LoadRequest): PhysicalRa
   return range;
 }
 
-function addElfcorehdr(placer: Placer, system: RunningSystem, { growingHeaderSize }: X86Firmware): KexecSegment {
+function addElfcorehdr(
+  placer: Placer,
+  system: RunningSystem,
+  { growingHeaderSize }: X86Firmware,
+  say: Say,
+): KexecSegment {
   const contents = coreContents(system);
   const header = buildElfcorehdr(contents, kernelHeaderSize(contents));
-  return placer.add('elfcorehdr', header, {
-    size: headerRoom(header, growingHeaderSize),
-    alignment: PAGE_SIZE,
-    min: 0,
-    direction: 'up',
-  });
+  describeLoads(contents, say);
+  const size = headerRoom(header, growingHeaderSize);
+  const segment = placer.add('elfcorehdr', header, { size, alignment: PAGE_SIZE, min: 0, direction: 'up' });
+  const { mem, memsz } = segment;
+  say(`kexec: Loaded ELF headers at 0x${hex(mem)} bufsz=0x${hex(header.length)} memsz=0x${hex(memsz)}`);
+  return segment;
 }
 
 /** With CPU hotplug room for all program headers that there may be. */
@@ -154,6 +161,9 @@ function addKernelSegments(
           start: elfcorehdr.mem,
           end: elfcorehdr.mem + headerRoom(elfcorehdr.bytes, firmware.growingHeaderSize),
         });
+  const text = commandLine.subarray(0, -1).toString('latin1');
+  say(`kexec-bzImage64: Final command line is: ${text}`);
+  sayMemoryRanges(line => say(`kexec-bzImage64: ${line}`), 'E820 memmap:', memoryMap);
   const page = buildBootParams({
     image,
     commandLinePaddr: params.mem + BOOT_PARAMS_SIZE,
