@@ -38,9 +38,13 @@ export async function benchFlow(
   return join(folder, 'kdump-lab');
 }
 
+/** As scripts/kdump-lab starts Node. */
+const NODE_OPTION = '--no-wasm-inlining';
+
 async function runOnce(backend: Backend, scenario: Partial<Scenario>, folder: string): Promise<FlowRun> {
   const program = join(import.meta.dirname, 'flow-run.ts');
   const { stdout, stderr, status } = await measureCommand(process.execPath, [
+    NODE_OPTION,
     program,
     backend,
     JSON.stringify(scenario),

@@ -3,7 +3,7 @@
  *
  * Rows are sorted into buckets by bits 31 to 21; a bucket with many rows (vector instructions) is divided again by bits 15 to 10.
  */
-import { fixedBits } from './encodings/pattern.ts';
+import { extractFields, fixedBits } from './encodings/pattern.ts';
 import type { A64Features } from './features.ts';
 import type { Instruction } from './instruction.ts';
 
@@ -18,12 +18,24 @@ interface Row {
 
 type Rows = readonly Row[];
 
+/** An instruction word, decoded. */
+export interface DecodedWord {
+  readonly word: number;
+  readonly instruction: Instruction;
+  readonly fields: Readonly<Record<string, number>>;
+}
+
+/** Places for words that are remembered; a power of two. */
+const REMEMBERED = 4096;
+
 /** A decoder for the instructions that a set of features has. */
 export class Decoder {
   /** By bits 31 to 21. */
   readonly #buckets: readonly (Rows | undefined)[];
   /** By bits 31 to 21, then bits 15 to 10. */
   readonly #divided: readonly (readonly Rows[] | undefined)[];
+  /** The word that was decoded last among those with the same hash. */
+  readonly #remembered = Array.from<DecodedWord | undefined>({ length: REMEMBERED });
 
   constructor(instructions: readonly Instruction[], features: A64Features) {
     const rows = instructions
@@ -33,6 +45,18 @@ export class Decoder {
     const buckets = divide(rows, 21, 11);
     this.#buckets = buckets.map(bucket => (bucket.length > MAX_ROWS ? undefined : bucket));
     this.#divided = buckets.map(bucket => (bucket.length > MAX_ROWS ? divide(bucket, 10, 6) : undefined));
+  }
+
+  /** Row and fields of a word; words repeat, and taking them apart costs as much as translating them. */
+  decodeFields(word: number): DecodedWord | undefined {
+    const place = (word ^ (word >>> 12) ^ (word >>> 20)) & (REMEMBERED - 1);
+    const known = this.#remembered[place];
+    if (known?.word === word) return known;
+    const instruction = this.decode(word);
+    if (instruction === undefined) return undefined;
+    const decoded = { word, instruction, fields: extractFields(instruction.pattern, word) };
+    this.#remembered[place] = decoded;
+    return decoded;
   }
 
   /** @returns `undefined` when the word is unallocated */

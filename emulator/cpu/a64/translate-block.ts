@@ -2,7 +2,6 @@
 import type { Block } from '../ir/block.ts';
 import { type BranchType, landingPad } from './branch-target.ts';
 import type { Decoder } from './decode.ts';
-import { extractFields } from './encodings/pattern.ts';
 import type { A64Features } from './features.ts';
 import { decoderFor } from './instruction-set.ts';
 import type { A64Mode } from './mode.ts';
@@ -65,12 +64,13 @@ function misalignedBlock(t: Translation, start: number): Block {
 }
 
 function translateInstruction(t: Translation, decoder: Decoder, word: number): void {
-  const instruction = decoder.decode(word);
+  const decoded = decoder.decodeFields(word | 0);
+  const instruction = decoded?.instruction;
   if (typeof instruction?.semantics !== 'function') {
     t.undefined();
   } else if (instruction.simd && t.mode.simdTrapped) {
     t.raise(EC.SIMD_TRAPPED, ISS_SIMD_TRAPPED);
   } else {
-    instruction.semantics(t, extractFields(instruction.pattern, word) as never);
+    instruction.semantics(t, decoded!.fields as never);
   }
 }

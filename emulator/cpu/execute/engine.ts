@@ -38,7 +38,7 @@ export interface EngineOptions {
 /** Dropped regions whose slots are taken back together. */
 const MOST_DISCARDED = 4096;
 
-const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 64 };
+const DEFAULT_OPTIONS: EngineOptions = { compileThreshold: 128 };
 
 /** The execution engine of one machine. */
 export class Engine {

@@ -15,6 +15,13 @@ import type { AccessSize, IntType, ValueType } from './types.ts';
 type Args<P extends readonly ValueType[]> = { readonly [K in keyof P]: Value<P[K]> };
 type ShiftAmount<T extends IntType> = Value<T> | number;
 
+const { get: GET, set: SET, load: LOAD, store: STORE, call: CALL, pc: PC, retired: RETIRED } = OPS;
+const I32_CONST = OPS['i32.const'];
+const I64_CONST = OPS['i64.const'];
+const WRAP = OPS['i32.wrap_i64'];
+const EXTEND_S = OPS['i64.extend_i32_s'];
+const EXTEND_U = OPS['i64.extend_i32_u'];
+
 const BY_TYPE = {
   i32: integerOps('i32'),
   i64: integerOps('i64'),
@@ -92,12 +99,12 @@ export class BlockBuilder {
   // Constants
 
   i32(value: number): Value<'i32'> {
-    return new Value(OPS['i32.const'], 'i32', [], value | 0, 0);
+    return new Value(I32_CONST, 'i32', [], value | 0, 0);
   }
 
   /** @param value taken modulo 2^64 */
   i64(value: bigint | number): Value<'i64'> {
-    return new Value(OPS['i64.const'], 'i64', [], BigInt.asUintN(64, BigInt(value)), 0);
+    return new Value(I64_CONST, 'i64', [], BigInt.asUintN(64, BigInt(value)), 0);
   }
 
   /** A constant of the given integer type. */
@@ -234,15 +241,15 @@ export class BlockBuilder {
 
   /** The low 32 bits; an i32 is itself. */
   toI32(a: Value<IntType>): Value<'i32'> {
-    return a.type === 'i32' ? (a as Value<'i32'>) : (this.#pure(OPS['i32.wrap_i64'], [a]) as Value<'i32'>);
+    return a.type === 'i32' ? (a as Value<'i32'>) : (this.#pure(WRAP, [a]) as Value<'i32'>);
   }
   /** Zero-extends an i32; an i64 is itself. */
   toI64(a: Value<IntType>): Value<'i64'> {
-    return a.type === 'i64' ? (a as Value<'i64'>) : (this.#pure(OPS['i64.extend_i32_u'], [a]) as Value<'i64'>);
+    return a.type === 'i64' ? (a as Value<'i64'>) : (this.#pure(EXTEND_U, [a]) as Value<'i64'>);
   }
   /** Sign-extends an i32; an i64 is itself. */
   toI64Signed(a: Value<IntType>): Value<'i64'> {
-    return a.type === 'i64' ? (a as Value<'i64'>) : (this.#pure(OPS['i64.extend_i32_s'], [a]) as Value<'i64'>);
+    return a.type === 'i64' ? (a as Value<'i64'>) : (this.#pure(EXTEND_S, [a]) as Value<'i64'>);
   }
   /** Sign-extends the low `bits` (8, 16 or 32) of an integer within its type. */
   signExtend<T extends IntType>(a: Value<T>, bits: 8 | 16 | 32): Value<T> {
@@ -254,18 +261,18 @@ export class BlockBuilder {
 
   /** Guest-virtual address of byte `offset` of the block's page (the offset may be negative or beyond the page). */
   pc(offset: number): Value<'i64'> {
-    return this.#push(OPS.pc, 'i64', [], offset);
+    return this.#push(PC, 'i64', [], offset);
   }
 
   /** Instructions retired by all CPUs before this one: virtual time. */
   retired(): Value<'i64'> {
-    return this.#push(OPS.retired, 'i64', [], undefined);
+    return this.#push(RETIRED, 'i64', [], undefined);
   }
 
   get<T extends ValueType>(field: StateField<T>): Value<T> {
     const known = this.#known[field.index];
     if (known) return known as Value<T>;
-    const value = this.#push(OPS.get, field.type, [], field);
+    const value = this.#push(GET, field.type, [], field);
     this.#know(field, value);
     return value;
   }
@@ -273,13 +280,13 @@ export class BlockBuilder {
   set<T extends ValueType>(field: StateField<T>, value: Value<T>): void {
     assert(value.type === field.type, `${field.name} takes ${field.type}, not ${value.type}`);
     if (this.#known[field.index] === value) return;
-    this.#push(OPS.set, 'none', [value], field);
+    this.#push(SET, 'none', [value], field);
     this.#know(field, value);
   }
 
   /** Loads `size` (1, 2, 4, 8) bytes, little-endian, zero-extended. */
   load(address: Value<'i64'>, size: Exclude<AccessSize, 16>, access: Partial<MemoryAccess> = {}): Value<'i64'> {
-    return this.#push(OPS.load, 'i64', [address], memoryAccess(size, access));
+    return this.#push(LOAD, 'i64', [address], memoryAccess(size, access));
   }
   /** Stores the low `size` (1, 2, 4, 8) bytes of `value`, little-endian. */
   store(
@@ -288,14 +295,14 @@ export class BlockBuilder {
     size: Exclude<AccessSize, 16>,
     access: Partial<MemoryAccess> = {},
   ): void {
-    this.#push(OPS.store, 'none', [address, value], memoryAccess(size, access));
+    this.#push(STORE, 'none', [address, value], memoryAccess(size, access));
   }
   /** Loads 16 bytes, lowest first. */
   loadV128(address: Value<'i64'>, access: Partial<MemoryAccess> = {}): Value<'v128'> {
-    return this.#push(OPS.load, 'v128', [address], memoryAccess(16, access));
+    return this.#push(LOAD, 'v128', [address], memoryAccess(16, access));
   }
   storeV128(address: Value<'i64'>, value: Value<'v128'>, access: Partial<MemoryAccess> = {}): void {
-    this.#push(OPS.store, 'none', [address, value], memoryAccess(16, access));
+    this.#push(STORE, 'none', [address, value], memoryAccess(16, access));
   }
 
   /** Calls a helper; the result is a handle (of type `none` for helpers without a result). */
@@ -303,7 +310,7 @@ export class BlockBuilder {
     helper: HelperDeclaration<P, R>,
     ...args: Args<P>
   ): Value<R> {
-    const result = this.#push(OPS.call, helper.result, args, helper);
+    const result = this.#push(CALL, helper.result, args, helper);
     if (helper.effects.guards) return result;
     if (helper.effects.state === 'all') this.#known = [];
     else if (helper.effects.state === 'system') this.#forgetSystemState();

@@ -13,14 +13,18 @@ export function foldPure(
   args: readonly Value<ValueType>[],
   immediate: Immediate,
 ): Value<ValueType> | undefined {
-  if (immediate !== undefined || op.params.includes('v128')) return undefined;
-  if (op.result !== 'v128' && args.every(isConstant)) return foldConstants(op, args);
-  const identity = IDENTITIES[op.name];
-  return identity?.(args);
+  if (immediate !== undefined) return undefined;
+  const folding = FOLDINGS[op.index];
+  if (folding === undefined) return undefined;
+  if (folding.evaluate !== undefined && args.every(isConstant)) return foldConstants(op, folding.evaluate, args);
+  return folding.identity?.(args);
 }
 
+const I32_CONST = OPS['i32.const'];
+const I64_CONST = OPS['i64.const'];
+
 function isConstant(value: Value): boolean {
-  return value.op === OPS['i32.const'] || value.op === OPS['i64.const'];
+  return value.op === I32_CONST || value.op === I64_CONST;
 }
 
 function isZero(value: Value | undefined): boolean {
@@ -33,15 +37,11 @@ function isAllOnes(value: Value | undefined): boolean {
   );
 }
 
-function foldConstants(op: Op, args: readonly Value[]): Value<ValueType> | undefined {
-  const evaluate = (INTEGER_EVALUATORS as Record<string, ((...args: unknown[]) => number | bigint) | undefined>)[
-    op.name
-  ];
-  if (!evaluate) return undefined;
+type Evaluate = (...args: unknown[]) => number | bigint;
+
+function foldConstants(op: Op, evaluate: Evaluate, args: readonly Value[]): Value<ValueType> {
   const result = evaluate(...args.map(arg => arg.immediate));
-  return op.result === 'i32'
-    ? new Value(OPS['i32.const'], 'i32', [], result, 0)
-    : new Value(OPS['i64.const'], 'i64', [], result, 0);
+  return op.result === 'i32' ? new Value(I32_CONST, 'i32', [], result, 0) : new Value(I64_CONST, 'i64', [], result, 0);
 }
 
 type Identity = (args: readonly Value<ValueType>[]) => Value<ValueType> | undefined;
@@ -59,9 +59,10 @@ const selectIdentity: Identity = ([condition, a, b]) => {
   if (a === b) return a;
   return condition && isConstant(condition) ? (isZero(condition) ? b : a) : undefined;
 };
+const EXTEND_U = OPS['i64.extend_i32_u'];
+const EXTEND_S = OPS['i64.extend_i32_s'];
 /** wrap(extend(x)) = x */
-const wrapIdentity: Identity = ([a]) =>
-  a?.op === OPS['i64.extend_i32_u'] || a?.op === OPS['i64.extend_i32_s'] ? a.args[0] : undefined;
+const wrapIdentity: Identity = ([a]) => (a?.op === EXTEND_U || a?.op === EXTEND_S ? a.args[0] : undefined);
 
 function forBoth(name: string, identity: Identity): Record<string, Identity> {
   return Object.fromEntries((['i32', 'i64'] satisfies IntType[]).map(type => [`${type}.${name}`, identity]));
@@ -82,3 +83,16 @@ const IDENTITIES: Readonly<Record<string, Identity>> = {
   'v128.select': selectIdentity,
   'i32.wrap_i64': wrapIdentity,
 };
+
+/** What can be done about an op: computing it from constants, and an identity. */
+interface Folding {
+  readonly evaluate: Evaluate | undefined;
+  readonly identity: Identity | undefined;
+}
+
+/** By `Op.index`. */
+const FOLDINGS: readonly (Folding | undefined)[] = Object.values(OPS).map(({ name, params, result }) => {
+  if (params.includes('v128')) return undefined;
+  const evaluators = INTEGER_EVALUATORS as Record<string, Evaluate | undefined>;
+  return { evaluate: result === 'v128' ? undefined : evaluators[name], identity: IDENTITIES[name] };
+});

@@ -56,3 +56,23 @@ export class StateLayout {
     return field;
   }
 }
+
+/** A set of fields of one layout that is emptied often. */
+export class FieldSet {
+  /** By field index: the generation in which the field was added. */
+  readonly #added: number[] = [];
+  #generation = 1;
+
+  clear(): void {
+    this.#generation++;
+  }
+  add({ index }: StateField): void {
+    this.#added[index] = this.#generation;
+  }
+  delete({ index }: StateField): void {
+    this.#added[index] = 0;
+  }
+  has({ index }: StateField): boolean {
+    return this.#added[index] === this.#generation;
+  }
+}

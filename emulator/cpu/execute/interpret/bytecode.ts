@@ -67,12 +67,11 @@ export const OPCODES: readonly (ExtraOpcode | PureOpcode)[] = [
   }),
 ];
 
-const EXTRA_NUMBERS = new Map(EXTRA.map((name, number) => [name, number]));
+/** Numbers of the opcodes that are not pure ops. */
+export const EXTRA_OPCODES = Object.fromEntries(EXTRA.map((name, number) => [name, number])) as Readonly<
+  Record<ExtraOpcode, number>
+>;
 const PURE_NUMBERS = pureNumbers();
-
-export function extraOpcode(name: ExtraOpcode): number {
-  return EXTRA_NUMBERS.get(name)!;
-}
 
 /** @param opIndex `Op.index` @param lane 0 for ops without one */
 export function pureOpcode(opIndex: number, lane: number): number {

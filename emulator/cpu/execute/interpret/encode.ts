@@ -6,7 +6,7 @@ import { OPS } from '../../ir/ops.ts';
 import { liveValues } from '../../ir/passes/liveness.ts';
 import type { StateField } from '../../ir/state-field.ts';
 import { accessKey } from '../access-key.ts';
-import { CHECKPOINT, type ExtraOpcode, extraOpcode, pureOpcode, SLOT_AREA, SLOT_SIZE } from './bytecode.ts';
+import { CHECKPOINT, EXTRA_OPCODES, type ExtraOpcode, pureOpcode, SLOT_AREA, SLOT_SIZE } from './bytecode.ts';
 
 /** A helper call in bytecode: what the interpreter leaves to JavaScript. */
 export interface HelperCall {
@@ -28,6 +28,13 @@ export interface Encoded {
   readonly calls: readonly HelperCall[];
 }
 
+const { get: GET, set: SET, load: LOAD, store: STORE, call: CALL, pc: PC, retired: RETIRED_OP } = OPS;
+const I32_CONST = OPS['i32.const'];
+const GET_BY_TYPE = { i32: 'get.i32', i64: 'get.i64', v128: 'get.v128' } as const;
+const SET_BY_TYPE = { i32: 'set.i32', i64: 'set.i64', v128: 'set.v128' } as const;
+const LOAD_BY_SIZE = { 1: 'load.1', 2: 'load.2', 4: 'load.4', 8: 'load.8', 16: 'load.16' } as const;
+const STORE_BY_SIZE = { 1: 'store.1', 2: 'store.2', 4: 'store.4', 8: 'store.8', 16: 'store.16' } as const;
+
 /** @param firstCall number of the block's first helper call */
 export function encodeBlock(block: Block, firstCall: number): Encoded {
   const encoder = new Encoder(block, firstCall);
@@ -40,12 +47,15 @@ class Encoder implements Encoded {
   readonly calls: HelperCall[] = [];
   readonly #block: Block;
   readonly #firstCall: number;
-  readonly #slots = new Map<Value, number>();
+  /** By position of a value: its slot. */
+  readonly #slots: Uint16Array;
+  readonly #constantSlots = new Map<Value, number>();
   #nextSlot = 0;
 
   constructor(block: Block, firstCall: number) {
     this.#block = block;
     this.#firstCall = firstCall;
+    this.#slots = new Uint16Array(block.values.length);
   }
 
   run(): void {
@@ -55,45 +65,45 @@ class Encoder implements Encoded {
   }
 
   #emit(opcode: ExtraOpcode, slot: number, ...words: readonly number[]): void {
-    this.words.push(extraOpcode(opcode) | (slot << 16), ...words);
+    this.words.push(EXTRA_OPCODES[opcode] | (slot << 16));
+    for (const word of words) this.words.push(word);
   }
 
   #allocate(value: Value): number {
     const slot = this.#nextSlot;
     assert(slot < SLOT_AREA, 'a block fits the slot area');
     this.#nextSlot += SLOT_SIZE;
-    this.#slots.set(value, slot);
+    if (value.position >= 0) this.#slots[value.position] = slot;
+    else this.#constantSlots.set(value, slot);
     return slot;
   }
 
   /** Slot of an argument; a constant is put into one when it is first needed. */
   #slot(value: Value): number {
-    const known = this.#slots.get(value);
-    if (known !== undefined) return known;
-    assert(value.position < 0, 'only constants are made where they are used');
-    this.#encodePure(value);
-    return this.#slots.get(value)!;
+    if (value.position >= 0) return this.#slots[value.position]!;
+    if (!this.#constantSlots.has(value)) this.#encodePure(value);
+    return this.#constantSlots.get(value)!;
   }
 
   #encode(value: Value): void {
     switch (value.op) {
-      case OPS.get: {
+      case GET: {
         const field = value.immediate as StateField;
-        return this.#emit(`get.${field.type}`, this.#allocate(value), field.offset);
+        return this.#emit(GET_BY_TYPE[field.type], this.#allocate(value), field.offset);
       }
-      case OPS.set: {
+      case SET: {
         const field = value.immediate as StateField;
-        return this.#emit(`set.${field.type}`, this.#slot(value.args[0]!), field.offset);
+        return this.#emit(SET_BY_TYPE[field.type], this.#slot(value.args[0]!), field.offset);
       }
-      case OPS.pc:
+      case PC:
         return this.#emit('pc', this.#allocate(value), value.immediate as number);
-      case OPS.load:
+      case LOAD:
         return this.#encodeLoad(value);
-      case OPS.store:
+      case STORE:
         return this.#encodeStore(value);
-      case OPS.call:
+      case CALL:
         return this.#encodeCall(value, value.immediate as HelperDeclaration);
-      case OPS.retired:
+      case RETIRED_OP:
         return this.#encodeCall(value, RETIRED);
       default:
         return this.#encodePure(value);
@@ -101,22 +111,29 @@ class Encoder implements Encoded {
   }
 
   #encodePure(value: Value): void {
-    const slots = value.args.map(arg => this.#slot(arg));
-    const { immediate } = value;
+    const { args, immediate } = value;
+    const first = args.length > 0 ? this.#slot(args[0]!) : 0;
+    const second = args.length > 1 ? this.#slot(args[1]!) : 0;
+    const third = args.length > 2 ? this.#slot(args[2]!) : 0;
     const lane = value.op.immediate === 'lane' ? (immediate as number) : 0;
     this.words.push(pureOpcode(value.op.index, lane) | (this.#allocate(value) << 16));
-    if (slots.length > 0) this.words.push(slots[0]! | ((slots[1] ?? 0) << 16));
-    if (slots.length > 2) this.words.push(slots[2]!);
-    if (typeof immediate === 'bigint') this.words.push(...halves(immediate));
-    else if (value.op === OPS['i32.const']) this.words.push(immediate as number);
+    if (args.length > 0) this.words.push(first | (second << 16));
+    if (args.length > 2) this.words.push(third);
+    if (typeof immediate === 'bigint') this.#pushHalves(immediate);
+    else if (value.op === I32_CONST) this.words.push(immediate as number);
     else if (immediate instanceof Uint8Array) this.words.push(...wordsOf(immediate));
+  }
+
+  #pushHalves(value: bigint): void {
+    this.words.push(Number(BigInt.asIntN(32, value)));
+    this.words.push(Number(BigInt.asIntN(32, value >> 32n)));
   }
 
   #encodeLoad(value: Value): void {
     const access = value.immediate as MemoryAccess;
     const address = this.#slot(value.args[0]!);
     const general = access.size === 16 ? 'load.v128' : 'load';
-    const opcode = isPlain(access) ? (`load.${access.size}` as const) : general;
+    const opcode = isPlain(access) ? LOAD_BY_SIZE[access.size] : general;
     this.#emit(opcode, this.#allocate(value), address | (accessKey(access) << 16), this.#place(value));
   }
 
@@ -125,7 +142,7 @@ class Encoder implements Encoded {
     const address = this.#slot(value.args[0]!);
     const stored = this.#slot(value.args[1]!);
     const general = access.size === 16 ? 'store.v128' : 'store';
-    const opcode = isPlain(access) ? (`store.${access.size}` as const) : general;
+    const opcode = isPlain(access) ? STORE_BY_SIZE[access.size] : general;
     this.#emit(opcode, stored, address | (accessKey(access) << 16), this.#place(value));
   }
 
@@ -174,10 +191,6 @@ class Encoder implements Encoded {
 /** Whether the interpreter itself may look into the TLB for an access. */
 function isPlain({ alignment, regime, forWrite }: MemoryAccess): boolean {
   return alignment === 1 && regime === 'current' && !forWrite;
-}
-
-function halves(value: bigint): [low: number, high: number] {
-  return [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))];
 }
 
 function wordsOf(bytes: Uint8Array): number[] {

@@ -21,6 +21,12 @@ import { emitDivision } from './emit-division.ts';
 import { LOCAL, type RegionCode } from './region-code.ts';
 import { emitExpectedTag, emitTlbEntry, emitTranslated, LOADS, STORES } from './tlb-probe.ts';
 
+const { get: GET, set: SET, load: LOAD, store: STORE, call: CALL, pc: PC, retired: RETIRED } = OPS;
+const I32_CONST = OPS['i32.const'];
+const I64_CONST = OPS['i64.const'];
+const V128_CONST = OPS['v128.const'];
+const SHUFFLE = OPS['i8x16.shuffle'];
+
 /** Emits the contents of one block into a region. */
 export class BlockEmitter {
   readonly #region: RegionCode;
@@ -60,13 +66,13 @@ export class BlockEmitter {
 
   #emitRoot(value: Value): void {
     switch (value.op) {
-      case OPS.set:
+      case SET:
         return this.#emitSet(value);
-      case OPS.load:
+      case LOAD:
         return this.#emitLoad(value);
-      case OPS.store:
+      case STORE:
         return this.#emitStore(value);
-      case OPS.call:
+      case CALL:
         return this.#emitCall(value);
       default:
         this.#pushComputed(value);
@@ -90,18 +96,18 @@ export class BlockEmitter {
 
   #pushComputed(value: Value): void {
     switch (value.op) {
-      case OPS.get:
+      case GET:
         return this.#pushField(value.immediate as StateField);
-      case OPS.pc:
+      case PC:
         return this.#region.pushPc(value.immediate as number);
-      case OPS.retired:
+      case RETIRED:
         return this.#pushRetired(value);
-      case OPS['i32.const']:
+      case I32_CONST:
         return this.#code.i32(value.immediate as number);
-      case OPS['i64.const']:
+      case I64_CONST:
         return this.#code.i64(value.immediate as bigint);
-      case OPS['v128.const']:
-      case OPS['i8x16.shuffle']:
+      case V128_CONST:
+      case SHUFFLE:
         value.args.forEach(arg => this.push(arg));
         return this.#code.bytes16(value.op.name as 'v128.const', value.immediate as Uint8Array);
       default:

@@ -330,17 +330,19 @@ function openItem(item: number | Interval, label: number): OpenItem {
   return { first: item.first, last: item.last, label, dispatches: item.sideEntries.length > 0 };
 }
 
+const { get: GET, set: SET } = OPS;
+
 /** State fields that the region keeps in locals, and those of them that it writes. */
 function fieldsInLocals(blocks: readonly Block[]): { used: Set<StateField>; written: Set<StateField> } {
   const used = new Set<StateField>();
   const written = new Set<StateField>();
   for (const { values } of blocks) {
     for (const value of values) {
-      if (value.op !== OPS.get && value.op !== OPS.set) continue;
+      if (value.op !== GET && value.op !== SET) continue;
       const field = value.immediate as StateField;
       if (!field.inLocals) continue;
       used.add(field);
-      if (value.op === OPS.set) written.add(field);
+      if (value.op === SET) written.add(field);
     }
   }
   return { used, written };

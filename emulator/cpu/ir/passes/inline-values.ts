@@ -21,11 +21,14 @@ export function inlineValues(block: Block, uses: UseCounts): Uint8Array {
   return inline;
 }
 
+const { get: GET, set: SET, call: CALL } = OPS;
+
 /** What is known about the code behind a position while going through a block backwards. */
 class BackwardScan {
   /** By position: where the value is needed last. A value that is part of an expression is needed where that is computed. */
   readonly #lastUse: Int32Array;
-  readonly #nextWrite = new Map<StateField, number>();
+  /** By field index: position of the next write. */
+  readonly #nextWrite: (number | undefined)[] = [];
   /** Position of the next helper call that may change every register. */
   #nextCall = Number.POSITIVE_INFINITY;
 
@@ -36,9 +39,9 @@ class BackwardScan {
   }
 
   mayInline(value: Value, uses: number): boolean {
-    if (value.op === OPS.get) {
+    if (value.op === GET) {
       const field = value.immediate as StateField;
-      const written = Math.min(this.#nextWrite.get(field) ?? Number.POSITIVE_INFINITY, this.#nextCall);
+      const written = Math.min(this.#nextWrite[field.index] ?? Number.POSITIVE_INFINITY, this.#nextCall);
       return field.inLocals && this.#lastUse[value.position]! <= written;
     }
     return value.op.effect === 'pure' && uses === 1;
@@ -46,8 +49,8 @@ class BackwardScan {
 
   /** Takes note of a live value: what it writes, and what it needs. */
   pass(value: Value, inline: boolean): void {
-    if (value.op === OPS.set) this.#nextWrite.set(value.immediate as StateField, value.position);
-    if (value.op === OPS.call && (value.immediate as HelperDeclaration).effects.state === 'all') {
+    if (value.op === SET) this.#nextWrite[(value.immediate as StateField).index] = value.position;
+    if (value.op === CALL && (value.immediate as HelperDeclaration).effects.state === 'all') {
       this.#nextCall = value.position;
     }
     const at = inline ? this.#lastUse[value.position]! : value.position;

@@ -5,7 +5,7 @@
 import type { Block, Value } from '../block.ts';
 import type { HelperDeclaration } from '../helper-declaration.ts';
 import { OPS } from '../ops.ts';
-import type { StateField } from '../state-field.ts';
+import { FieldSet, type StateField } from '../state-field.ts';
 
 /** Per position in `block.values`: how many live values (and the terminal) use it; for effects at least 1. 0 is dead. */
 export type UseCounts = Uint16Array;
@@ -14,19 +14,20 @@ export type UseCounts = Uint16Array;
 export function countUses(block: Block): UseCounts {
   const { values, terminal } = block;
   const uses = new Uint16Array(values.length);
-  const use = (value: Value): void => {
-    if (value.position >= 0) uses[value.position]!++;
-  };
-  if (terminal.kind === 'branch') use(terminal.condition);
-  if (terminal.kind === 'indirect') use(terminal.target);
-  /** Fields that are written again before anybody can look at them. */
-  const overwritten = new Set<StateField>();
+  if (terminal.kind === 'branch') use(uses, terminal.condition);
+  if (terminal.kind === 'indirect') use(uses, terminal.target);
+  overwritten.clear();
   for (let position = values.length - 1; position >= 0; position--) {
     const value = values[position]!;
-    if (isEffect(value, overwritten)) uses[position]!++;
-    if (uses[position] !== 0) value.args.forEach(use);
+    if (isEffect(value)) uses[position]!++;
+    if (uses[position] === 0) continue;
+    for (const arg of value.args) use(uses, arg);
   }
   return uses;
+}
+
+function use(uses: UseCounts, { position }: Value): void {
+  if (position >= 0) uses[position]!++;
 }
 
 /** The values that are not dead, in order. */
@@ -35,22 +36,27 @@ export function liveValues(block: Block): readonly Value[] {
   return block.values.filter(value => uses[value.position] !== 0);
 }
 
-function isEffect(value: Value, overwritten: Set<StateField>): boolean {
+const { get: GET, set: SET, load: LOAD, store: STORE, call: CALL } = OPS;
+
+/** Fields that are written again before anybody can look at them, while a block is gone through backwards. */
+const overwritten = new FieldSet();
+
+function isEffect(value: Value): boolean {
   switch (value.op) {
-    case OPS.set: {
+    case SET: {
       const field = value.immediate as StateField;
       const dead = overwritten.has(field);
       overwritten.add(field);
       return !dead;
     }
-    case OPS.get:
+    case GET:
       overwritten.delete(value.immediate as StateField);
       return false;
-    case OPS.load:
-    case OPS.store:
+    case LOAD:
+    case STORE:
       overwritten.clear();
       return true;
-    case OPS.call: {
+    case CALL: {
       const { effects } = value.immediate as HelperDeclaration;
       if (effects.state === 'none' && !effects.mayFault) return false;
       overwritten.clear();
