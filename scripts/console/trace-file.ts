@@ -26,8 +26,8 @@ export class TraceFile implements Disposable {
   readonly #fd: number;
   #records: TraceRecord[] = [];
   #disassemble: Disassemble | undefined;
-  /** The disassembler is being loaded: records wait. */
-  #isLoading = false;
+  /** Everything that records need is loaded; what comes before shows code as bytes. */
+  readonly ready: Promise<void>;
   /** An interrupted program does not dispose. */
   readonly #onExit = (): void => this.#flush();
 
@@ -35,12 +35,12 @@ export class TraceFile implements Disposable {
   constructor(channels: readonly TraceChannel[], path: string | undefined) {
     this.#fd = path === undefined ? STANDARD_ERROR : openTrace(path);
     process.once('exit', this.#onExit);
-    if (channels.includes('in_asm')) this.#loadDisassembler();
+    this.ready = channels.includes('in_asm') ? this.#loadDisassembler() : Promise.resolve();
     this.trace = {
       channels: new Set(channels),
       record: entry => {
         this.#records.push(entry);
-        if (this.#records.length >= BUFFERED_RECORDS && !this.#isLoading) this.#flush();
+        if (this.#records.length >= BUFFERED_RECORDS) this.#flush();
       },
     };
   }
@@ -58,14 +58,10 @@ export class TraceFile implements Disposable {
   }
 
   /** Loads it now, when it is needed: it is large. */
-  #loadDisassembler(): void {
-    this.#isLoading = true;
-    const load = async (): Promise<void> => {
-      const { disassemble, prepareDisassembler } = await import('../../analyzer/disassembler.ts');
-      await prepareDisassembler();
-      this.#disassemble = (architecture, code, vaddr) => disassemble(architecture, code, vaddr, () => undefined);
-    };
-    void load().finally(() => (this.#isLoading = false));
+  async #loadDisassembler(): Promise<void> {
+    const { disassemble, prepareDisassembler } = await import('../../analyzer/disassembler.ts');
+    await prepareDisassembler();
+    this.#disassemble = (architecture, code, vaddr) => disassemble(architecture, code, vaddr, () => undefined);
   }
 }
 
