@@ -25,7 +25,7 @@ import type { Clock, Device, DmaMemory, InterruptLine } from '../../memory/devic
 import type { IsaDevice } from '../board-devices.ts';
 import type { PcParts } from './board-config.ts';
 import { PcInterrupts } from './interrupts.ts';
-import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO, type PcBoard, PORT, type Region } from './layout.ts';
+import { GSI, HPET_ROUTES, IRQ, LAYOUT, MICROVM_VIRTIO, type PcBoard, pciMemory, PORT, type Region } from './layout.ts';
 
 const PCI_PINS = 4;
 const LPC_DEVICE = 0x1f;
@@ -179,18 +179,17 @@ export class PcChipset {
 
   /** The configuration ports, with the reset port in the middle of them. */
   private createPci(): PciHost {
-    const { PCI_IO, PCI_MMIO, PCI_MMIO_HIGH, PCIE_ECAM } = LAYOUT;
+    const { PCI_IO, PCIE_ECAM } = LAYOUT;
     const io = new PciWindow('pci-io', PCI_IO.base, PCI_IO.size);
-    const low = new PciWindow('pci-memory', PCI_MMIO.base, PCI_MMIO.size);
-    const high = new PciWindow('pci-memory-high', PCI_MMIO_HIGH.base, PCI_MMIO_HIGH.size);
+    const regions = pciMemory(this.config.memoryBytes);
+    const memory = regions.map(({ base, size }) => new PciWindow('pci-memory', base, size));
     const intx = Array.from({ length: PCI_PINS }, (_, pin) => this.interrupts.gsiLine(GSI.PCI + pin));
-    const host = new PciHost({ windows: { io, memory: [low, high] }, intx, msi: this.interrupts.bus });
+    const host = new PciHost({ windows: { io, memory }, intx, msi: this.interrupts.bus });
     host.plug(0, new PciHostBridge(Q35_IDENTITY));
     host.plug(LPC_DEVICE, new PciHostBridge(ICH9_LPC_IDENTITY, LPC_CONTENTS));
     host.plug(LPC_DEVICE, new Ahci(this.config.ataDisks, this.config.memory), AHCI_FUNCTION);
     this.port(PCI_IO, io);
-    this.map(PCI_MMIO, low);
-    this.map(PCI_MMIO_HIGH, high);
+    for (const [i, window] of memory.entries()) this.map(regions[i]!, window);
     this.map(PCIE_ECAM, host.ecam);
     const reset = new ResetPort(this.config.resetMachine);
     this.port(PORT.PCI_CONFIG_ADDRESS, new ConfigAndResetPorts(new PciConfigPorts(host), reset));

@@ -45,7 +45,7 @@ import {
 } from './aml.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { ALL_PARTS, type PcParts } from './board-config.ts';
-import { GSI, IRQ, LAYOUT, MICROVM_VIRTIO, PORT } from './layout.ts';
+import { GSI, IRQ, LAYOUT, MICROVM_VIRTIO, pciMemory, PORT } from './layout.ts';
 
 /** Present, enabled, shown, working. */
 const STA_ALL = 0x0f;
@@ -57,7 +57,11 @@ const NOTIFY_STATUS_CHANGE = 0x80;
 const GED_POWER_DOWN = 2;
 
 /** q35's definition block, without the table header. */
-export function q35Dsdt({ pvpanicPort, parts = ALL_PARTS }: Pick<AcpiConfig, 'pvpanicPort' | 'parts'> = {}): Aml {
+export function q35Dsdt({
+  memoryBytes,
+  pvpanicPort,
+  parts = ALL_PARTS,
+}: Pick<AcpiConfig, 'memoryBytes' | 'pvpanicPort' | 'parts'>): Aml {
   const isa = [keyboard(), com1(), rtc(), ...(pvpanicPort === undefined ? [] : [pvpanic(pvpanicPort)])];
   const pci = device(
     'PCI0',
@@ -65,7 +69,7 @@ export function q35Dsdt({ pvpanicPort, parts = ALL_PARTS }: Pick<AcpiConfig, 'pv
     name('_CID', eisaId('PNP0A03')),
     name('_ADR', integer(0)),
     name('_UID', integer(0)),
-    name('_CRS', pciResources()),
+    name('_CRS', pciResources(memoryBytes)),
     name('_PRT', pciRouting()),
     pciCapabilities(),
     fwCfg(),
@@ -81,17 +85,19 @@ export function microvmDsdt(virtioSlots: readonly number[], parts: PcParts = ALL
   return [...scope('_SB', fwCfg(), ...optional, genericEvents(), powerButton(), ...transports), ...sleepState(5)];
 }
 
-function pciResources(): Aml {
-  const low = LAYOUT.PCI_MMIO;
-  const high = LAYOUT.PCI_MMIO_HIGH;
+function pciResources(memoryBytes: number): Aml {
+  const memory = pciMemory(memoryBytes);
+  const { base: vga, size: vgaSize } = LAYOUT.VGA;
   const config = PORT.PCI_CONFIG_ADDRESS;
   return resources(
     wordBusNumbers(0, 0xff),
     ioPorts(config.base, config.size),
     wordIo(0, config.base - 1),
     wordIo(config.base + config.size, 0xffff),
-    dwordMemory(low.base, low.base + low.size - 1),
-    qwordMemory(high.base, high.base + high.size - 1),
+    dwordMemory(vga, vga + vgaSize - 1),
+    ...memory.map(({ base, size }) =>
+      base < LAYOUT.FOUR_GIB ? dwordMemory(base, base + size - 1) : qwordMemory(base, base + size - 1),
+    ),
   );
 }
 

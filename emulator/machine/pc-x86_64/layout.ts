@@ -48,6 +48,8 @@ const GIB = 1024 * MIB;
 export const LAYOUT = {
   /** From here to 1 MiB a PC has no ordinary RAM. */
   LOW_END: 0xa_0000,
+  /** What a VGA would decode; nothing does. */
+  VGA: { base: 0xa_0000, size: 0x2_0000 },
   /** The last kilobyte below is the extended BIOS data area. */
   EBDA: 0x9_fc00,
   /** Where Linux looks for the ACPI root pointer: ACPI specification "Finding the RSDP on IA-PC Systems". */
@@ -65,9 +67,8 @@ export const LAYOUT = {
   PCIE_ECAM: { base: 0xb000_0000, size: 256 * MIB },
   /** q35: the ICH9's root complex registers; nothing answers. */
   ROOT_COMPLEX: { base: 0xfed1_c000, size: 16 * KIB },
-  /** q35: PCI memory below and above 4 GiB, and I/O. */
+  /** q35: PCI memory below 4 GiB, and I/O; more of it depends on RAM (`pciMemory`). */
   PCI_MMIO: { base: 0xc000_0000, size: 0x3ec0_0000 },
-  PCI_MMIO_HIGH: { base: 0x8_0000_0000, size: 32 * GIB },
   PCI_IO: { base: 0x1000, size: 0xf000 },
   /** microvm: event selector and sleep registers of the generic event device. */
   GED_EVENTS: { base: 0xfea0_0000, size: 4 },
@@ -151,6 +152,14 @@ export function ramRanges(board: PcBoard, memoryBytes: number): readonly Range[]
   ];
   if (memoryBytes > low) ranges.push({ start: LAYOUT.FOUR_GIB, end: LAYOUT.FOUR_GIB + memoryBytes - low });
   return ranges;
+}
+
+/** q35's PCI memory: between RAM and configuration space, below 4 GiB, and 32 GiB from the next GiB behind RAM. */
+export function pciMemory(memoryBytes: number): readonly Region[] {
+  const [, low, high] = ramRanges('q35', memoryBytes);
+  const between = { base: low!.end, size: LAYOUT.PCIE_ECAM.base - low!.end };
+  const above = Math.ceil((high?.end ?? LAYOUT.FOUR_GIB) / GIB) * GIB;
+  return [...(between.size > 0 ? [between] : []), LAYOUT.PCI_MMIO, { base: above, size: 32 * GIB }];
 }
 
 /** Where the ACPI tables are. */

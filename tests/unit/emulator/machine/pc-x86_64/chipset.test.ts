@@ -13,7 +13,7 @@ import { ManualClock } from '../../../../support/manual-clock.ts';
 const MIB = 2 ** 20;
 const [IO_APIC, IO_APIC2, LAPIC, HPET] = [0xfec0_0000, 0xfec1_0000, 0xfee0_0000, 0xfed0_0000];
 
-function setup(board: PcBoard) {
+function setup(board: PcBoard, memoryBytes = 512 * MIB) {
   const clock = new ManualClock();
   const events: string[] = [];
   const lines = [new FakeLine(), new FakeLine()];
@@ -28,7 +28,7 @@ function setup(board: PcBoard) {
     parts: ALL_PARTS,
     clock,
     memory: new ArrayMemory(MIB),
-    memoryBytes: 512 * MIB,
+    memoryBytes,
     cpus,
     tscHz: 1_000_000_000,
     currentCpu: () => 0,
@@ -62,9 +62,9 @@ function setup(board: PcBoard) {
 }
 
 describe.each(['q35', 'microvm'] as const)('chip set of %s', board => {
-  test('has no device where RAM is', () => {
-    const { chipset } = setup(board);
-    for (const range of ramRanges(board, 3072 * MIB))
+  test.each([512, 2816, 3072])('has no device where RAM of %i MiB is', mib => {
+    const { chipset } = setup(board, mib * MIB);
+    for (const range of ramRanges(board, mib * MIB))
       for (const { region } of chipset.memoryDevices)
         expect(region.base >= range.end || region.base + region.size <= range.start).toBe(true);
   });
