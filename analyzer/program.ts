@@ -37,6 +37,18 @@ export interface ProgramFiles {
   readonly dump: readonly string[] | Dump;
   readonly vmlinux?: string | undefined;
   readonly systemMap?: string | undefined;
+  /** Leave out modules, with their symbols and types. */
+  readonly withoutModules?: boolean;
+}
+
+function requiredVmcoreinfo({ vmcoreinfo, path }: Dump): Vmcoreinfo {
+  if (vmcoreinfo === undefined) throw new FormatError('the dump has no VMCOREINFO', { file: path });
+  return vmcoreinfo;
+}
+
+/** The file that has the debug information of a stripped vmlinux, if it can be found. */
+function separateDebugFile(vmlinux: ElfFile | undefined): ElfFile | undefined {
+  return vmlinux === undefined || hasDebugInfo(vmlinux) ? undefined : findDebugFile(vmlinux);
 }
 
 /** An opened kernel. */
@@ -70,27 +82,23 @@ export class Program implements Disposable {
   constructor(files: ProgramFiles) {
     this.dump = 'memory' in files.dump ? files.dump : openDump(files.dump);
     this.warnings = [...this.dump.warnings];
-    const { vmcoreinfo } = this.dump;
-    if (vmcoreinfo === undefined) throw new FormatError('the dump has no VMCOREINFO', { file: this.dump.path });
-    this.vmcoreinfo = vmcoreinfo;
+    this.vmcoreinfo = requiredVmcoreinfo(this.dump);
     this.architecture = this.dump.architecture ?? 'x86_64';
-    this.space =
-      this.architecture === 'aarch64'
-        ? aarch64AddressSpace(this.dump.memory, vmcoreinfo)
-        : x86AddressSpace(this.dump.memory, vmcoreinfo);
+    const openSpace = this.architecture === 'aarch64' ? aarch64AddressSpace : x86AddressSpace;
+    this.space = openSpace(this.dump.memory, this.vmcoreinfo);
     this.memory = new MemoryReader(this.dump.memory, vaddr => this.space.translate(vaddr));
     this.physical = physicalReader(this.dump.memory);
-    this.kaslrOffset = vmcoreinfo.kernelOffset ?? 0n;
+    this.kaslrOffset = this.vmcoreinfo.kernelOffset ?? 0n;
     this.vmlinux = files.vmlinux === undefined ? undefined : this.#openVmlinux(files.vmlinux);
-    this.#debugFile =
-      this.vmlinux === undefined || hasDebugInfo(this.vmlinux) ? undefined : findDebugFile(this.vmlinux);
+    this.#debugFile = separateDebugFile(this.vmlinux);
     this.debug = new DebugFiles(this, this.#debugFile ?? this.vmlinux);
     const { table, kallsyms } = this.#symbolTable(files.systemMap);
-    this.symbols = new SymbolSet(table, () => moduleSymbols(this));
+    const { withoutModules = false } = files;
+    this.symbols = new SymbolSet(table, () => (withoutModules ? [] : moduleSymbols(this)));
     const bytes = findKernelBtf(this.memory, this.symbols, kallsyms) ?? this.#vmlinuxBtf();
     this.btf = bytes === undefined ? undefined : new Btf(bytes, undefined, `BTF of ${this.dump.path}`);
     this.types = new TypeCatalog(this.btf === undefined ? [] : [this.btf], () => [
-      ...moduleBtf(this),
+      ...(withoutModules ? [] : moduleBtf(this)),
       ...this.debug.typeSources,
     ]);
     recoverSymbols(this, kallsyms);

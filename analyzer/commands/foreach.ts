@@ -25,6 +25,8 @@ interface ForeachData {
 const RUNNABLE: Readonly<Record<string, Command>> = Object.fromEntries(
   [bt, files, net, ps, set, sig, taskCommand, vm, vtop].map(command => [command.name, command as Command]),
 );
+/** Names of the commands that can be run for each task. */
+export const RUNNABLE_NAMES: readonly string[] = Object.keys(RUNNABLE);
 const STATES = new Set(['RU', 'IN', 'UN', 'ST', 'ZO', 'TR', 'SW', 'DE', 'PA', 'WA', 'ID', 'NE']);
 
 /** `foreach`. */
@@ -81,6 +83,9 @@ function select(session: Session, selectors: readonly string[]): Task[] {
   if (selectors.includes('active')) chosen = chosen.filter(task => session.tasks.isActive(task));
   return [...chosen];
 }
+
+/** Words that choose tasks by what they are. */
+export const SELECTOR_NAMES: readonly string[] = ['kernel', 'user', 'gleader', 'active', ...STATES];
 
 function isKeyword(word: string): boolean {
   return STATES.has(word) || ['kernel', 'user', 'gleader', 'active'].includes(word);

@@ -119,6 +119,9 @@ const VARIABLES: Readonly<Record<string, string>> = {
   error: 'default',
 };
 
+/** Names of all settings. */
+export const SETTING_NAMES: readonly string[] = [...Object.keys(VARIABLES), 'hex', 'dec'];
+
 function settingText(session: Session, name: string): string {
   const { program, settings } = session;
   if (name === 'radix') return settings.radix === 16 ? '16 (hexadecimal)' : '10 (decimal)';

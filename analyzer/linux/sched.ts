@@ -112,7 +112,7 @@ export function stateLetters(bits: number): string {
 export class TaskTable {
   readonly program: Program;
   /** Idle tasks in order of CPUs, then all others in order of pid. */
-  readonly all: readonly Task[];
+  all: readonly Task[];
   /** What each online CPU ran when the kernel crashed. */
   readonly active: Map<number, Task>;
   readonly #byAddress: ReadonlyMap<bigint, Task>;
@@ -130,6 +130,11 @@ export class TaskTable {
     this.all = [...idle, ...others.map(({ task }) => task)];
     this.#byAddress = new Map(this.all.map(task => [task.address, task]));
     this.active = this.#findActive();
+  }
+
+  /** Leaves only the active tasks. */
+  keepActive(): void {
+    this.all = this.all.filter(task => this.isActive(task));
   }
 
   /** Takes a task for the one that its CPU ran: where a dump does not tell. */

@@ -1,42 +1,125 @@
-/** The command line and the prompt of `crash`. */
-import { readFileSync } from 'node:fs';
+/** The command line of `crash`: opens a dump, runs commands, prompts for more. */
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
-import { looksLikeDump } from '../../capture/sources/dump-file.ts';
+import { openDump } from '../../capture/sources/dump-file.ts';
+import type { Dump } from '../../capture/sources/dump-file.ts';
 import { Session } from '../commands/session.ts';
+import { dateText, wallClockSeconds } from '../linux/timekeeping.ts';
 import { Program } from '../program.ts';
 import { runLine } from '../shell.ts';
+import type { LineResult } from '../shell.ts';
+import { parseOptions, splitCommands, usageText } from './cli-options.ts';
+import type { CliOptions } from './cli-options.ts';
+import { zeroExcluded } from './zero-excluded.ts';
 
-interface CliOptions {
-  readonly dump: readonly string[];
-  readonly vmlinux: string | undefined;
-  readonly systemMap: string | undefined;
-  /** Undefined for an interactive session. */
-  readonly commands: readonly string[] | undefined;
-  readonly silent: boolean;
-  readonly json: boolean;
-}
+/** Read before anything else, in this order, as crash reads its own. */
+const START_FILES = ['.crashrc', '.kcrashrc'] as const;
 
 /** Runs `crash` with its arguments. Returns the exit status: 0, or 1 after an error. */
-export async function runCrash(args: readonly string[], usage: string): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(usage);
-    return 0;
-  }
+export async function runCrash(args: readonly string[]): Promise<number> {
   process.stdout.on('error', endQuietly);
   try {
     const options = parseOptions(args);
-    using program = new Program({ dump: options.dump, vmlinux: options.vmlinux, systemMap: options.systemMap });
-    showWarnings(program);
-    const session = new Session(program);
-    if (options.commands !== undefined) return await runCommands(session, options.commands, options.json);
-    const { runPrompt } = await import('./prompt.ts');
-    return await runPrompt(session, options.silent);
+    return (await runWithoutDump(options)) ?? (await runWithDump(options));
   } catch (error) {
     if (!isUserError(error)) throw error;
     process.stderr.write(`crash: ${error.message}\n${error instanceof UsageError ? 'Try --help.\n' : ''}`);
     return 1;
   }
+}
+
+/** Help, version and schemas. Returns undefined when a dump is needed. */
+async function runWithoutDump({ flags, values }: CliOptions): Promise<number | undefined> {
+  if (flags.has('-h')) {
+    process.stdout.write(await helpText(values.get('-h')));
+    return 0;
+  }
+  if (flags.has('-v')) {
+    const { default: packageJson } = await import('../../package.json', { with: { type: 'json' } });
+    process.stdout.write(`crash of ${packageJson.name} ${packageJson.version}\n`);
+    return 0;
+  }
+  if (flags.has('--json-schema')) {
+    const { schemaText } = await import('../schema/schema.ts');
+    process.stdout.write(schemaText(values.get('--json-schema')));
+    return 0;
+  }
+  const short = values.get('--osrelease') ?? values.get('--log');
+  return short === undefined ? undefined : printAbout(short, flags.has('--log'));
+}
+
+async function helpText(topic: string | undefined): Promise<string> {
+  if (topic === undefined) return usageText();
+  const [{ helpPage }, { COMMANDS, loadCommand }] = await Promise.all([
+    import('../commands/help.ts'),
+    import('../commands/registry.ts'),
+  ]);
+  const names = topic === 'all' ? Object.keys(COMMANDS) : [topic];
+  const pages = await Promise.all(names.map(async name => loadCommand(name)));
+  return pages
+    .map((command, index) => {
+      if (command === undefined) throw new UsageError(`No help data for "${names[index]!}" is available.`);
+      return helpPage(command);
+    })
+    .join('\n');
+}
+
+/** `--osrelease` and `--log`: what scripts ask of a dump before they choose a vmlinux. */
+async function printAbout(path: string, wantsLog: boolean): Promise<number> {
+  if (wantsLog) {
+    using program = new Program({ dump: [path] });
+    return await runLines(new Session(program), ['log'], false);
+  }
+  using dump = openDump([path]);
+  const release = dump.vmcoreinfo?.osRelease;
+  process.stdout.write(`${release ?? 'unknown'}\n`);
+  return release === undefined ? 1 : 0;
+}
+
+async function runWithDump(options: CliOptions): Promise<number> {
+  if (options.dump.length === 0) throw new UsageError('no dump given');
+  using program = openProgram(options);
+  const session = startSession(program, options);
+  showWarnings(program);
+  if (options.flags.has('-t')) {
+    const seconds = wallClockSeconds(program);
+    process.stdout.write(`${seconds === undefined ? '(unknown)' : dateText(seconds)}\n`);
+    return 0;
+  }
+  if (options.commands !== undefined)
+    return await runLines(
+      session,
+      [...options.inputFiles.flatMap(readCommands), ...options.commands],
+      options.flags.has('--json'),
+    );
+  const { runPrompt } = await import('./prompt.ts');
+  return await runPrompt(session, options, startFiles(options));
+}
+
+function openProgram({ dump, vmlinux, systemMap, flags }: CliOptions): Program {
+  const opened: Dump | readonly string[] = flags.has('--zero_excluded') ? zeroExcluded(openDump(dump)) : dump;
+  return new Program({ dump: opened, vmlinux, systemMap, withoutModules: flags.has('--no_modules') });
+}
+
+function startSession(program: Program, { flags, values }: CliOptions): Session {
+  const session = new Session(program);
+  if (flags.has('--hex')) session.settings.radix = 16;
+  if (flags.has('--active')) session.tasks.keepActive();
+  if (flags.has('--no_panic')) session.current = session.tasks.all[0]!;
+  if (flags.has('--minimal')) session.settings.variables.set('minimal', 'on');
+  const level = values.get('-d');
+  if (level !== undefined) session.settings.variables.set('debug', level);
+  return session;
+}
+
+/** The start-up files that exist: of the home folder, then of the current one. */
+function startFiles({ flags }: CliOptions): string[] {
+  if (flags.has('--no_crashrc')) return [];
+  const folders = [...new Set([homedir(), process.cwd()])];
+  return folders.flatMap(folder => START_FILES.map(name => join(folder, name))).filter(path => existsSync(path));
 }
 
 const shownWarnings = new WeakMap<Program, number>();
@@ -62,44 +145,6 @@ function isUserError(error: unknown): error is Error {
   );
 }
 
-/** Splits at `;` and line ends, outside quotes. */
-export function splitCommands(text: string): string[] {
-  const parts = text.match(/(?:'[^']*'|"[^"]*"|[^;\n'"]|['"])+/g) ?? [];
-  return parts.map(part => part.trim()).filter(part => part !== '');
-}
-
-/** Options that stand alone. */
-const FLAGS = new Set(['-s', '--json']);
-/** Options with an argument. */
-const WITH_ARGUMENT = new Set(['-c', '-i', '-S']);
-
-function parseOptions(args: readonly string[]): CliOptions {
-  const files: string[] = [];
-  const given = new Map<string, string[]>();
-  for (let index = 0; index < args.length; index++) {
-    const word = args[index]!;
-    if (WITH_ARGUMENT.has(word)) given.set(word, [...(given.get(word) ?? []), optionArgument(word, args[++index])]);
-    else if (word.startsWith('-') && !FLAGS.has(word)) throw new UsageError(`unknown option ${word}`);
-    else if (!FLAGS.has(word)) files.push(word);
-  }
-  const commands = [
-    ...(given.get('-i') ?? []).flatMap(readCommands),
-    ...(given.get('-c') ?? []).flatMap(splitCommands),
-  ];
-  return {
-    ...sortFiles(files),
-    systemMap: given.get('-S')?.at(-1),
-    commands: given.has('-c') || given.has('-i') ? commands : undefined,
-    silent: args.includes('-s'),
-    json: args.includes('--json'),
-  };
-}
-
-function optionArgument(option: string, value: string | undefined): string {
-  if (value === undefined) throw new UsageError(`option ${option} wants an argument`);
-  return value;
-}
-
 function readCommands(path: string): string[] {
   try {
     return splitCommands(readFileSync(path, 'utf8'));
@@ -108,19 +153,22 @@ function readCommands(path: string): string[] {
   }
 }
 
-/** Tells dumps from the vmlinux, in whatever order they were given. */
-function sortFiles(files: readonly string[]): Pick<CliOptions, 'dump' | 'vmlinux'> {
-  const dump = files.filter(looksLikeDump);
-  const others = files.filter(file => !dump.includes(file));
-  if (dump.length === 0) throw new UsageError(files.length === 0 ? 'no dump given' : `${files.at(-1)}: not a dump`);
-  if (others.length > 1) throw new UsageError(`${others[1]}: only one vmlinux can be given`);
-  return { dump, vmlinux: others[0] };
+/** What `--minimal` leaves: commands that need no kernel structures. */
+const MINIMAL_COMMANDS = new Set(['log', 'dis', 'rd', 'sym', 'eval', 'set', 'extend', 'repeat', 'exit', 'q', 'help']);
+
+/** Runs a line, unless `--minimal` leaves its command out. */
+export async function runAllowed(session: Session, line: string, json: boolean): Promise<LineResult> {
+  const [name = ''] = line.trim().split(/\s+/, 1);
+  const command = session.aliases.get(name)?.command.split(' ')[0] ?? name;
+  if (session.settings.variables.get('minimal') === 'on' && /^\w/.test(command) && !MINIMAL_COMMANDS.has(command))
+    return { text: '', error: 'not available in minimal mode', command: name, exit: false };
+  return runLine(session, line, json);
 }
 
-async function runCommands(session: Session, commands: readonly string[], json: boolean): Promise<number> {
+async function runLines(session: Session, lines: readonly string[], json: boolean): Promise<number> {
   let status = 0;
-  for (const line of commands) {
-    const result = await runLine(session, line, json);
+  for (const line of lines) {
+    const result = await runAllowed(session, line, json);
     process.stdout.write(result.text);
     showWarnings(session.program);
     if (result.error !== undefined) {

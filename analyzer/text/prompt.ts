@@ -1,27 +1,40 @@
-/** The interactive prompt: history, start-up file, completion of commands, options, symbols and types. */
+/** The interactive prompt: history, start-up files, completion, scrolling. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import type { Interface } from 'node:readline/promises';
 
-import { COMMANDS, extensionNames, loadCommand } from '../commands/registry.ts';
 import type { Session } from '../commands/session.ts';
-import { runLine } from '../shell.ts';
-import { showWarnings } from './crash-cli.ts';
+import type { CliOptions } from './cli-options.ts';
+import { complete } from './completion.ts';
+import { runAllowed, showWarnings } from './crash-cli.ts';
 
-const MAX_COMPLETIONS = 200;
 const MAX_HISTORY = 1000;
-const START_FILE = '.kcrashrc';
 const HISTORY_FILE = '.kcrash_history';
-/** Commands whose arguments are names of structures. */
-const TYPE_COMMANDS = new Set(['struct', 'union', 'whatis', '*', 'ptype']);
 
-/** Runs the user's start-up file, then reads lines until the end of input or `quit`. Returns the exit status. */
-export async function runPrompt(session: Session, silent: boolean): Promise<number> {
-  const startFile = join(homedir(), START_FILE);
-  if (existsSync(startFile)) await show(session, `< ${startFile}`);
-  if (!silent) await show(session, 'sys');
+/**
+ * Runs the start-up files and those of `-i`, then reads lines until the end of input or `quit`.
+ * @returns the exit status: 1 when input is no terminal and a command failed
+ */
+export async function runPrompt(session: Session, options: CliOptions, startFiles: readonly string[]): Promise<number> {
   const isTerminal = process.stdin.isTTY;
+  const console = new PromptOutput(session, options);
+  for (const file of startFiles) await console.run(`< ${file}`);
+  if (!options.flags.has('-s')) await console.run('sys');
+  for (const file of options.inputFiles) if (await console.run(`< ${file}`)) return console.status(isTerminal);
+  const reader = openReader(session, isTerminal);
+  if (isTerminal) reader.prompt();
+  for await (const line of reader) {
+    if (await console.run(line)) break;
+    if (isTerminal) reader.prompt();
+  }
+  reader.close();
+  return console.status(isTerminal);
+}
+
+function openReader(session: Session, isTerminal: boolean): Interface {
   const reader = createInterface({
     input: process.stdin,
     output: process.stdout,
@@ -30,24 +43,71 @@ export async function runPrompt(session: Session, silent: boolean): Promise<numb
     history: isTerminal ? readHistory() : [],
     historySize: MAX_HISTORY,
     removeHistoryDuplicates: true,
-    completer: (line: string) => complete(session, line),
+    completer: async (line: string) => complete(session, line),
   });
-  if (isTerminal) reader.on('history', (lines: string[]) => saveHistory(lines));
-  if (isTerminal) reader.prompt();
-  for await (const line of reader) {
-    if (await show(session, line)) break;
-    if (isTerminal) reader.prompt();
-  }
-  reader.close();
-  return 0;
+  if (!isTerminal) return reader;
+  reader.on('history', (lines: string[]) => saveHistory(lines));
+  // Ctrl-C gives up the line, not the session.
+  reader.on('SIGINT', () => {
+    process.stdout.write('^C\n');
+    reader.write(null, { ctrl: true, name: 'e' });
+    reader.write(null, { ctrl: true, name: 'u' });
+    reader.prompt();
+  });
+  return reader;
 }
 
-/** Runs a line and prints what it gave. Returns whether it asked to end. */
-async function show(session: Session, line: string): Promise<boolean> {
-  const result = await runLine(session, line);
-  process.stdout.write(result.error === undefined ? result.text : `${result.text}${result.command}: ${result.error}\n`);
-  showWarnings(session.program);
-  return result.exit;
+/** Runs lines and shows what they give, a screenful at a time where there is a screen. */
+class PromptOutput {
+  readonly #session: Session;
+  readonly #json: boolean;
+  readonly #pager: string | undefined;
+  #failed = false;
+
+  constructor(session: Session, { flags }: CliOptions) {
+    this.#session = session;
+    this.#json = flags.has('--json');
+    this.#pager = process.stdout.isTTY && !flags.has('--no_scroll') ? pagerOf(flags) : undefined;
+  }
+
+  /** Returns whether the line asked to end. */
+  async run(line: string): Promise<boolean> {
+    const result = await runAllowed(this.#session, line, this.#json);
+    this.#failed ||= result.error !== undefined;
+    this.#show(result.error === undefined ? result.text : `${result.text}${result.command}: ${result.error}\n`);
+    showWarnings(this.#session.program);
+    return result.exit;
+  }
+
+  status(isTerminal: boolean): number {
+    return this.#failed && !isTerminal ? 1 : 0;
+  }
+
+  #show(text: string): void {
+    const scroll = this.#session.settings.variables.get('scroll') ?? 'on';
+    const rows = process.stdout.rows ?? 24;
+    const pager = ['less', 'more'].includes(scroll) ? PAGERS[scroll as 'less' | 'more'] : this.#pager;
+    const fits = text.split('\n', rows + 1).length <= rows;
+    if (pager === undefined || scroll === 'off' || fits || !this.#page(pager, text)) process.stdout.write(text);
+  }
+
+  /** Returns whether the pager could be run. */
+  #page(pager: string, text: string): boolean {
+    const run = spawnSync('/bin/sh', ['-c', pager], { input: text, stdio: ['pipe', 'inherit', 'inherit'] });
+    return run.error === undefined && run.status !== NOT_FOUND;
+  }
+}
+
+/** What a shell ends with when there is no such command. */
+const NOT_FOUND = 127;
+
+/** `less` ends by itself at the end of the text and leaves it on the screen. */
+const PAGERS = { less: 'less -E -X', more: 'more' } as const;
+
+function pagerOf(flags: ReadonlySet<string>): string {
+  const own = process.env['CRASHPAGER'];
+  if (flags.has('--CRASHPAGER') && own !== undefined && own !== '') return own;
+  return flags.has('--more') ? PAGERS.more : PAGERS.less;
 }
 
 /** Newest first, as readline keeps it. */
@@ -72,50 +132,4 @@ function saveHistory(lines: readonly string[]): void {
     historyIsWritable = false;
     process.stderr.write(`crash: the history is not kept: ${error instanceof Error ? error.message : String(error)}\n`);
   }
-}
-
-/** Candidates for the last word: commands, then options, types or symbols. */
-async function complete(session: Session, line: string): Promise<[string[], string]> {
-  const word = /\S*$/.exec(line)?.[0] ?? '';
-  const [name = ''] = line.trimStart().split(/\s+/, 1);
-  if (word.length === line.trimStart().length) {
-    const names = [...Object.keys(COMMANDS), ...session.aliases.keys(), ...extensionNames()];
-    return [names.filter(candidate => candidate.startsWith(word)), word];
-  }
-  if (word.startsWith('-')) {
-    const command = await loadCommand(session.aliases.get(name)?.command.split(' ')[0] ?? name);
-    return [(command?.options ?? []).map(({ flag }) => flag).filter(flag => flag.startsWith(word)), word];
-  }
-  if (word.length < 2) return [[], word];
-  return [TYPE_COMMANDS.has(name) ? typeCandidates(session, word) : symbolCandidates(session, word), word];
-}
-
-/** Structures by name; behind a dot, their members. */
-function typeCandidates(session: Session, word: string): string[] {
-  const dot = word.indexOf('.');
-  const { types } = session.program;
-  if (dot !== -1) {
-    const members = types.findStruct(word.slice(0, dot))?.members ?? [];
-    return members.map(({ name }) => `${word.slice(0, dot)}.${name}`).filter(candidate => candidate.startsWith(word));
-  }
-  const found = new Set<string>();
-  for (const source of types.all) {
-    for (const name of source.names('struct')) {
-      if (name.startsWith(word)) found.add(name);
-      if (found.size >= MAX_COMPLETIONS) return [...found];
-    }
-  }
-  return [...found];
-}
-
-function symbolCandidates(session: Session, word: string): string[] {
-  const { kernel, extra } = session.program.symbols;
-  const found = new Set<string>();
-  for (const table of [extra, kernel]) {
-    for (let index = 0; index < table.count && found.size < MAX_COMPLETIONS; index++) {
-      const { name } = table.at(index);
-      if (name.startsWith(word)) found.add(name);
-    }
-  }
-  return [...found];
 }

@@ -2,8 +2,8 @@
  * `crash [vmlinux] VMCORE`: reads a dump, with the commands of crash.
  *
  * Runs on its own (`node scripts/commands/crash.ts …`) and as a command of `kdump-lab`. On stdout stands only what the
- * commands print; warnings and errors go to stderr. Exit status: 0, or 1 when a command of `-c` or `-i` failed or the
- * dump could not be opened.
+ * commands print; warnings and errors go to stderr. The options are in `analyzer/text/cli-options.ts`. Exit status: 0, or
+ * 1 when the dump could not be opened or a command of `-c`, `-i` or a pipe failed.
  */
 import { realpathSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
@@ -11,18 +11,10 @@ import { fileURLToPath } from 'node:url';
 
 enableCompileCache();
 
-const USAGE = `usage: crash [options] [vmlinux] VMCORE [more files of a split dump]
-  -c COMMANDS   run commands, separated by ';' or lines, and exit
-  -i FILE       run the commands of a file, then go on interactively (exit with -c)
-  -s            no greeting
-  --json        print each command's data as JSON, one object a line
-  -S FILE       take symbols from a System.map
-`;
-
 /** Runs the command. Returns the exit status. */
 export async function crash(args: readonly string[]): Promise<number> {
   const { runCrash } = await import('../../analyzer/text/crash-cli.ts');
-  return runCrash(args, USAGE);
+  return runCrash(args);
 }
 
 const [, script] = process.argv;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { parseArguments } from '../../../../analyzer/commands/command.ts';
 import { splitWords } from '../../../../analyzer/shell.ts';
-import { splitCommands } from '../../../../analyzer/text/crash-cli.ts';
+import { splitCommands } from '../../../../analyzer/text/cli-options.ts';
 import { UsageError } from '../../../../capture/formats/errors.ts';
 
 const command = {
