@@ -10,7 +10,7 @@ import { ARENA_SIZE, BytecodeArena } from '../../emulator/cpu/execute/interpret/
 import { Interpreter, INTERPRETER_BYTES } from '../../emulator/cpu/execute/interpret/interpreter.ts';
 import { evaluateBlock } from '../../emulator/cpu/execute/evaluate.ts';
 import type { Guest, HelperImplementation } from '../../emulator/cpu/execute/guest.ts';
-import type { Block } from '../../emulator/cpu/ir/block.ts';
+import { type Block, directTargets } from '../../emulator/cpu/ir/block.ts';
 import { Bus } from '../../emulator/memory/bus.ts';
 import { GuestMemory } from '../../emulator/memory/guest-memory.ts';
 import { CASE_MODE, INITIAL_SCRATCH, loadState, type Outcome, saveState, TestCpu } from './a64-test-cpu.ts';
@@ -123,8 +123,16 @@ class TestMachine {
         const end = address - page + 4 * test.words.length;
         return translateBlock(code, address - page, CASE_MODE, this.#features, end);
       });
-      const slot = compiler.compile({ blocks, entries: blocks.map((_, number) => number) });
-      placed.forEach(({ test, address }, entry) => this.#compiled.set(address, { test, slot, entry }));
+      // A branch from one case to another would go on there within a region
+      const starts = new Set(blocks.map(block => block.start));
+      const isAlone = blocks.map(block => directTargets(block).some(target => starts.has(target)));
+      const together = blocks.filter((_, i) => isAlone[i] !== true);
+      const shared = compiler.compile({ blocks: together, entries: together.map((_, number) => number) });
+      placed.forEach(({ test, address }, i) => {
+        const slot = isAlone[i] === true ? compiler.compile({ blocks: [blocks[i]!], entries: [0] }) : shared;
+        const entry = isAlone[i] === true ? 0 : together.indexOf(blocks[i]!);
+        this.#compiled.set(address, { test, slot, entry });
+      });
     }
   }
 
