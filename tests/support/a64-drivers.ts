@@ -127,7 +127,8 @@ class TestMachine {
       const starts = new Set(blocks.map(block => block.start));
       const isAlone = blocks.map(block => directTargets(block).some(target => starts.has(target)));
       const together = blocks.filter((_, i) => isAlone[i] !== true);
-      const shared = compiler.compile({ blocks: together, entries: together.map((_, number) => number) });
+      const entries = together.map((_, number) => number);
+      const shared = together.length === 0 ? -1 : compiler.compile({ blocks: together, entries });
       placed.forEach(({ test, address }, i) => {
         const slot = isAlone[i] === true ? compiler.compile({ blocks: [blocks[i]!], entries: [0] }) : shared;
         const entry = isAlone[i] === true ? 0 : together.indexOf(blocks[i]!);
