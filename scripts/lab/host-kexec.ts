@@ -183,6 +183,9 @@ export interface KernelWatcher {
   startCapture?(): void;
 }
 
+/** Why a machine stops when a watcher that was content waits for a kernel again. */
+export const LOOK_AGAIN = 'a watcher waits for another kernel';
+
 /** Guest time between looks at a kernel that has not described itself yet. */
 const LOOK_INTERVAL_NS = 50e6;
 
@@ -200,6 +203,7 @@ export async function runWatched(
     const stop = await machine.run(look);
     const taking = watchers.find(({ hasCrashed }) => hasCrashed === true);
     if (taking !== undefined) taking.startCapture?.();
+    else if (stop.kind === 'interrupted' && stop.reason === LOOK_AGAIN) continue;
     else if (stop.kind !== 'timeout' || look >= untilNs) return stop;
     else for (const watcher of watchers) if (!watcher.isArmed) watcher.tryArm();
   }

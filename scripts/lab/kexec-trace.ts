@@ -6,7 +6,7 @@ import { readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
 import { mapLines } from '../../kexec/report.ts';
 import { checkKexecLoad, KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
-import type { KernelWatcher, Takeover } from './host-kexec.ts';
+import { LOOK_AGAIN, type KernelWatcher, type Takeover } from './host-kexec.ts';
 import type { KernelProbes } from './kernel-probes.ts';
 import { checkProgram, describeImage, findingLines, type ImageDescription } from './live-check.ts';
 import { describeLiveKernel, loadedImageOf, openLiveKernel } from './live-kernel.ts';
@@ -284,6 +284,7 @@ export class KexecTrace implements KernelWatcher {
   follow(image: ImageDescription, region: { readonly start: number; readonly end: number }): void {
     this.#jumped = { image, region };
     this.#stage = 'capture';
+    this.#board.machine.stop({ kind: 'interrupted', reason: LOOK_AGAIN });
     this.#watchEntry(image.entry, 'first instruction of the new image');
     const kernel = image.segments.find(({ name }) => name === 'kernel');
     if (kernel === undefined) return;

@@ -1,23 +1,45 @@
-/** Host mode: the guest loads nothing, the host takes over at the panic, and the dump is a dump. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/** Host mode: the guest loads nothing, the host takes over at the panic, in whatever state, and the dump is a dump. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Program } from '../../analyzer/program.ts';
 import { EmulatedMachine } from '../../scripts/lab/emulated-machine.ts';
 import { runFlow } from '../../scripts/lab/flow.ts';
+import type { KexecEvent } from '../../scripts/lab/kexec-trace.ts';
 import { prepareRun } from '../../scripts/lab/prepare.ts';
-import { DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
+import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-host-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe.each<[name: string, scenario: Partial<Scenario>]>([
-  ['Debian 12, sysrq', {}],
-  ['Debian 13, 2 CPUs, EL2', { suite: 'trixie', cpus: 2, machine: 'virt,gic-version=3,virtualization=on' }],
-  ['Debian 12, the end of init, GICv2', { machine: 'virt,gic-version=2', panic: 'exec false' }],
-])('%s', (_, scenario) => {
-  test('ends in a dump with registers of the CPU that panicked', async () => {
+const X86_64: Partial<Scenario> = { architecture: 'x86_64', ...ARCHITECTURE_DEFAULTS.x86_64 };
+
+function crash(commands: string): string {
+  const script = join(import.meta.dirname, '../../scripts/commands/crash.ts');
+  const { stdout } = spawnSync(process.execPath, [script, join(folder, 'vmcore'), '-c', commands], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  return stdout;
+}
+
+describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
+  ['arm64 Debian 12, sysrq', {}, /sysrq: Trigger a crash/],
+  [
+    'arm64 Debian 13, 2 CPUs, EL2',
+    { suite: 'trixie', cpus: 2, machine: 'virt,gic-version=3,virtualization=on' },
+    /sysrq/,
+  ],
+  ['arm64, the end of init, GICv2', { machine: 'virt,gic-version=2', panic: 'exec false' }, /Attempted to kill init/],
+  ['arm64, before any user space', { panic: 'no-init' }, /Unable to mount root fs/],
+  ['arm64, an overflowed stack, 2 CPUs', { panic: 'stack-overflow', cpus: 2 }, /Insufficient stack space/],
+  ['arm64, in an interrupt', { panic: 'interrupt' }, /Internal error: BRK handler/],
+  ['x86_64 Debian 12, 2 CPUs', { ...X86_64, cpus: 2 }, /sysrq: Trigger a crash/],
+  ['x86_64 Debian sid, interrupts off', { ...X86_64, suite: 'sid', panic: 'interrupts-off' }, /sysrq triggered crash/],
+])('%s', (_, scenario, said) => {
+  test('ends in a dump with all tasks, the log, and registers of the CPU that panicked', async () => {
     const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, mode: 'host', ...scenario });
     const report = await runFlow(prepared, folder, config => new EmulatedMachine(config));
     expect(report.failure).toBeNull();
@@ -25,6 +47,41 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
     using program = new Program({ dump: [join(folder, 'vmcore')] });
     expect(program.vmcoreinfo.crashTime).toBeGreaterThanOrEqual(1_767_225_600);
     const notes = program.dump.notes.filter(({ name }) => name === 'CORE');
-    expect(notes.length).toBeGreaterThan(0);
+    expect(notes).toHaveLength(prepared.scenario.cpus);
+    const text = crash('ps; log');
+    expect(text).toMatch(said);
+    for (const task of ['[swapper/0]', '[kthreadd]', '[kcompactd0]']) expect(text).toContain(task);
   });
+});
+
+test.each<[name: string, scenario: Partial<Scenario>]>([
+  ['kexec_load', { cpus: 2 }],
+  ['kexec_file_load', { ...X86_64, cpus: 2, kexecOptions: '-p -s' }],
+])('a trace of %s shows the call, the image, each CPU, the jump and the first steps', async (syscall, scenario) => {
+  const events: KexecEvent[] = [];
+  const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, traceKexec: true, ...scenario });
+  await runFlow(prepared, folder, config => new EmulatedMachine(config), { onKexecEvent: event => events.push(event) });
+  const names = events.map(({ name }) => name).filter(name => name !== 'image' && name !== 'map');
+  expect(names).toEqual([
+    'region',
+    syscall,
+    'loaded',
+    'panic',
+    'check',
+    'cpu-stop',
+    'cpu-stop',
+    'jump',
+    // The purgatory's, and the kernel's.
+    'entry',
+    'entry',
+    'capture',
+    'capture',
+    'capture',
+  ]);
+  expect(events.find(({ name }) => name === 'check')!.text).toBe('nothing wrong with the loaded image');
+  const loaded = events.filter(({ name }) => name === 'image').map(({ text }) => text.split(' ')[0]);
+  expect(loaded).toEqual(expect.arrayContaining(['kernel', 'initrd', 'elfcorehdr', 'purgatory']));
+  expect(readFileSync(join(folder, 'console.log'), 'latin1')).toContain('kdump-lab: phase=saved');
+  const times = events.map(({ instructions }) => instructions);
+  expect(times).toEqual(times.toSorted((a, b) => a - b));
 });
