@@ -25,6 +25,8 @@ export interface TranslatedBlock {
   readonly instructionCount: number;
   /** Offsets in the page to which it goes on directly. */
   readonly targets: readonly number[];
+  /** The blocks at `targets`, as far as control has gone there. */
+  readonly links: (TranslatedBlock | undefined)[];
   readonly modeKey: number;
   /** The page into which its one instruction crosses. */
   readonly next: CodePage | undefined;
@@ -40,6 +42,11 @@ export interface TranslatedBlock {
   readonly mayStop: boolean;
   /** Control has come here other than by a direct jump within the page: a region must offer it as an entry. */
   isEntry: boolean;
+}
+
+/** Whether a block can be run as it is: its bytecode may have been dropped. */
+export function isTranslated({ bytecode, functionIndex }: TranslatedBlock): boolean {
+  return bytecode !== 0 || functionIndex !== 0;
 }
 
 /** A physical page with translated code. */
@@ -119,7 +126,7 @@ export class CodeCache {
     const cached = page.blocks.get(key);
     // another page may follow in this address space than did when the block was translated
     const known = cached?.next === undefined || cached.next === nextPage() ? cached : undefined;
-    if (known !== undefined && (known.bytecode !== 0 || known.functionIndex !== 0)) return known;
+    if (known !== undefined && isTranslated(known)) return known;
     let next: CodePage | undefined;
     const block = this.#guest.translateBlock(
       page.code,
@@ -218,6 +225,7 @@ function describe(
     end: block.end,
     instructionCount: block.instructions.length,
     targets: directTargets(block),
+    links: [],
     modeKey,
     next,
     bytecode,

@@ -5,7 +5,7 @@
 import type { Bus } from '../../memory/bus.ts';
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { ACCESS_BY_KEY } from './access-key.ts';
-import { CodeCache, type CodePage, type TranslatedBlock } from './code-cache.ts';
+import { CodeCache, type CodePage, isTranslated, type TranslatedBlock } from './code-cache.ts';
 import { CPU_STATE, CPU_STATE_SIZE, EXIT } from './cpu-state.ts';
 import { evaluateBlock } from './evaluate.ts';
 import { ExecutionCpu } from './execution-cpu.ts';
@@ -217,15 +217,17 @@ export class Engine {
     const { int32 } = this.memory;
     const exit = (cpu.base + CPU_STATE.exit) >> 2;
     int32[exit] = 0;
-    let direct = false;
+    /** The block that has just gone on directly within its page. */
+    let previous: TranslatedBlock | undefined;
     while (int32[exit] === 0) {
-      const translated = this.#find(cpu);
+      const translated = previous === undefined ? this.#find(cpu) : this.#follow(cpu, previous);
       if (translated === undefined) {
         cpu.guest.deliverException();
         this.#payForFetchFault();
-        direct = false;
+        previous = undefined;
       } else {
-        direct = this.#runBlock(cpu, translated, direct);
+        translated.isEntry ||= previous === undefined;
+        previous = this.#runBlock(cpu, translated) ? translated : undefined;
       }
       if ((int32[exit] & EXIT.exception) !== 0) {
         int32[exit] &= ~EXIT.exception;
@@ -233,7 +235,7 @@ export class Engine {
         else cpu.guest.deliverException();
         // a CPU that stops by its exception (triple fault) never comes to another checkpoint
         if (this.#budget <= 0) int32[exit] |= EXIT.budget;
-        direct = false;
+        previous = undefined;
       }
     }
   }
@@ -246,7 +248,7 @@ export class Engine {
   }
 
   /** @returns whether the block went on directly within its page: its successor need not be an entry */
-  #runBlock(cpu: ExecutionCpu, translated: TranslatedBlock, direct: boolean): boolean {
+  #runBlock(cpu: ExecutionCpu, translated: TranslatedBlock): boolean {
     if (translated.mayStop) {
       if (this.#stopsAt(cpu)) return false;
     } else if (translated.functionIndex === 0 && ++translated.executions >= this.#options.compileThreshold) {
@@ -260,7 +262,6 @@ export class Engine {
       return false;
     }
     this.statistics.interpreted++;
-    if (!direct) translated.isEntry = true;
     const { int32 } = this.memory;
     const pc = (cpu.base + CPU_STATE.pc) >> 2;
     const low = int32[pc]! & -PAGE;
@@ -285,6 +286,17 @@ export class Engine {
     const high = int32[(cpu.base + CPU_STATE.pc + 4) >> 2]!;
     const page = cpu.codePage(low, high);
     return page && this.code.block(page, low & (PAGE - 1), cpu.codeMode, () => cpu.nextCodePage(low, high));
+  }
+
+  /** The translated block at the PC, to which `previous` has gone on directly: what the page and mode are is known. */
+  #follow(cpu: ExecutionCpu, { targets, links }: TranslatedBlock): TranslatedBlock | undefined {
+    const offset = this.memory.int32[(cpu.base + CPU_STATE.pc) >> 2]! & (PAGE - 1);
+    const number = targets[0] === offset ? 0 : 1;
+    const link = links[number];
+    if (link !== undefined && isTranslated(link) && cpu.lastPage!.valid) return link;
+    const found = this.#find(cpu);
+    if (found?.next === undefined) links[number] = found;
+    return found;
   }
 
   #fillJumpCache(cpu: ExecutionCpu, translated: TranslatedBlock): void {
