@@ -41,7 +41,7 @@ export function smbios(config: SmbiosConfig): LoadSegment {
     bios(),
     system(),
     chassis(),
-    ...Array.from({ length: config.cpuCount }, (_, i) => processor(i, config)),
+    processor(config),
     memoryArray(config),
     memoryDevice(config),
     ...mappedRanges(config),
@@ -104,8 +104,8 @@ function chassis(): Aml {
   return structure(3, HANDLE.CHASSIS, body, MAKER, VERSION);
 }
 
-/** "Processor Information (Type 4)": a socket with one core. */
-function processor(index: number, { cpuSignature }: SmbiosConfig): Aml {
+/** "Processor Information (Type 4)": a socket with all CPUs as its cores, as QEMU has them by default. */
+function processor({ cpuCount, cpuSignature }: SmbiosConfig): Aml {
   /** CPUID.1:EDX as all models have it. */
   const FEATURES = 0x078b_fbfd;
   const CENTRAL = 3;
@@ -130,13 +130,13 @@ function processor(index: number, { cpuSignature }: SmbiosConfig): Aml {
     0,
     0,
     0,
-    1,
-    1,
-    1,
+    cpuCount,
+    cpuCount,
+    cpuCount,
     ...littleEndian(UNKNOWN, 2),
     ...littleEndian(OTHER, 2),
   ];
-  return structure(4, HANDLE.CPU + index, body, `CPU ${index}`, MAKER, VERSION);
+  return structure(4, HANDLE.CPU, body, 'CPU 0', MAKER, VERSION);
 }
 
 /** "Physical Memory Array (Type 16)". */

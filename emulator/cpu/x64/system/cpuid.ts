@@ -84,6 +84,8 @@ const AMD_REPEATED = 0x0183_f3ff;
 
 const OSXSAVE = 1 << 27;
 const CLFLUSH_LINE = 64;
+/** Leaf 8000_0001 ECX: threads that leaf 1 counts are cores. */
+const CMP_LEGACY = 1 << 1;
 const NONE: Leaf = [0, 0, 0, 0];
 
 function bitsOf(table: FeatureBits, features: X64Features): number {
@@ -106,7 +108,7 @@ function leaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
   const { model } = cpu;
   if (requested >>> 28 === 4) return hypervisorLeaf(model, requested);
   if (requested >>> 0 >= 0x8000_0000) {
-    return requested >>> 0 <= model.maxExtendedLeaf ? extendedLeaf(model, requested >>> 0) : NONE;
+    return requested >>> 0 <= model.maxExtendedLeaf ? extendedLeaf(cpu, requested >>> 0) : NONE;
   }
   if (requested > model.maxLeaf) return NONE;
   return basicLeaf(cpu, requested, subleaf);
@@ -122,7 +124,7 @@ function basicLeaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
     case 2:
       return [1, 0, 0x4d, 0x2c_307d];
     case 4:
-      return model.vendor === 'GenuineIntel' ? cacheLeaf(subleaf) : NONE;
+      return model.vendor === 'GenuineIntel' ? cacheLeaf(cpu, subleaf) : NONE;
     case 7:
       return subleaf === 0 ? leaf7(cpu) : NONE;
     case 0xb:
@@ -143,7 +145,8 @@ function text(source: string, at: number): number {
 
 function leaf1(cpu: X64Cpu): Leaf {
   const { model, apicId, cpuCount } = cpu;
-  const ebx = (apicId << 24) | (cpuCount << 16) | ((CLFLUSH_LINE / 8) << 8);
+  const threads = cpuCount > 1 ? cpuCount << 16 : 0;
+  const ebx = (apicId << 24) | threads | ((CLFLUSH_LINE / 8) << 8);
   const osxsave = cpu.registers.cr4 & CR4.OSXSAVE ? OSXSAVE : 0;
   const htt = cpuCount > 1 ? 1 << 28 : 0;
   const { features } = model;
@@ -163,20 +166,27 @@ const CACHES = [
   { type: 3, level: 3, ways: 16, sets: 16_384 },
 ] as const;
 
-function cacheLeaf(subleaf: number): Leaf {
+/** The last level is the package's, the others are a core's. */
+function cacheLeaf(cpu: X64Cpu, subleaf: number): Leaf {
   const cache = CACHES[subleaf];
   if (!cache) return NONE;
-  const eax = cache.type | (cache.level << 5) | (1 << 8);
+  const sharing = cache.level === 3 ? (1 << coreBits(cpu)) - 1 : 0;
+  const eax = cache.type | (cache.level << 5) | (1 << 8) | (sharing << 14) | ((cpu.cpuCount - 1) << 26);
   return [eax, (CLFLUSH_LINE - 1) | ((cache.ways - 1) << 22), cache.sets - 1, 1];
 }
 
-/** One thread a core, all cores in one package, as QEMU's `-smp N` makes sockets of one core: a package each. */
+/** Bits of an APIC ID that tell the cores of the package apart. */
+function coreBits({ cpuCount }: X64Cpu): number {
+  return Math.ceil(Math.log2(cpuCount));
+}
+
+/** One thread a core, all cores in one package, as QEMU's `-smp N` has them. */
 function topologyLeaf(cpu: X64Cpu, subleaf: number): Leaf {
   switch (subleaf) {
     case 0:
       return [0, 1, subleaf | (1 << 8), cpu.apicId];
     case 1:
-      return [0, 1, subleaf | (2 << 8), cpu.apicId];
+      return [coreBits(cpu), cpu.cpuCount, subleaf | (2 << 8), cpu.apicId];
     default:
       return [0, 0, subleaf, cpu.apicId];
   }
@@ -206,19 +216,22 @@ const AMD_CACHES: Readonly<Record<0x8000_0005 | 0x8000_0006, Leaf>> = {
 };
 const INTEL_CACHES: typeof AMD_CACHES = { 0x8000_0005: NONE, 0x8000_0006: [0, 0, 0x0200_8040, 0] };
 
-function extendedFeatures({ features, signature }: X64Model, amd: boolean): Leaf {
+function extendedFeatures({ model, cpuCount }: X64Cpu, amd: boolean): Leaf {
+  const { features, signature } = model;
   const repeated = amd ? bitsOf(LEAF_1_EDX, features) & AMD_REPEATED : 0;
-  return [amd ? signature : 0, 0, bitsOf(EXTENDED_1_ECX, features), bitsOf(EXTENDED_1_EDX, features) | repeated];
+  const ecx = bitsOf(EXTENDED_1_ECX, features) | (amd && cpuCount > 1 ? CMP_LEGACY : 0);
+  return [amd ? signature : 0, 0, ecx, bitsOf(EXTENDED_1_EDX, features) | repeated];
 }
 
-function extendedLeaf(model: X64Model, requested: number): Leaf {
+function extendedLeaf(cpu: X64Cpu, requested: number): Leaf {
+  const { model, cpuCount } = cpu;
   const { vendor, features, brand } = model;
   const amd = vendor === 'AuthenticAMD';
   switch (requested) {
     case 0x8000_0000:
       return [model.maxExtendedLeaf | 0, ...(amd ? amdVendor(vendor) : ([0, 0, 0] as const))];
     case 0x8000_0001:
-      return extendedFeatures(model, amd);
+      return extendedFeatures(cpu, amd);
     case 0x8000_0002:
     case 0x8000_0003:
     case 0x8000_0004: {
@@ -232,7 +245,7 @@ function extendedLeaf(model: X64Model, requested: number): Leaf {
       return [
         model.physicalAddressBits | ((features.has('la57') ? 57 : 48) << 8),
         bitsOf(EXTENDED_8_EBX, features),
-        0,
+        (coreBits(cpu) << 12) | (cpuCount - 1),
         0,
       ];
     default:
