@@ -49,6 +49,7 @@ const UNUSED = new Set([
   'force_rebuild',
   'force_no_rebuild',
   'override_resettable',
+  'kdump_emergency',
 ]);
 const OBSOLETE = new Set(['net', 'options', 'link_delay', 'disk_timeout', 'debug_mem_level', 'blacklist', 'interface']);
 const DEFAULT_PATH = '/var/crash';

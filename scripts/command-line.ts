@@ -6,6 +6,7 @@ import { bootCommand } from './commands/boot.ts';
 import { demoCommand } from './commands/demo.ts';
 import { dumpCommand } from './commands/dump.ts';
 import { imagesCommand } from './commands/images.ts';
+import { kdumpctlCommand } from './commands/kdumpctl.ts';
 import { runCommand } from './commands/run.ts';
 
 /** `kdump-lab` with all its commands. */
@@ -31,6 +32,7 @@ export function commandLine(): Command {
       .description('plan what kexec would load, and look at what it loaded')
       .usage('[options] KERNEL'),
   );
+  program.addCommand(kdumpctlCommand());
   program.addCommand(imagesCommand());
   configure(program);
   return program;

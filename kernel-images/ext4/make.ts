@@ -37,6 +37,14 @@ const SMALLEST_GROUP = 64;
 /** Our file systems are alike to the byte; this tells them from others. */
 const UUID = Buffer.from('6b64756d702d6c61622d6578742d3466', 'hex');
 
+/** What a file system is called. */
+export interface Ext4Names {
+  /** At most 16 bytes. */
+  readonly label?: string | undefined;
+  /** In groups with dashes. */
+  readonly uuid?: string | undefined;
+}
+
 /** What decides the layout. */
 interface Geometry {
   readonly blocks: number;
@@ -59,12 +67,12 @@ interface GroupLayout {
  * Makes a file system that fills a new file; an old file of that name is overwritten.
  * @param size of the disk in bytes, at least 1 MiB; what does not fill a block stays unused
  */
-export function makeExt4(path: string, size: number, label = 'kdump-lab'): void {
+export function makeExt4(path: string, size: number, { label = 'kdump-lab', uuid }: Ext4Names = {}): void {
   const geometry = planGeometry(size);
   const fd = openSync(path, 'w');
   try {
     ftruncateSync(fd, size);
-    writeGroups(fd, geometry, label);
+    writeGroups(fd, geometry, { label, id: uuid === undefined ? UUID : Buffer.from(uuid.replaceAll('-', ''), 'hex') });
     writeRootFolders(fd, planGroup(geometry, 0));
   } finally {
     closeSync(fd);
@@ -109,13 +117,19 @@ function usedBlocks(geometry: Geometry, group: number): number {
   return layout.firstFree - group * BLOCKS_PER_GROUP + (group === 0 ? FOLDER_BLOCKS : 0);
 }
 
-function writeGroups(fd: number, geometry: Geometry, label: string): void {
+interface VolumeNames {
+  readonly label: string;
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+}
+
+function writeGroups(fd: number, geometry: Geometry, names: VolumeNames): void {
   const descriptors = buildDescriptors(geometry);
   for (let group = 0; group < geometry.groups; group++) {
     const layout = planGroup(geometry, group);
     const start = group * BLOCKS_PER_GROUP;
     if (layout.hasSuperblock) {
-      const superblock = buildSuperblock(geometry, group, label);
+      const superblock = buildSuperblock(geometry, group, names);
       writeAt(fd, start * BLOCK_SIZE + (group === 0 ? SUPERBLOCK_OFFSET : 0), superblock);
       writeAt(fd, (start + 1) * BLOCK_SIZE, descriptors);
     }
@@ -157,7 +171,7 @@ function buildDescriptors(geometry: Geometry): Uint8Array {
   return bytes;
 }
 
-function buildSuperblock(geometry: Geometry, group: number, label: string): Uint8Array {
+function buildSuperblock(geometry: Geometry, group: number, { label, id }: VolumeNames): Uint8Array {
   let used = 0;
   for (let other = 0; other < geometry.groups; other++) used += usedBlocks(geometry, other);
   const inodes = geometry.groups * INODES_PER_GROUP;
@@ -181,7 +195,7 @@ function buildSuperblock(geometry: Geometry, group: number, label: string): Uint
     s_block_group_nr: group,
     s_feature_incompat: INCOMPAT.FILETYPE | INCOMPAT.EXTENTS,
     s_feature_ro_compat: RO_COMPAT.SPARSE_SUPER | RO_COMPAT.LARGE_FILE | RO_COMPAT.DIR_NLINK | RO_COMPAT.EXTRA_ISIZE,
-    s_uuid: UUID,
+    s_uuid: id,
     s_volume_name: label,
     s_min_extra_isize: INODE_EXTRA_SIZE,
     s_want_extra_isize: INODE_EXTRA_SIZE,

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 
+import { asBuffer } from '../../capture/formats/bytes.ts';
 import type { PackageArchive } from '../debian/package-index.ts';
 import type { Architecture } from '../kernel-image.ts';
 import type { KernelModule } from '../kernel-modules.ts';
@@ -21,6 +22,14 @@ export interface GuestPrograms {
   readonly makedumpfile: ProgramSet;
 }
 
+/** A file beyond the usual ones. */
+export interface ExtraFile {
+  /** In the guest. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly mode: number;
+}
+
 /** What both archives are made of. */
 export interface InitramfsParts {
   readonly programs: GuestPrograms;
@@ -28,6 +37,9 @@ export interface InitramfsParts {
   readonly settings: GuestSettings;
   /** Kernel image that kexec loads. */
   readonly captureKernel: Uint8Array;
+  readonly extraFiles?: readonly ExtraFile[];
+  /** Names under which busybox is called beyond the usual ones: `/sbin/lsblk`. */
+  readonly extraApplets?: readonly string[];
 }
 
 /** Archives ready for the machine. */
@@ -68,7 +80,17 @@ const APPLETS = [
   'ps',
   'dmesg',
   'grep',
+  // What a kdump.conf may need.
+  'mkdir',
+  'dd',
+  'date',
+  'findfs',
+  'reboot',
+  'halt',
+  'env',
 ];
+/** busybox's shell in place of bash: scripts that keep to POSIX run. */
+const BASH = '#!/bin/sh\nexec /bin/sh "$@"\n';
 const MOUNT_POINTS = ['/proc', '/sys', '/dev', '/mnt', '/tmp', '/root'];
 
 function buildBaseTree(parts: InitramfsParts): FileTree {
@@ -79,8 +101,23 @@ function buildBaseTree(parts: InitramfsParts): FileTree {
   addProgram(tree, parts.programs.busybox);
   for (const applet of APPLETS) addSymlink(tree, `/bin/${applet}`, 'busybox');
   addProgram(tree, parts.programs.makedumpfile);
+  addExtras(tree, parts);
   for (const module of parts.modules) addFile(tree, `/lib/modules/${module.name}.ko`, module.bytes);
   return tree;
+}
+
+function addExtras(tree: FileTree, { extraFiles = [], extraApplets = [] }: InitramfsParts): void {
+  if (extraFiles.length > 0) {
+    addFile(tree, '/bin/bash', BASH, 0o755);
+    addSymlink(tree, '/usr/bin', '../bin');
+  }
+  for (const path of extraApplets) if (!tree.existsSync(path)) addSymlink(tree, path, '/bin/busybox');
+  for (const { path, bytes, mode } of extraFiles) addFile(tree, path, bytes, mode);
+}
+
+/** Whether busybox has a program: its table of names lies in its data. */
+export function isApplet({ busybox }: GuestPrograms, name: string): boolean {
+  return busybox.files.some(({ bytes }) => asBuffer(bytes).includes(`\0${name}\0`, 'latin1'));
 }
 
 function buildProductionTree(parts: InitramfsParts, capture: Buffer): FileTree {

@@ -37,6 +37,17 @@ wait_for_disk() {
   done
 }
 
+# How much memory the capture kernel has left: by this crashkernel= is sized.
+memory() {
+  while read -r name size _; do
+    case $name in
+      MemTotal:) total=$size ;;
+      MemAvailable:) break ;;
+    esac
+  done < /proc/meminfo
+  echo "kdump-lab: memory=$1 $total $size"
+}
+
 # Something for 'ps' to show.
 start_users() {
   sleep 86400 &
@@ -67,6 +78,7 @@ repair_kallsyms() {
 
 load_capture_kernel() {
   read -r size < /sys/kernel/kexec_crash_size
+  echo "kdump-lab: reserved=$size"
   [ "$size" != 0 ] || fail "crashkernel the kernel reserved no memory for a capture kernel (see crashkernel= and its log)"
   repaired=no
   [ "$REPAIR_KALLSYMS" != yes ] || repair_kallsyms
@@ -101,10 +113,105 @@ save() {
   esac && mv /mnt/vmcore.incomplete /mnt/vmcore
 }
 
+# What kdump.conf asks for. /mnt is the target; with none, the disk stands for the root file system.
+kdump_device() {
+  case $KDUMP_DEVICE in
+    UUID=* | LABEL=*) findfs "$KDUMP_DEVICE" ;;
+    *) echo "$KDUMP_DEVICE" ;;
+  esac
+}
+
+# The collector writes a file; dd has its own way of being told.
+kdump_collect() {
+  case $COLLECTOR in
+    dd | dd\ *) dd if=/proc/vmcore of="$1" bs=1M oflag=direct ;;
+    *) $COLLECTOR /proc/vmcore "$1" ;;
+  esac
+}
+
+kdump_save_filesystem() {
+  device=$(kdump_device) && mount -t ext4 "$device" /mnt || return 1
+  folder="$KDUMP_PATH/127.0.0.1-$(date +%Y-%m-%d-%T)"
+  echo "kdump: saving to $folder on $device"
+  mkdir -p "/mnt$folder" || return 1
+  makedumpfile --dump-dmesg /proc/vmcore "/mnt$folder/vmcore-dmesg.txt" > /dev/null 2>&1 &&
+    echo 'kdump: vmcore-dmesg.txt is saved'
+  kdump_collect "/mnt$folder/vmcore-incomplete" && sync &&
+    mv "/mnt$folder/vmcore-incomplete" "/mnt$folder/vmcore" && saved="$folder/vmcore"
+  status=$?
+  umount /mnt && return $status
+}
+
+# A raw disk takes a stream: makedumpfile -F, or the whole of /proc/vmcore.
+kdump_save_raw() {
+  device=$(kdump_device)
+  echo "kdump: saving to the raw disk $device"
+  case $COLLECTOR in
+    dd | dd\ * | cp | cp\ *) dd if=/proc/vmcore of="$device" bs=1M ;;
+    *)
+      { $COLLECTOR /proc/vmcore || : > /tmp/collector-failed; } |
+        dd of="$device" bs=1M iflag=fullblock conv=fsync && [ ! -e /tmp/collector-failed ]
+      ;;
+  esac && sync && saved=raw
+}
+
+kdump_act() {
+  echo "kdump: $1: $2"
+  sync
+  case $2 in
+    reboot) reboot -f ;;
+    halt) halt -f ;;
+    poweroff) poweroff -f ;;
+  esac
+  sleep 60
+}
+
+# A shell needs somebody at the console; a run has nobody there.
+kdump_fail() {
+  case $FAILURE_ACTION in
+    dump_to_rootfs)
+      note "kdump failure_action dump_to_rootfs: saving to the root file system"
+      KDUMP_DEVICE=$DISK
+      kdump_save_filesystem && return
+      ;;
+    shell)
+      echo "kdump-lab: fail=kdump $1 (failure_action shell: nobody is at the console)"
+      kdump_act 'final_action' poweroff
+      ;;
+  esac
+  echo "kdump-lab: fail=kdump $1"
+  [ "$FAILURE_ACTION" = dump_to_rootfs ] || kdump_act failure_action "$FAILURE_ACTION"
+  kdump_act final_action "$FINAL_ACTION"
+}
+
+kdump() {
+  [ -z "$COLLECTOR_NOTE" ] || note "$COLLECTOR_NOTE"
+  if [ -n "$KDUMP_PRE" ] && ! "$KDUMP_PRE"; then
+    echo "kdump-lab: fail=kdump kdump_pre $KDUMP_PRE failed: nothing is saved"
+    kdump_act final_action "$FINAL_ACTION"
+  fi
+  phase save
+  saved=
+  "kdump_save_$KDUMP_TARGET"
+  status=$?
+  [ -z "$KDUMP_POST" ] || "$KDUMP_POST" $status || note "kdump kdump_post $KDUMP_POST failed"
+  [ $status = 0 ] || kdump_fail 'the dump could not be saved'
+  echo "kdump-lab: collector=$COLLECTOR"
+  echo "kdump-lab: saved=$saved"
+  memory after
+  phase saved
+  kdump_act final_action "$FINAL_ACTION"
+}
+
 capture() {
   phase capture-init
   load_modules
+  for module in $EXTRA_MODULES; do
+    insmod "/lib/modules/$module.ko" || note "kdump extra_modules: $module cannot be loaded"
+  done
   wait_for_disk
+  memory before
+  [ -z "$KDUMP_TARGET" ] || kdump
   mount -t ext4 "$DISK" /mnt || fail "disk cannot mount $DISK"
   [ -z "$COLLECTOR_NOTE" ] || note "$COLLECTOR_NOTE"
   phase save
@@ -116,6 +223,7 @@ capture() {
     save dd || fail "save cannot save /proc/vmcore: is the disk full?"
   fi
   echo "kdump-lab: collector=$collector"
+  memory after
   umount /mnt || fail "disk cannot unmount $DISK"
   phase saved
   poweroff -f

@@ -21,6 +21,24 @@ export interface GuestSettings {
   readonly collector: string;
   /** `CODE TEXT` when the host replaced the collector that was asked for, else empty. */
   readonly collectorNote: string;
+  /** Modules that only the capture kernel loads. */
+  readonly extraModules?: readonly string[];
+  /** Undefined: the dump is saved as `/vmcore`, and the machine powers off. */
+  readonly kdump?: KdumpSettings | undefined;
+}
+
+/** What a kdump.conf asks of the capture kernel. */
+export interface KdumpSettings {
+  readonly target: 'filesystem' | 'raw';
+  /** `/dev/vda`, `UUID=…`, `LABEL=…`. */
+  readonly device: string;
+  /** Folder on the target, absolute. */
+  readonly path: string;
+  readonly failureAction: string;
+  readonly finalAction: string;
+  /** Paths of the hooks in the initramfs; empty for none. */
+  readonly pre: string;
+  readonly post: string;
 }
 
 /** Formats settings for `.` (source). */
@@ -36,8 +54,23 @@ export function formatSettings(settings: GuestSettings): string {
     ['PANIC', settings.panic],
     ['COLLECTOR', settings.collector],
     ['COLLECTOR_NOTE', settings.collectorNote],
+    ['EXTRA_MODULES', (settings.extraModules ?? []).join(' ')],
+    ...kdumpVariables(settings.kdump),
   ];
   return variables.map(([name, value]) => `${name}=${shellQuote(value)}\n`).join('');
+}
+
+function kdumpVariables(kdump: KdumpSettings | undefined): readonly [string, string][] {
+  if (kdump === undefined) return [['KDUMP_TARGET', '']];
+  return [
+    ['KDUMP_TARGET', kdump.target],
+    ['KDUMP_DEVICE', kdump.device],
+    ['KDUMP_PATH', kdump.path],
+    ['FAILURE_ACTION', kdump.failureAction],
+    ['FINAL_ACTION', kdump.finalAction],
+    ['KDUMP_PRE', kdump.pre],
+    ['KDUMP_POST', kdump.post],
+  ];
 }
 
 function yesNo(value: boolean): string {

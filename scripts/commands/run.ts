@@ -39,6 +39,7 @@ interface RunOptions {
   readonly trace?: string;
   readonly kexec: string;
   readonly collector: string;
+  readonly kdumpConf?: string;
   readonly panic: string;
   readonly users: boolean;
   readonly fast: boolean;
@@ -117,6 +118,7 @@ function addRunOptions(command: Command): Command {
     )
     .option('--kexec <options>', "options of the guest's kexec", defaults.kexecOptions)
     .option('--collector <command>', 'what saves /proc/vmcore in the capture kernel', defaults.collector)
+    .option('--kdump-conf <file>', 'a kdump.conf(5) that the capture kernel obeys, instead of --collector')
     .option('--panic <how>', 'shell command that panics the production kernel, or a name (see below)', defaults.panic)
     .option('--no-users', 'start no processes beside init')
     .option(
@@ -177,6 +179,7 @@ function scenarioFromOptions(options: RunOptions): Scenario {
     traceKexec: options.trace !== undefined,
     kexecOptions: options.kexec,
     collector: options.collector,
+    kdumpConf: options.kdumpConf,
     panic: options.panic,
     users: options.users,
     fast: options.fast,

@@ -22,6 +22,14 @@ export type ConsoleEvent =
   | { readonly kind: 'note'; readonly code: string; readonly text: string }
   | { readonly kind: 'failure'; readonly code: string; readonly text: string }
   | { readonly kind: 'collector'; readonly command: string }
+  /** Where the dump is: a path on the disk, or `raw`. */
+  | { readonly kind: 'saved'; readonly place: string }
+  /** Bytes that the production kernel has reserved. */
+  | { readonly kind: 'reserved'; readonly size: number }
+  /** The capture kernel's memory before or after saving, in KiB. */
+  | { readonly kind: 'memory'; readonly when: string; readonly total: number; readonly available: number }
+  /** The kernel has halted the machine, which goes on doing nothing. */
+  | { readonly kind: 'halted' }
   /** The kernel cannot go on, and will not start another one. */
   | { readonly kind: 'dead'; readonly text: string };
 
@@ -67,7 +75,7 @@ export class ConsoleWatch {
   }
 
   #readLine(line: string): ConsoleEvent | undefined {
-    const own = /kdump-lab: (phase|note|fail|collector)=(.*)$/.exec(line);
+    const own = /kdump-lab: (phase|note|fail|collector|saved|reserved|memory)=(.*)$/.exec(line);
     return own === null ? this.#readKernelLine(line) : readOwnLine(own[1]!, own[2]!);
   }
 
@@ -77,6 +85,7 @@ export class ConsoleWatch {
       return this.#banners === 2 ? { kind: 'phase', name: 'capture-kernel' } : undefined;
     }
     if (line.includes('System is deadlocked on memory') || line.includes('Out of memory')) this.#deadlocked = true;
+    if (line.includes('reboot: System halted')) return { kind: 'halted' };
     const panic = /Kernel panic - not syncing: (.*?)( \]---)?$/.exec(line);
     if (panic === null) return undefined;
     this.#panic = panic[1]!;
@@ -101,6 +110,12 @@ function readOwnLine(key: string, value: string): ConsoleEvent | undefined {
       return { kind: 'note', code: code!, text };
     case 'fail':
       return { kind: 'failure', code: code!, text };
+    case 'reserved':
+      return { kind: 'reserved', size: Number(value) };
+    case 'memory':
+      return { kind: 'memory', when: code!, total: Number(rest[0]), available: Number(rest[1]) };
+    case 'saved':
+      return { kind: 'saved', place: value };
     default:
       return { kind: 'collector', command: value };
   }

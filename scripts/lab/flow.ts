@@ -3,14 +3,12 @@
  *
  * Files appear in the output folder under their final names when they are whole.
  */
-import { createHash } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { UsageError, assertNever } from '../../capture/formats/errors.ts';
 import { discardTemporary, temporaryName, writeFileAtomically } from '../../kernel-images/cache-folder.ts';
 import { makeExt4 } from '../../kernel-images/ext4/make.ts';
-import { Ext4Image } from '../../kernel-images/ext4/read.ts';
 import { ConsoleLog } from './console-log.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
 import { HangWatch } from './hang-watch.ts';
@@ -18,8 +16,9 @@ import type { KexecEvent } from './kexec-trace.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
 import type { PreparedRun } from './prepare.ts';
 import { PROVOCATIONS } from './provocations.ts';
-import { hashBytes, hashFile, type HashedFile, type Note, type Phase, type RunReport } from './report.ts';
+import { hashBytes, hashFile, type CrashMemory, type Note, type Phase, type RunReport } from './report.ts';
 import type { Scenario } from './scenario.ts';
+import { takeDump } from './take-dump.ts';
 
 /** Who wants to know how a run goes. */
 export interface FlowListener {
@@ -35,6 +34,8 @@ export interface FlowFiles {
   readonly console: string;
   readonly report: string;
   readonly vmcore: string;
+  /** The log of the crashed kernel, which kdump.conf's way of saving extracts. */
+  readonly dmesg: string;
 }
 
 /** Names of a run's files. */
@@ -44,6 +45,7 @@ export function flowFiles(folder: string): FlowFiles {
     console: join(folder, 'console.log'),
     report: join(folder, 'report.json'),
     vmcore: join(folder, 'vmcore'),
+    dmesg: join(folder, 'vmcore-dmesg.txt'),
   };
 }
 
@@ -63,7 +65,7 @@ export async function runFlow(
   const files = prepareFolder(folder);
   const disk = temporaryName(join(folder, 'disk.img'));
   try {
-    makeExt4(disk, prepared.scenario.diskSize ?? defaultDiskSize(prepared.scenario));
+    makeDisk(prepared, disk);
     const machine = createMachine(machineConfig(prepared, disk));
     const observed = await observe(machine, prepared, files, listener, signal);
     const report = await makeReport(prepared, machine, observed, files, disk);
@@ -80,7 +82,7 @@ function prepareFolder(folder: string): FlowFiles {
   const files = flowFiles(folder);
   try {
     mkdirSync(folder, { recursive: true });
-    for (const path of [files.console, files.report, files.vmcore]) rmSync(path, { force: true });
+    for (const path of [files.console, files.report, files.vmcore, files.dmesg]) rmSync(path, { force: true });
   } catch (error) {
     throw hostError(error, folder);
   }
@@ -100,6 +102,15 @@ function hostError(error: unknown, folder: string): unknown {
   };
   const reason = typeof code === 'string' ? reasons[code] : undefined;
   return reason === undefined ? error : new UsageError(`cannot write to ${folder}: ${reason}`, { cause: error });
+}
+
+function makeDisk({ scenario, disk }: PreparedRun, path: string): void {
+  const size = scenario.diskSize ?? defaultDiskSize(scenario);
+  if (disk.kind === 'ext4') makeExt4(path, size, disk);
+  else {
+    writeFileSync(path, '');
+    truncateSync(path, size);
+  }
 }
 
 /** RAM, a quarter more for headers and file system, in whole MiB; the file is sparse. */
@@ -140,6 +151,11 @@ interface Observation {
   readonly phases: Phase[];
   readonly notes: Note[];
   collector: string;
+  /** Where the dump is on the disk. */
+  place: string | undefined;
+  halted: boolean;
+  reserved: number | undefined;
+  readonly memory: { readonly total: number; readonly available: number }[];
   failure: string | undefined;
 }
 
@@ -155,6 +171,10 @@ async function observe(
     phases: [] as Phase[],
     notes: [...prepared.notes],
     collector: '',
+    place: undefined as string | undefined,
+    halted: false,
+    reserved: undefined as number | undefined,
+    memory: [] as { total: number; available: number }[],
     failure: undefined as string | undefined,
   };
   const enter = (name: PhaseName) => {
@@ -175,7 +195,13 @@ async function observe(
   const handle = (event: ConsoleEvent) => {
     if (event.kind === 'phase') enter(event.name);
     else if (event.kind === 'collector') seen.collector = event.command;
-    else if (event.kind === 'note') {
+    else if (event.kind === 'reserved') seen.reserved = event.size;
+    else if (event.kind === 'memory') seen.memory.push(event);
+    else if (event.kind === 'saved') seen.place = event.place;
+    else if (event.kind === 'halted') {
+      seen.halted = true;
+      machine.interrupt('the guest has halted');
+    } else if (event.kind === 'note') {
       seen.notes.push({ code: event.code, text: event.text });
       listener.onNote?.(event);
     } else if (event.kind === 'dead') {
@@ -230,8 +256,7 @@ async function makeReport(
   files: FlowFiles,
   disk: string,
 ): Promise<RunReport> {
-  const vmcore =
-    observed.failure === undefined && observed.stop.kind === 'power-off' ? takeDump(files, disk) : undefined;
+  const vmcore = isSaved(observed) ? await takeDump(files, disk, observed.place ?? '/vmcore') : undefined;
   const failure = vmcore === undefined ? describeFailure(observed) : undefined;
   const { image, initramfs } = prepared;
   return {
@@ -250,6 +275,7 @@ async function makeReport(
     commandLines: { production: prepared.productionCommandLine, capture: prepared.captureCommandLine },
     programs: prepared.programs,
     initramfs: { production: hashBytes(initramfs.production), capture: hashBytes(initramfs.capture) },
+    crashMemory: crashMemoryOf(prepared, observed),
     notes: observed.notes,
     phases: observed.phases,
     stop: observed.stop,
@@ -258,20 +284,24 @@ async function makeReport(
   };
 }
 
-/** Takes the dump off the disk. @returns undefined when the disk has none */
-function takeDump(files: FlowFiles, disk: string): HashedFile | undefined {
-  using image = new Ext4Image(disk);
-  const file = image.find('/vmcore');
-  if (file === undefined) return undefined;
-  const temporary = temporaryName(files.vmcore);
-  try {
-    const hash = createHash('sha256');
-    image.copyOut(file, temporary, bytes => hash.update(bytes));
-    renameSync(temporary, files.vmcore);
-    return { size: file.size, sha256: hash.digest('hex') };
-  } finally {
-    discardTemporary(temporary);
-  }
+const KIB = 1024;
+
+function crashMemoryOf({ image, moduleSize, initramfs }: PreparedRun, { reserved, memory }: Observation): CrashMemory {
+  const isKnown = memory.length > 0;
+  return {
+    reserved: reserved ?? null,
+    total: isKnown ? memory[0]!.total * KIB : null,
+    leastAvailable: isKnown ? Math.min(...memory.map(({ available }) => available)) * KIB : null,
+    kernel: image.memorySize,
+    modules: moduleSize,
+    initramfs: initramfs.capture.length,
+  };
+}
+
+/** With kdump.conf the machine may end in any way; without, only by powering off. */
+function isSaved({ failure, stop, place, halted }: Observation): boolean {
+  if (failure !== undefined) return false;
+  return stop.kind === 'power-off' || (place !== undefined && (halted || stop.kind === 'reset'));
 }
 
 function isInterrupted(observed: Observation): boolean {
@@ -285,7 +315,9 @@ function describeFailure({ failure, stop, phases }: Observation): string {
     case 'power-off':
       return `the guest powered off after ${last} without saving a dump`;
     case 'reset':
-      return `the guest reset itself after ${last}`;
+      return stop.cause === undefined
+        ? `the guest reset itself after ${last}`
+        : `the guest was reset by a ${stop.cause} after ${last}`;
     case 'timeout':
       return `the guest was not done after ${stop.guestSeconds} guest seconds (last seen: ${last})`;
     case 'interrupted':

@@ -13,6 +13,7 @@ import { PackageArchive, type FetchEvent } from '../../kernel-images/debian/pack
 import {
   buildInitramfs,
   fetchGuestPrograms,
+  isApplet,
   type GuestPrograms,
   type Initramfs,
 } from '../../kernel-images/initramfs/build.ts';
@@ -27,6 +28,7 @@ import {
   type UnpackedKernel,
 } from '../../kernel-images/kernel-package.ts';
 import { checkCma, checkCollector, checkKaslrSeed } from '../../kernel-images/workarounds.ts';
+import { readKdumpPlan, type DumpDisk, type KdumpPlan } from './kdump-plan.ts';
 import { PROVOCATIONS } from './provocations.ts';
 import type { Note } from './report.ts';
 import type { Scenario } from './scenario.ts';
@@ -40,6 +42,9 @@ export interface PreparedRun {
   readonly release: string;
   readonly package: { readonly name: string; readonly version: string } | undefined;
   readonly initramfs: Initramfs;
+  readonly disk: DumpDisk;
+  /** Of the files of the capture kernel's modules, in bytes. */
+  readonly moduleSize: number;
   readonly productionCommandLine: string;
   readonly captureCommandLine: string;
   readonly seeds: boolean;
@@ -57,7 +62,9 @@ interface ChosenKernel {
 }
 
 /** Fetches and builds everything. @throws UsageError, ImageError, FormatError */
-export async function prepareRun(scenario: Scenario, onFetch?: (event: FetchEvent) => void): Promise<PreparedRun> {
+export async function prepareRun(asked: Scenario, onFetch?: (event: FetchEvent) => void): Promise<PreparedRun> {
+  const kdump = asked.kdumpConf === undefined ? undefined : readKdumpPlan(asked.kdumpConf, diskName(asked));
+  const scenario = kdump === undefined ? asked : { ...asked, collector: kdump.coreCollector };
   // A kernel file is looked at before anything is fetched.
   const file = scenario.kernel === undefined ? undefined : await readKernelFile(scenario.kernel, scenario);
   const { architecture, suite, mirror } = scenario;
@@ -71,7 +78,8 @@ export async function prepareRun(scenario: Scenario, onFetch?: (event: FetchEven
     file === undefined ? await debianKernel(scenario, archive) : await kernelWithModules(scenario, file, archive);
   const programs = await fetchGuestPrograms(archive, architecture);
   const modules = await chooseModules(kernel.unpacked?.modules, scenario);
-  return assemble(scenario, kernel, programs, modules);
+  const extra = await chooseExtraModules(kernel.unpacked?.modules, kdump?.extraModules ?? [], modules);
+  return assemble(scenario, kernel, programs, { always: modules, ...extra }, kdump);
 }
 
 async function readKernelFile(path: string, scenario: Scenario): Promise<KernelImage> {
@@ -112,20 +120,58 @@ async function chooseModules(tree: ModuleTree | undefined, scenario: Scenario): 
   return resolveModules(tree, [...DISK_DRIVERS[scenario.diskBus], 'ext4']);
 }
 
+/** What `extra_modules` of a kdump.conf needs beyond the usual ones, in load order. */
+async function chooseExtraModules(
+  tree: ModuleTree | undefined,
+  names: readonly string[],
+  modules: readonly KernelModule[],
+): Promise<Pick<ChosenModules, 'extra' | 'missing'>> {
+  const known = new Set(modules.map(({ name }) => name));
+  const extra: KernelModule[] = [];
+  const missing: string[] = [];
+  for (const wanted of names) {
+    const found = tree === undefined ? undefined : await tryResolve(tree, wanted);
+    if (found === undefined) missing.push(wanted);
+    for (const module of found ?? []) {
+      if (!known.has(module.name)) extra.push(module);
+      known.add(module.name);
+    }
+  }
+  return { extra, missing };
+}
+
+async function tryResolve(tree: ModuleTree, name: string): Promise<KernelModule[] | undefined> {
+  try {
+    return await resolveModules(tree, [name]);
+  } catch (error) {
+    if (error instanceof ImageError) return undefined;
+    throw error;
+  }
+}
+
+/** The guest's name of the dump disk. */
+function diskName({ diskBus }: Scenario): string {
+  return diskBus === 'ide' ? '/dev/sda' : '/dev/vda';
+}
+
+/** Modules of both kernels, and those of the capture kernel only. */
+interface ChosenModules {
+  readonly always: readonly KernelModule[];
+  readonly extra: readonly KernelModule[];
+  /** Names of `extra_modules` that the kernel does not have. */
+  readonly missing: readonly string[];
+}
+
 function assemble(
   scenario: Scenario,
   kernel: ChosenKernel,
   programs: GuestPrograms,
-  modules: readonly KernelModule[],
+  modules: ChosenModules,
+  kdump: KdumpPlan | undefined,
 ): PreparedRun {
   const config = kernel.unpacked?.config ?? new KernelConfig('');
-  const plan = planKernels(scenario, kernel.image, config, programs, modules);
-  const initramfs = buildInitramfs({
-    programs,
-    modules,
-    settings: plan.settings,
-    captureKernel: captureKernelBytes(kernel.image),
-  });
+  const plan = planKernels(scenario, kernel.image, config, programs, modules.always);
+  const initramfs = packInitramfs(kernel.image, programs, modules, plan.settings, kdump);
   const record = kernel.unpacked?.package;
   return {
     scenario,
@@ -134,13 +180,53 @@ function assemble(
     release: kernel.image.version || (kernel.unpacked?.release ?? ''),
     package: record === undefined ? undefined : { name: record.name, version: record.version },
     initramfs,
+    disk: kdump?.disk ?? { kind: 'ext4' },
+    moduleSize: [...modules.always, ...modules.extra].reduce((sum, { bytes }) => sum + bytes.length, 0),
     productionCommandLine: plan.productionCommandLine,
     captureCommandLine: plan.settings.captureCommandLine,
     seeds: plan.seeds,
     programs: { ...programs.busybox.versions, ...programs.kexec.versions, ...programs.makedumpfile.versions },
     kexecProgram: programs.kexec.files.find(({ path }) => path.endsWith('/kexec'))!.bytes,
-    notes: [...kernel.notes, ...plan.notes],
+    notes: [...kernel.notes, ...plan.notes, ...kdumpNotes(kdump, programs, modules.missing)],
   };
+}
+
+function kdumpNotes(
+  kdump: KdumpPlan | undefined,
+  programs: GuestPrograms,
+  missingModules: readonly string[],
+): readonly Note[] {
+  if (kdump === undefined) return [];
+  const { notes, extraBins } = kdump;
+  const missing = extraBins.filter(path => !isApplet(programs, basename(path)));
+  return [
+    ...notes,
+    ...missingModules.map(name => ({
+      code: 'kdump-conf',
+      text: `extra_modules ${name}: the kernel has no such module`,
+    })),
+    ...missing.map(path => ({
+      code: 'kdump-conf',
+      text: `extra_bins ${path}: the lab's initramfs has busybox's programs only`,
+    })),
+  ];
+}
+
+function packInitramfs(
+  image: KernelImage,
+  programs: GuestPrograms,
+  modules: ChosenModules,
+  settings: GuestSettings,
+  kdump: KdumpPlan | undefined,
+): Initramfs {
+  return buildInitramfs({
+    programs,
+    modules: [...modules.always, ...modules.extra],
+    settings: { ...settings, extraModules: modules.extra.map(({ name }) => name), kdump: kdump?.settings },
+    captureKernel: captureKernelBytes(image),
+    extraFiles: kdump?.hooks ?? [],
+    extraApplets: (kdump?.extraBins ?? []).filter(path => isApplet(programs, basename(path))),
+  });
 }
 
 /** kexec takes the image as Debian ships it; compressed arm64 kernels were unpacked when they were read. */
@@ -184,7 +270,7 @@ function planKernels(
   };
   return {
     settings: {
-      disk: scenario.diskBus === 'ide' ? '/dev/sda' : '/dev/vda',
+      disk: diskName(scenario),
       modules: modules.map(module => module.name),
       users: scenario.users,
       repairKallsyms: scenario.architecture === 'aarch64',

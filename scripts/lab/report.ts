@@ -30,6 +30,19 @@ export interface HashedFile {
   readonly sha256: string;
 }
 
+/** How the crash kernel region was used. */
+export interface CrashMemory {
+  /** Bytes; null when the production kernel did not say. */
+  readonly reserved: number | null;
+  /** The capture kernel's memory and the least that it had available, in bytes; null when it did not come so far. */
+  readonly total: number | null;
+  readonly leastAvailable: number | null;
+  /** Its image in memory, its modules' files and its initramfs, in bytes. */
+  readonly kernel: number;
+  readonly modules: number;
+  readonly initramfs: number;
+}
+
 /** Everything about one run. */
 export interface RunReport {
   readonly format: 1;
@@ -50,6 +63,7 @@ export interface RunReport {
   /** Debian versions of the guest's programs and libraries. */
   readonly programs: Readonly<Record<string, string>>;
   readonly initramfs: { readonly production: HashedFile; readonly capture: HashedFile };
+  readonly crashMemory: CrashMemory;
   readonly notes: readonly Note[];
   readonly phases: readonly Phase[];
   readonly stop: LabStop | null;

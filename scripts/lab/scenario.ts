@@ -37,6 +37,8 @@ export interface Scenario {
   readonly kexecOptions: string;
   /** Command that saves the dump: gets /proc/vmcore and the target as last arguments (`dd` as if= and of=). */
   readonly collector: string;
+  /** A kdump.conf that the capture kernel obeys. */
+  readonly kdumpConf?: string | undefined;
   /** Shell command that panics the production kernel, or a name of provocations.ts. */
   readonly panic: string;
   /** Whether a few processes run at the time of the panic. */

@@ -49,6 +49,8 @@ function prepared(): PreparedRun {
     release: image.version,
     package: undefined,
     initramfs: { production: Buffer.from('p'), capture: Buffer.from('c') },
+    disk: { kind: 'ext4' },
+    moduleSize: 0,
     productionCommandLine: 'crashkernel=128M',
     captureCommandLine: 'nr_cpus=1',
     seeds: true,
