@@ -1,0 +1,14 @@
+/** What to do about failures whose cause the host can guess better than the guest. */
+
+const MIB = 2 ** 20;
+/** Debian's kernels with an initramfs of ours need more than this. */
+const USUAL_NEED = 96 * MIB;
+
+/** A failure in one line, with what helps against it. */
+export function withAdvice(failure: string): string {
+  const reserved = /no capture kernel is loaded: .*\((\d+) bytes are reserved\)/.exec(failure)?.[1];
+  if (reserved === undefined) return failure;
+  if (Number(reserved) === 0)
+    return `${failure}: the kernel had no room for it, give another --crashkernel or more --memory`;
+  return Number(reserved) < USUAL_NEED ? `${failure}: give a bigger --crashkernel` : failure;
+}
