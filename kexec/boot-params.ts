@@ -83,7 +83,9 @@ const LONGEST_HEADER = 0x7f;
 export const TOOLS_BOOT_PARAMS_SIZE = BOOT_PARAMS_SIZE;
 
 /** What kexec-tools' boot parameters tell. Addresses are physical. */
-export interface ToolsBootParameters extends Omit<BootParameters, 'commandLinePaddr'> {
+export interface ToolsBootParameters extends Omit<BootParameters, 'commandLinePaddr' | 'image'> {
+  /** Undefined for a kernel without a setup header: an ELF file. */
+  readonly image: BzImage | undefined;
   readonly commandLine: string;
   /** Where the parameters go, and the command line in them. */
   readonly paddr: number;
@@ -94,12 +96,7 @@ export interface ToolsBootParameters extends Omit<BootParameters, 'commandLinePa
 export function buildToolsBootParams({ image, commandLine, ...told }: ToolsBootParameters): Uint8Array {
   const text = Buffer.from(`${commandLine}\0`, 'latin1');
   const params = new Uint8Array(told.commandLineOffset + text.length);
-  const length = Math.min(
-    readU8(image.bytes, SETUP_HEADER.jump + 1) + HEADER_END_BASE - SETUP_HEADER.setup_sects,
-    LONGEST_HEADER,
-  );
-  const header = image.bytes.subarray(SETUP_HEADER.setup_sects, SETUP_HEADER.setup_sects + length);
-  params.set(header, SETUP_HEADER.setup_sects);
+  setHeader(params, image);
   setScreenInfo(params, told.screenInfo);
   params[SETUP_HEADER.type_of_loader] = TYPE_OF_LOADER;
   params[SETUP_HEADER.loadflags] = 0;
@@ -113,6 +110,24 @@ export function buildToolsBootParams({ image, commandLine, ...told }: ToolsBootP
   params.set(text, told.commandLineOffset);
   return params;
 }
+
+/** The image's own; without one what `init_linux_parameters` puts there. */
+function setHeader(params: Uint8Array, image: BzImage | undefined): void {
+  if (image === undefined) {
+    writeU32(params, SETUP_HEADER.header, HDRS);
+    writeU16(params, SETUP_HEADER.version, 0x0206);
+    writeU32(params, SETUP_HEADER.initrd_addr_max, DEFAULT_INITRD_ADDR_MAX);
+    writeU32(params, SETUP_HEADER.cmdline_size, COMMAND_LINE_SIZE);
+    return;
+  }
+  const end = HEADER_END_BASE + readU8(image.bytes, SETUP_HEADER.jump + 1);
+  const length = Math.min(end - SETUP_HEADER.setup_sects, LONGEST_HEADER);
+  const header = image.bytes.subarray(SETUP_HEADER.setup_sects, SETUP_HEADER.setup_sects + length);
+  params.set(header, SETUP_HEADER.setup_sects);
+}
+
+export const DEFAULT_INITRD_ADDR_MAX = 0x37ff_ffff;
+const COMMAND_LINE_SIZE = 2048;
 
 /** That of the running kernel, or that of a text screen. */
 function setScreenInfo(params: Uint8Array, screenInfo: Uint8Array | undefined): void {

@@ -75,7 +75,7 @@ interface KernelJob {
   readonly request: LoadRequest;
 }
 
-interface PlacedKernel {
+export interface PlacedKernel {
   readonly purgatory: KexecSegment;
   /** Addresses of `startup_64` and `struct boot_params`. */
   readonly entry: number;
@@ -111,7 +111,7 @@ function addKernelSegments(list: SegmentList, job: KernelJob, say: Say): PlacedK
 }
 
 /** `update_purgatory`, now that everything has its place. */
-function finishPurgatory(
+export function finishPurgatory(
   list: SegmentList,
   { purgatory, entry, bootParams }: PlacedKernel,
   backup: Backup | undefined,
@@ -124,22 +124,26 @@ function finishPurgatory(
 }
 
 /** Where segments may go: RAM; for a crash the reserved region is what limits it. */
-function placesOf(ranges: readonly E820Entry[], system: RunningSystem, { onPanic }: LoadRequest): PhysicalRange[] {
+export function placesOf(
+  ranges: readonly E820Entry[],
+  system: RunningSystem,
+  { onPanic }: LoadRequest,
+): PhysicalRange[] {
   if (onPanic) return [crashRegionOf(system)];
   return ranges.filter(({ type }) => type === E820_TYPE.RAM);
 }
 
-function limitsOf(system: RunningSystem, { memory, onPanic }: LoadRequest): PhysicalRange {
+export function limitsOf(system: RunningSystem, { memory, onPanic }: LoadRequest): PhysicalRange {
   if (!onPanic) return memory;
   const region = crashRegionOf(system);
   return { start: Math.max(region.start, memory.start), end: Math.min(region.end, memory.end) };
 }
 
-function withoutInterruptTable({ start, end, type }: E820Entry): E820Entry {
+export function withoutInterruptTable({ start, end, type }: E820Entry): E820Entry {
   return { start: type === E820_TYPE.RAM ? Math.max(start, REALMODE_IVT_END) : start, end, type };
 }
 
-function typed({ start, end, type }: E820Entry): TypedRange {
+export function typed({ start, end, type }: E820Entry): TypedRange {
   const types: Readonly<Record<number, number>> = {
     [E820_TYPE.RAM]: RANGE_TYPE.RAM,
     [E820_TYPE.ACPI]: RANGE_TYPE.ACPI,
@@ -172,7 +176,7 @@ interface CrashSegments {
 }
 
 /** The copy of low memory, the ELF core header, and the memory map that follows from them. */
-function addCrashSegments(
+export function addCrashSegments(
   system: RunningSystem,
   firmware: X86Firmware,
   list: SegmentList,
@@ -311,7 +315,7 @@ function addInitrd(placer: Placer, bytes: Uint8Array | undefined, say: Say): Phy
 }
 
 /** `struct setup_data` with a seed for the capture kernel's random numbers, in the lowest hole. */
-function addSeed(list: SegmentList, seed: Uint8Array): KexecSegment {
+export function addSeed(list: SegmentList, seed: Uint8Array): KexecSegment {
   const bytes = new Uint8Array(SETUP_DATA_SIZE + seed.length);
   writeU32(bytes, 8, SETUP_RNG_SEED);
   writeU32(bytes, 12, seed.length);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { ImageError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { readKernelImage, type KernelImage } from '../../kernel-images/kernel-image.ts';
 import { planKexecFileLoad, planKexecLoad } from '../../kexec/load-plan-aarch64.ts';
+import { planX86VmlinuxLoad } from '../../kexec/load-plan-x86_64-elf.ts';
 import { planX86KexecLoad } from '../../kexec/load-plan-x86_64-tools.ts';
 import { planX86KexecFileLoad } from '../../kexec/load-plan-x86_64.ts';
 import { type LoadPlan, type LoadRequest, type Say } from '../../kexec/load-plan.ts';
@@ -34,7 +35,7 @@ export async function runKexec(args: readonly string[]): Promise<number> {
   if (kernel.architecture !== described.system.architecture)
     throw new ImageError(`Cannot determine the file type of ${kernelFile}: a kernel for ${kernel.architecture}`);
   const request = loadRequest(values, described, kernel.bytes);
-  const plan = makePlan(values, described, request);
+  const plan = makePlan(values, described, request, kernel.format);
   show(values, described.system, plan);
   if (values.out !== undefined) writePlan(values, values.out, plan);
   return 0;
@@ -42,8 +43,8 @@ export async function runKexec(args: readonly string[]): Promise<number> {
 
 /** @throws UsageError for a name that is none, UnimplementedError for a kernel that cannot be planned */
 function chooseArchitecture({ arch }: Values, { architecture, format }: KernelImage): RunningSystem['architecture'] {
-  if (format === 'vmlinux')
-    throw new UnimplementedError('kexec of an ELF vmlinux: give an Image or a bzImage', 'kexec(8)');
+  if (format === 'vmlinux' && architecture === 'aarch64')
+    throw new UnimplementedError('kexec of an arm64 vmlinux: give its Image', 'kexec(8)');
   if (arch === undefined) return architecture;
   if (arch === 'arm64' || arch === 'aarch64') return 'aarch64';
   if (arch === 'amd64' || arch === 'x86_64') return 'x86_64';
@@ -93,23 +94,28 @@ function removeParameter(line: string, name: string): string {
   return line.replace(new RegExp(`(^|\\s)${name}\\S*( |$)`), '$1');
 }
 
-function makePlan(values: Values, described: DescribedSystem, request: LoadRequest): LoadPlan {
+function makePlan(
+  values: Values,
+  described: DescribedSystem,
+  request: LoadRequest,
+  format: KernelImage['format'],
+): LoadPlan {
   const say = (line: string): void => {
     if (values.debug === true) console.log(line);
   };
   if (described.system.architecture === 'aarch64') sayOptions(values, request, say);
   const isAuto = values['kexec-syscall-auto'] === true;
-  if (values['kexec-file-syscall'] !== true && !isAuto) return planLoad(described, request, say);
+  if (values['kexec-file-syscall'] !== true && !isAuto) return planLoad(described, request, format, say);
   if (described.hasKexecFileLoad === false) {
     if (!isAuto) throw new UsageError('syscall kexec_file_load not available.');
-    return planLoad(described, request, say);
+    return planLoad(described, request, format, say);
   }
   try {
     return planFileLoad(described, request, say);
   } catch (error) {
     // EINVAL and ENOEXEC: the kernel does not know the image. For what else it refuses kexec gives up.
     if (!isAuto || !(error instanceof ImageError)) throw error;
-    return planLoad(described, request, say);
+    return planLoad(described, request, format, say);
   }
 }
 
@@ -119,10 +125,15 @@ function sayOptions(values: Values, request: LoadRequest, say: Say): void {
   say(`arch_process_options: dtb: ${values.dtb ?? '(null)'}`);
 }
 
-function planLoad({ system, firmware }: DescribedSystem, request: LoadRequest, say: Say): LoadPlan {
-  return firmware === undefined
-    ? planKexecLoad(system, request, say)
-    : planX86KexecLoad(system, firmware, request, say);
+function planLoad(
+  { system, firmware }: DescribedSystem,
+  request: LoadRequest,
+  format: KernelImage['format'],
+  say: Say,
+): LoadPlan {
+  if (firmware === undefined) return planKexecLoad(system, request, say);
+  const plan = format === 'vmlinux' ? planX86VmlinuxLoad : planX86KexecLoad;
+  return plan(system, firmware, request, say);
 }
 
 function planFileLoad({ system, firmware }: DescribedSystem, request: LoadRequest, say: Say): LoadPlan {
