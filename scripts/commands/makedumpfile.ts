@@ -27,8 +27,6 @@ import { noExclusions } from '../../capture/page-filter.ts';
 import type { PfnRange } from '../../capture/page-bitmap.ts';
 import { DEFAULT_SPLIT_BLOCK, checkParts, splitRanges } from '../../capture/split.ts';
 import { FlattenedSink, rearrange } from '../../capture/writer-flattened.ts';
-import { parseEraseConfig } from './makedumpfile/erase-config.ts';
-import { resolveErasure } from './makedumpfile/erase.ts';
 import type { Erasure } from './makedumpfile/erase.ts';
 import { Messages, PROCESS_TERMINAL, STEP, memUsageText, reportText, writeAll } from './makedumpfile/messages.ts';
 import type { Terminal } from './makedumpfile/messages.ts';
@@ -192,7 +190,7 @@ class Job {
     const messages = this.#messages;
     for (const warning of source.dump.warnings) messages.common(`${warning}\n`);
     this.#printVtop(source);
-    const erasure = this.#erasure();
+    const erasure = await this.#erasure();
     const { levels } = this.#options;
     for (const [index, level] of levels.entries()) {
       if (index > 0) messages.common(`Retry to create a dumpfile by dump_level(${level}).\n`);
@@ -225,9 +223,14 @@ class Job {
     return output.isComplete ? EXIT.COMPLETED : EXIT.FAILED;
   }
 
-  #erasure(): Erasure {
+  /** The analyzer is loaded for those who erase only: it doubles the time to start. */
+  async #erasure(): Promise<Erasure> {
     const { config, vmlinux, inputs } = this.#options;
     if (config === undefined) return { ranges: [], info: NO_BYTES, warnings: [] };
+    const [{ parseEraseConfig }, { resolveErasure }] = await Promise.all([
+      import('./makedumpfile/erase-config.ts'),
+      import('./makedumpfile/erase.ts'),
+    ]);
     const erasure = resolveErasure(parseEraseConfig(readFileSync(config, 'utf8'), config), inputs, vmlinux!);
     for (const warning of erasure.warnings) this.#messages.common(`WARNING: ${config}: ${warning}\n`);
     return erasure;
