@@ -100,6 +100,7 @@ export class A64Cpu implements GuestCpu {
   #pending: SynchronousException | 'tagged PC' | undefined;
   #eventRegister = false;
   #steppedInstruction: bigint | undefined;
+  #steppedLoadExclusive = false;
   #random = 1n;
 
   constructor(engine: EngineCpu, configuration: A64Configuration, surroundings: CpuSurroundings<A64Cpu>) {
@@ -391,11 +392,13 @@ export class A64Cpu implements GuestCpu {
   /** Before an instruction while stepping: it may run once (PSTATE.SS set), else the step exception is due. */
   softwareStep(branchType: BranchType): void {
     if (this.process.field('SS') === 0) {
-      this.#pending = { ...softwareStepException(this.takeSteppedInstruction() !== undefined), branchType };
+      const stepped = this.takeSteppedInstruction();
+      this.#pending = { ...softwareStepException(stepped !== undefined, this.#steppedLoadExclusive), branchType };
       this.engine.requestException();
     } else {
       this.process.setField('SS', 0);
       this.#steppedInstruction = this.engine.pc;
+      this.#steppedLoadExclusive = isLoadExclusive(instructionUnderWay(this));
     }
   }
 
@@ -607,9 +610,20 @@ const NO_RESULT: WalkResult = {
 /** Whether the instruction under way accesses memory by a misaligned SP: loads and stores have their base register in bits 9 to 5. */
 function isStackAccess(cpu: A64Cpu): boolean {
   if ((cpu.registers.get64(A64_STATE.sp) & 15n) === 0n) return false;
-  const paddr = cpu.translateForDebugger(cpu.engine.pc);
-  const address = paddr === undefined ? -1 : cpu.engine.ramAddress(paddr);
-  return address >= 0 && ((cpu.engine.int32[address >> 2]! >> 5) & 31) === 31;
+  return ((instructionUnderWay(cpu) >> 5) & 31) === 31;
+}
+
+/** Its word; 0, which is UNDEFINED, when it is not in RAM. */
+function instructionUnderWay(cpu: A64Cpu): number {
+  const { engine } = cpu;
+  const paddr = cpu.translateForDebugger(engine.pc);
+  const address = paddr === undefined ? -1 : engine.ramAddress(paddr);
+  return address < 0 ? 0 : engine.int32[address >> 2]!;
+}
+
+/** LDXR, LDAXR, LDXP, LDAXP. Source: Arm ARM DDI 0487 "Load/store exclusive". */
+function isLoadExclusive(word: number): boolean {
+  return (word & 0x3fc0_0000) === 0x0840_0000;
 }
 
 function addressOf(low: number, high: number): bigint {

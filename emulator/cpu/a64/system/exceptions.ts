@@ -194,13 +194,15 @@ export function abort(kind: 'read' | 'write' | 'execute', status: number, faultA
   return { exceptionClass: EXCEPTION_CLASS.DATA_ABORT_SAME, iss, faultAddress };
 }
 
-/** ISS of the software step exception: ISV. */
-const STEP_ISV = 1 << 24;
+/** ISS of the software step exception: ISV, and EX for a load-exclusive. */
+const STEP = { ISV: 1 << 24, EX: 1 << 6 } as const;
 
 /**
  * The software step exception.
- * @param hasStepped an instruction was executed since stepping began; EX, for load-exclusives, is not modelled
+ * @param hasStepped an instruction was executed since stepping began
+ * @param loadedExclusively that was a load-exclusive: its store-exclusive is to be in the same step
  */
-export function softwareStepException(hasStepped: boolean): SynchronousException {
-  return { exceptionClass: EXCEPTION_CLASS.SOFTWARE_STEP_SAME, iss: FAULT.DEBUG | (hasStepped ? STEP_ISV : 0) };
+export function softwareStepException(hasStepped: boolean, loadedExclusively: boolean): SynchronousException {
+  const step = hasStepped ? STEP.ISV | (loadedExclusively ? STEP.EX : 0) : 0;
+  return { exceptionClass: EXCEPTION_CLASS.SOFTWARE_STEP_SAME, iss: FAULT.DEBUG | step };
 }

@@ -1,6 +1,7 @@
 /** PSTATE.BTYPE and Branch Target exceptions. Source: Arm ARM DDI 0487 "PSTATE.BTYPE", "Effect of entering a guarded page". */
 import { describe, expect, test } from 'vitest';
 import { EXCEPTION_REGISTERS } from '../../../../../emulator/cpu/a64/system/registers/control.ts';
+import { HOST_CALL_WORD } from '../../../../../emulator/cpu/a64/index.ts';
 import { a64 } from '../../../../support/a64-assemble.ts';
 import {
   createMappedMachine,
@@ -116,6 +117,16 @@ describe.each([
       returns: MEMORY.guarded + TARGET,
       btype: 2,
     });
+  });
+
+  test("the host's call may stand in place of a landing pad", () => {
+    const { machine, cpu } = createMappedMachine({ compileThreshold });
+    writeWords(machine, RAM_BASE + Number(SOURCE), [BRANCH['BLR X0']]);
+    writeWords(machine, RAM_BASE + Number(TARGET), [HOST_CALL_WORD.hvc, MARK, STOP]);
+    cpu.hostCall = () => cpu.branchTo(cpu.engine.pc + 4n);
+    cpu.registers.setX(0, MEMORY.guarded + TARGET);
+    runFrom(machine, cpu, MEMORY.guarded + SOURCE);
+    expect(cpu.registers.x(9)).toBe(7n);
   });
 
   test('an interrupt at the target saves BTYPE, and its return brings it back', () => {

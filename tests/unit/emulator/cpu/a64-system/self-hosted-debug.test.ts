@@ -188,21 +188,25 @@ describe.each([
     });
   });
 
-  test('software step goes over one instruction, and saves BTYPE', () => {
-    const { machine, cpu } = prepare([a64('BLR', { rn: 0 })], 0n);
-    const target = MEMORY.ordinary + 0x2000n;
-    cpu.registers.setX(0, target);
+  // ISS: ISV, and EX for a load-exclusive
+  test.each<readonly [string, number, bigint, number, number]>([
+    ['BLR, which leaves BTYPE', a64('BLR', { rn: 0 }), MEMORY.ordinary + 0x2000n, 1 << 24, 2],
+    ['NOP', NOP, PC + 4n, 1 << 24, 0],
+    ['LDXR', a64('LDXR', { size: 3, rn: 1, rt: 2 }), PC + 4n, (1 << 24) | (1 << 6), 0],
+    ['LDAR', a64('LDAR', { size: 3, rn: 1, rt: 2 }), PC + 4n, 1 << 24, 0],
+  ])('software step goes over %s', (_name, word, returns, iss, btype) => {
+    const { machine, cpu } = prepare([word], 0n);
+    cpu.registers.setX(0, MEMORY.ordinary + 0x2000n);
+    cpu.registers.setX(1, DATA);
     const eret = 0x3000n;
     writeWords(machine, RAM_BASE + Number(eret), [a64('ERET')]);
     cpu.write(EXCEPTION_REGISTERS.ELR_EL1, PC);
     // SPSR_EL1: EL1h, SS, D clear
     cpu.write(EXCEPTION_REGISTERS.SPSR_EL1, BigInt((1 << 21) | 0x1c5));
-    cpu.process.daif |= D;
     enable(cpu, MDSCR.SS | MDSCR.KDE);
     cpu.process.daif |= D;
     cpu.contextChanged();
     runFrom(machine, cpu, MEMORY.ordinary + eret);
-    // ISS: ISV, and no load-exclusive
-    expect(exceptionOf(cpu)).toEqual({ class: CLASS.STEP, iss: (1 << 24) | DEBUG, returns: target, btype: 2 });
+    expect(exceptionOf(cpu)).toEqual({ class: CLASS.STEP, iss: iss | DEBUG, returns, btype });
   });
 });
