@@ -66,9 +66,16 @@ export function describeLiveKernel(
     cpuNotes: crashNotesOf(program, machine.ram),
     vmcoreinfo: findVmcoreinfoNote(program, machine),
     kernelText: kernelTextOf(program, memory),
+    cmaBytes: cmaBytesOf(program),
     ...(architecture === 'aarch64' ? linearMapOfAarch64(program, memory) : linearMapOfX86(program)),
     deviceTree,
   };
+}
+
+/** `totalcma_pages`; undefined where kallsyms has functions only. */
+function cmaBytesOf(program: Program): number | undefined {
+  const address = program.symbols.find('totalcma_pages');
+  return address === undefined ? undefined : Number(program.memory.readU64(address)) * PAGE;
 }
 
 /** What firmware told an x86 kernel, as it tells its user space: /proc/iomem has the map, /sys/kernel/boot_params the rest. */
