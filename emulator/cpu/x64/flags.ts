@@ -8,7 +8,6 @@
  */
 import type { Value } from '../ir/block.ts';
 import type { BlockBuilder } from '../ir/builder.ts';
-import type { StateField } from '../ir/state-field.ts';
 import type { IntType } from '../ir/types.ts';
 import { EFLAGS, X64_STATE } from './state.ts';
 
@@ -35,12 +34,25 @@ export function typeOfSize(size: IntSize): IntType {
   return size === 8 ? 'i64' : 'i32';
 }
 
+/** Bits of the carry word (state.ts). */
+const CARRY = 1;
+const ZERO_INVERTED = 2;
+
+/** The words of the flags that an instruction writes. */
+interface Words {
+  result: Value<'i64'> | undefined;
+  carry: Flag | undefined;
+  chain: Value<'i64'> | undefined;
+}
+
 /** The status flags at the current point of a translation. */
 export class Flags {
   readonly #ir: BlockBuilder;
   #source: Source | undefined;
+  /** The carry word is known to be 0 or 1. */
+  #carryIsPlain = false;
   /** Writes that wait for the end of the instruction, behind whatever of it may fault. */
-  readonly #deferred: (() => void)[] = [];
+  readonly #words: Words = { result: undefined, carry: undefined, chain: undefined };
 
   constructor(ir: BlockBuilder) {
     this.#ir = ir;
@@ -48,12 +60,52 @@ export class Flags {
 
   /** Writes the flags that the instruction has set: to be called at its end. */
   commit(): void {
-    for (const write of this.#deferred) write();
-    this.#deferred.length = 0;
+    const { result, carry, chain } = this.#words;
+    if (result) this.#ir.set(X64_STATE.flagResult, result);
+    if (carry) this.#ir.set(X64_STATE.flagCarry, carry);
+    if (chain) this.#ir.set(X64_STATE.flagChain, chain);
+    this.#words.result = undefined;
+    this.#words.carry = undefined;
+    this.#words.chain = undefined;
   }
 
-  #defer<T extends 'i32' | 'i64'>(field: StateField<T>, value: Value<T>): void {
-    this.#deferred.push(() => this.#ir.set(field, value));
+  /** A helper has written the flags. */
+  forget(): void {
+    this.#source = undefined;
+    this.#carryIsPlain = false;
+  }
+
+  // The words as they are, with what this instruction has written
+
+  get #result(): Value<'i64'> {
+    return this.#words.result ?? this.#ir.get(X64_STATE.flagResult);
+  }
+  get #carryWord(): Flag {
+    return this.#words.carry ?? this.#ir.get(X64_STATE.flagCarry);
+  }
+  get #chain(): Value<'i64'> {
+    return this.#words.chain ?? this.#ir.get(X64_STATE.flagChain);
+  }
+  get #carry(): Flag {
+    const word = this.#carryWord;
+    return this.#carryIsPlain ? word : this.#ir.and(word, this.#ir.i32(CARRY));
+  }
+
+  /** Writes a carry word of 0 or 1. */
+  #setPlainCarry(carry: Flag): void {
+    this.#words.carry = carry;
+    this.#carryIsPlain = true;
+  }
+
+  /** A flag as the sign of a word. */
+  #sign(flag: Flag): Value<'i64'> {
+    return this.#ir.shl(this.#ir.toI64(flag), 63);
+  }
+
+  /** 1 when the word at the operand's size is negative. */
+  #signBit(size: IntSize, word: Int): Flag {
+    const ir = this.#ir;
+    return ir.and(ir.toI32(ir.shrU(word, 8 * size - 1)), ir.i32(1));
   }
 
   // Whole results
@@ -64,7 +116,7 @@ export class Flags {
     const sum = ir.add(a, b);
     const carry = size < 4 ? ir.toI32(ir.shrU(sum, 8 * size)) : ir.ltU(sum, a);
     const result = this.truncate(size, sum);
-    this.#set(size, result, carry, ir.and(ir.xor(a, result), ir.xor(b, result)), ir.xor(a, b));
+    this.#set(size, result, carry, ir.xor(a, b));
     return result;
   }
 
@@ -75,7 +127,7 @@ export class Flags {
     const sum = ir.add(partial, this.carryAs(a.type));
     const carry = size < 4 ? ir.toI32(ir.shrU(sum, 8 * size)) : ir.or(ir.ltU(partial, a), ir.ltU(sum, partial));
     const result = this.truncate(size, sum);
-    this.#set(size, result, carry, ir.and(ir.xor(a, result), ir.xor(b, result)), ir.xor(a, b));
+    this.#set(size, result, carry, ir.xor(a, b));
     return result;
   }
 
@@ -83,8 +135,7 @@ export class Flags {
   sub(size: IntSize, a: Int, b: Int): Int {
     const ir = this.#ir;
     const result = this.truncate(size, ir.sub(a, b));
-    const difference = ir.xor(a, b);
-    this.#set(size, result, ir.ltU(a, b), ir.and(difference, ir.xor(a, result)), difference);
+    this.#set(size, result, ir.ltU(a, b), ir.xor(a, b));
     this.#source = { kind: 'sub', size, a, b, result };
     return result;
   }
@@ -96,8 +147,7 @@ export class Flags {
     const partial = ir.sub(a, b);
     const result = this.truncate(size, ir.sub(partial, borrow));
     const carry = ir.or(ir.ltU(a, b), ir.and(ir.eq(a, b), ir.toI32(borrow)));
-    const difference = ir.xor(a, b);
-    this.#set(size, result, carry, ir.and(difference, ir.xor(a, result)), difference);
+    this.#set(size, result, carry, ir.xor(a, b));
     return result;
   }
 
@@ -105,9 +155,7 @@ export class Flags {
   increment(size: IntSize, a: Int): Int {
     const ir = this.#ir;
     const result = this.truncate(size, ir.add(a, ir.int(a.type, 1)));
-    this.#setResult(size, result);
-    this.#defer(X64_STATE.of, this.#signWord(size, ir.and(ir.xor(a, ir.int(a.type, -1)), result)));
-    this.#defer(X64_STATE.af, ir.toI32(ir.xor(a, ir.int(a.type, 1))));
+    this.#setButCarry(size, a, result, ir.eqz(result));
     return result;
   }
 
@@ -115,19 +163,26 @@ export class Flags {
   decrement(size: IntSize, a: Int): Int {
     const ir = this.#ir;
     const result = this.truncate(size, ir.sub(a, ir.int(a.type, 1)));
-    this.#setResult(size, result);
-    this.#defer(X64_STATE.of, this.#signWord(size, ir.and(a, ir.xor(result, ir.int(a.type, -1)))));
-    this.#defer(X64_STATE.af, ir.toI32(ir.xor(a, ir.int(a.type, 1))));
+    this.#setButCarry(size, a, result, ir.eqz(a));
     return result;
+  }
+
+  /** The chain of carries of a step by 1, whose carry out is not CF: OF must be right with CF as it is. */
+  #setButCarry(size: IntSize, a: Int, result: Int, carryOut: Flag): void {
+    const ir = this.#ir;
+    const carry = this.#carry;
+    const chain = this.#signExtended(size, ir.xor(ir.xor(a, ir.int(a.type, 1)), result));
+    this.#setResult(size, result);
+    this.#words.chain = ir.xor(chain, this.#sign(ir.xor(carryOut, carry)));
+    this.#setPlainCarry(carry);
   }
 
   /** Sets ZF, SF and PF of a logical result; CF, OF and AF become 0. */
   logical(size: IntSize, result: Int): void {
     const ir = this.#ir;
     this.#setResult(size, result);
-    this.#defer(X64_STATE.cf, ir.i32(0));
-    this.#defer(X64_STATE.of, ir.i64(0));
-    this.#clearAdjust(size, result);
+    this.#setPlainCarry(ir.i32(0));
+    this.#words.chain = ir.i64(0);
     this.#source = { kind: 'logical', size, a: result, b: result, result };
   }
 
@@ -138,86 +193,93 @@ export class Flags {
    */
   shift(size: IntSize, result: Int, carry: Flag, overflow: Int, nonZero: Flag | undefined): void {
     const ir = this.#ir;
-    const { zr, sr, cf, of, af } = X64_STATE;
-    const word = this.#signExtended(size, result);
-    const overflowWord = this.#signWord(size, overflow);
+    const chain = this.#sign(ir.xor(this.#signBit(size, overflow), carry));
     if (!nonZero) {
-      this.#set(size, result, carry, overflow, undefined);
+      this.#setResult(size, result);
+      this.#setPlainCarry(carry);
+      this.#words.chain = chain;
       return;
     }
-    const aux = ir.toI32(word);
-    this.#defer(af, ir.select(nonZero, aux, ir.get(af)));
-    this.#defer(zr, ir.select(nonZero, word, ir.get(zr)));
-    this.#defer(sr, ir.select(nonZero, word, ir.get(sr)));
-    this.#defer(cf, ir.select(nonZero, carry, ir.get(cf)));
-    this.#defer(of, ir.select(nonZero, overflowWord, ir.get(of)));
+    const word = this.#signExtended(size, result);
+    const [oldResult, oldCarry, oldChain] = [this.#result, this.#carryWord, this.#chain];
+    this.#words.result = ir.select(nonZero, word, oldResult);
+    this.#words.carry = ir.select(nonZero, carry, oldCarry);
+    this.#words.chain = ir.select(nonZero, chain, oldChain);
     this.#source = undefined;
   }
 
   /** Sets CF and OF of a rotation, unless the count is 0. */
   rotation(size: IntSize, carry: Flag, overflow: Int, nonZero: Flag | undefined): void {
     const ir = this.#ir;
-    const { cf, of } = X64_STATE;
-    const overflowWord = this.#signWord(size, overflow);
-    this.#defer(cf, nonZero ? ir.select(nonZero, carry, ir.get(cf)) : carry);
-    this.#defer(of, nonZero ? ir.select(nonZero, overflowWord, ir.get(of)) : overflowWord);
+    const adjust = ir.and(this.#chain, ir.i64(EFLAGS.AF));
+    const chain = ir.or(adjust, this.#sign(ir.xor(this.#signBit(size, overflow), carry)));
+    const word = this.#carryIsPlain ? carry : ir.or(ir.and(this.#carryWord, ir.i32(ZERO_INVERTED)), carry);
+    const [oldCarry, oldChain] = [this.#carryWord, this.#chain];
+    this.#words.carry = nonZero ? ir.select(nonZero, word, oldCarry) : word;
+    this.#words.chain = nonZero ? ir.select(nonZero, chain, oldChain) : chain;
     this.#source = undefined;
   }
 
   /** Sets the flags of a product: CF and OF say that the upper half is significant; the others are of the low half. */
   product(size: IntSize, low: Int, significant: Flag): void {
     this.#setResult(size, low);
-    this.#defer(X64_STATE.cf, significant);
-    this.setO(significant);
-    this.#clearAdjust(size, low);
+    this.#setPlainCarry(significant);
+    this.#words.chain = this.#ir.i64(0);
   }
 
   /** Sets ZF, SF and PF from a result and CF from `carry`; OF and AF become 0. */
   resultAndCarry(size: IntSize, result: Int, carry: Flag): void {
-    const ir = this.#ir;
     this.#setResult(size, result);
-    this.#defer(X64_STATE.cf, carry);
-    this.#defer(X64_STATE.of, ir.i64(0));
-    this.#clearAdjust(size, result);
+    this.#setPlainCarry(carry);
+    this.#words.chain = this.#sign(carry);
   }
 
   /** Sets ZF from 0 or 1 and clears the others. */
   onlyZero(flag: Flag): void {
     const ir = this.#ir;
     // 1 has no sign and odd parity
-    this.#defer(X64_STATE.sr, ir.i64(1));
-    this.#defer(X64_STATE.cf, ir.i32(0));
-    this.#defer(X64_STATE.of, ir.i64(0));
-    this.#defer(X64_STATE.af, ir.i32(1));
-    this.setZ(flag);
+    this.#words.result = ir.i64(1);
+    this.#words.chain = ir.i64(0);
+    this.#words.carry = ir.shl(flag, 1);
+    this.forget();
   }
 
-  /** Sets AF from 0 or 1, after the flags of a result. */
-  setAdjust(result: Int, flag: Flag): void {
+  /** Sets AF from 0 or 1. */
+  setAdjust(flag: Flag): void {
     const ir = this.#ir;
-    this.#defer(X64_STATE.af, ir.xor(ir.toI32(result), ir.shl(flag, 4)));
+    const kept = ir.and(this.#chain, ir.i64(~BigInt(EFLAGS.AF)));
+    this.#words.chain = ir.or(kept, ir.shl(ir.toI64(flag), 4));
   }
 
   /** Sets ZF from 0 or 1 and leaves the others. */
   setZ(flag: Flag): void {
-    this.#source = undefined;
-    this.#defer(X64_STATE.zr, this.#ir.toI64(this.#ir.eqz(flag)));
+    const ir = this.#ir;
+    const inverted = ir.xor(ir.eqz(this.#result), flag);
+    this.#words.carry = ir.or(this.#carry, ir.shl(inverted, 1));
+    this.forget();
   }
+
+  /** Sets CF from 0 or 1 and leaves the others: OF, too. */
   setC(flag: Flag): void {
+    const ir = this.#ir;
+    this.#words.chain = ir.xor(this.#chain, this.#sign(ir.xor(this.#carry, flag)));
+    if (this.#carryIsPlain) this.#words.carry = flag;
+    else this.#words.carry = ir.or(ir.and(this.#carryWord, ir.i32(ZERO_INVERTED)), flag);
     this.#source = undefined;
-    this.#defer(X64_STATE.cf, flag);
   }
+
   setO(flag: Flag): void {
+    const ir = this.#ir;
+    const adjust = ir.and(this.#chain, ir.i64(EFLAGS.AF));
+    this.#words.chain = ir.or(adjust, this.#sign(ir.xor(flag, this.#carry)));
     this.#source = undefined;
-    this.#defer(X64_STATE.of, this.#ir.neg(this.#ir.toI64(flag)));
   }
 
   // Reading
 
   /** CF as an integer 0 or 1. */
   carryAs<T extends IntType>(type: T): Value<T> {
-    this.commit();
-    const carry = this.#ir.get(X64_STATE.cf);
+    const carry = this.#carry;
     return (type === 'i32' ? carry : this.#ir.toI64(carry)) as Value<T>;
   }
 
@@ -231,30 +293,26 @@ export class Flags {
 
   /** The status flags at their places in EFLAGS. */
   pack(): Flag {
-    this.commit();
     const ir = this.#ir;
     const place = (flag: Flag, bit: number): Flag => ir.shl(flag, bit);
-    const adjust = ir.and(ir.xor(ir.get(X64_STATE.af), ir.toI32(ir.get(X64_STATE.sr))), ir.i32(EFLAGS.AF));
-    const low = ir.or(ir.get(X64_STATE.cf), ir.or(place(this.#parity(), 2), adjust));
-    const zero = place(ir.eqz(ir.get(X64_STATE.zr)), 6);
-    const sign = place(ir.toI32(ir.shrU(ir.get(X64_STATE.sr), 63)), 7);
-    const overflow = place(ir.toI32(ir.shrU(ir.get(X64_STATE.of), 63)), 11);
-    return ir.or(ir.or(low, zero), ir.or(sign, overflow));
+    const adjust = ir.and(ir.toI32(this.#chain), ir.i32(EFLAGS.AF));
+    const low = ir.or(this.#carry, ir.or(place(this.#parity(), 2), adjust));
+    const sign = place(ir.toI32(ir.shrU(this.#result, 63)), 7);
+    return ir.or(ir.or(low, place(this.#zero(), 6)), ir.or(sign, place(this.#overflow(), 11)));
   }
 
   /** Sets the status flags from their places in EFLAGS. @param withOverflow false for SAHF, which leaves OF */
   unpack(eflags: Flag, withOverflow = true): void {
     const ir = this.#ir;
     const bit = (at: number): Flag => ir.and(ir.shrU(eflags, at), ir.i32(1));
-    const sign = ir.shl(ir.toI64(bit(7)), 63);
-    const parity = ir.toI64(ir.xor(bit(2), ir.i32(1)));
-    const word = ir.or(sign, parity);
-    this.#defer(X64_STATE.sr, word);
-    this.#defer(X64_STATE.zr, ir.toI64(ir.xor(bit(6), ir.i32(1))));
-    this.#defer(X64_STATE.cf, bit(0));
-    this.#defer(X64_STATE.af, ir.xor(ir.and(eflags, ir.i32(EFLAGS.AF)), ir.toI32(word)));
-    if (withOverflow) this.#defer(X64_STATE.of, ir.neg(ir.toI64(bit(11))));
-    this.#source = undefined;
+    const overflow = withOverflow ? bit(11) : this.#overflow();
+    const oddParity = ir.xor(bit(2), ir.i32(1));
+    const result = ir.or(this.#sign(bit(7)), ir.toI64(oddParity));
+    const adjust = ir.toI64(ir.and(eflags, ir.i32(EFLAGS.AF)));
+    this.#words.result = result;
+    this.#words.carry = ir.or(bit(0), ir.shl(ir.xor(ir.eqz(result), bit(6)), 1));
+    this.#words.chain = ir.or(adjust, this.#sign(ir.xor(overflow, bit(0))));
+    this.forget();
   }
 
   // Widths
@@ -269,60 +327,60 @@ export class Flags {
     return ir.toI64Signed(size < 4 ? ir.signExtend(value, size === 1 ? 8 : 16) : value);
   }
 
-  /** Moves the sign bit at the operand's size to bit 63. */
-  #signWord(size: IntSize, value: Int): Value<'i64'> {
-    const ir = this.#ir;
-    return ir.toI64Signed(size < 4 ? ir.shl(value, 32 - 8 * size) : value);
-  }
-
   #setResult(size: IntSize, result: Int): void {
-    const word = this.#signExtended(size, result);
-    this.#defer(X64_STATE.zr, word);
-    this.#defer(X64_STATE.sr, word);
+    this.#words.result = this.#signExtended(size, result);
     this.#source = undefined;
   }
 
-  #set(size: IntSize, result: Int, carry: Flag, overflow: Int, operands: Int | undefined): void {
-    const ir = this.#ir;
+  /** @param operands both, exclusive-ored */
+  #set(size: IntSize, result: Int, carry: Flag, operands: Int): void {
     this.#setResult(size, result);
-    this.#defer(X64_STATE.cf, carry);
-    this.#defer(X64_STATE.of, this.#signWord(size, overflow));
-    if (operands) this.#defer(X64_STATE.af, ir.toI32(operands));
-    else this.#clearAdjust(size, result);
-  }
-
-  #clearAdjust(size: IntSize, result: Int): void {
-    this.#defer(X64_STATE.af, this.#ir.toI32(this.#signExtended(size, result)));
+    this.#setPlainCarry(carry);
+    this.#words.chain = this.#signExtended(size, this.#ir.xor(operands, result));
   }
 
   #parity(): Flag {
     const ir = this.#ir;
-    const ones = ir.popcnt(ir.and(ir.toI32(ir.get(X64_STATE.sr)), ir.i32(0xff)));
+    const ones = ir.popcnt(ir.and(ir.toI32(this.#result), ir.i32(0xff)));
     return ir.xor(ir.and(ones, ir.i32(1)), ir.i32(1));
+  }
+
+  #zero(): Flag {
+    const ir = this.#ir;
+    const zero = ir.eqz(this.#result);
+    return this.#carryIsPlain ? zero : ir.xor(zero, ir.shrU(this.#carryWord, 1));
+  }
+
+  #overflow(): Flag {
+    const ir = this.#ir;
+    return ir.xor(ir.toI32(ir.shrU(this.#chain, 63)), this.#carry);
+  }
+
+  /** SF is not OF. */
+  #less(): Flag {
+    const ir = this.#ir;
+    return ir.xor(ir.ltS(ir.xor(this.#result, this.#chain), ir.i64(0)), this.#carry);
   }
 
   #fromFlags(condition: number): Flag {
     const ir = this.#ir;
-    const { zr, sr, cf, of } = X64_STATE;
-    const zero = ir.i64(0);
-    const less = (): Flag => ir.ltS(ir.xor(ir.get(sr), ir.get(of)), zero);
     switch (condition) {
       case CONDITION.O:
-        return ir.ltS(ir.get(of), zero);
+        return this.#overflow();
       case CONDITION.B:
-        return ir.get(cf);
+        return this.#carry;
       case CONDITION.Z:
-        return ir.eqz(ir.get(zr));
+        return this.#zero();
       case CONDITION.BE:
-        return ir.or(ir.get(cf), ir.eqz(ir.get(zr)));
+        return ir.or(this.#carry, this.#zero());
       case CONDITION.S:
-        return ir.ltS(ir.get(sr), zero);
+        return ir.ltS(this.#result, ir.i64(0));
       case CONDITION.P:
         return this.#parity();
       case CONDITION.L:
-        return less();
+        return this.#less();
       default:
-        return ir.or(ir.eqz(ir.get(zr)), less());
+        return ir.or(this.#zero(), this.#less());
     }
   }
 

@@ -108,7 +108,7 @@ function memorySize(size: string, decoded: Decoded): number {
   if (size === '') return 0;
   if (size === 'p') return decoded.operandSize + 2;
   if (size === 'a') return 2 * decoded.operandSize;
-  return 'bwdqyzv'.includes(size) ? integerSize(size, decoded) : vectorSize(size, decoded);
+  return size.length === 1 && 'bwdqyzv'.includes(size) ? integerSize(size, decoded) : vectorSize(size, decoded);
 }
 
 function operandOf(spec: OperandSpec, decoded: Decoded, immediate: () => bigint): Operand {

@@ -224,6 +224,7 @@ function string(operation: StringOperation): (t: Translation, a: Operand) => voi
       single: t.options.single,
     });
     const done = ir.call(stringOperation, ir.i32(form));
+    t.flags.forget();
     if (insn.prefixes.repeat !== 0) t.branch(done, t.next, ir.instructionOffset);
   };
 }

@@ -182,7 +182,7 @@ function decimalAdjust(sign: 1 | -1): (t: Translation) => void {
     const borrow = sign === 1 ? high : ir.or(high, ir.and(low, ir.ltU(al, ir.i32(6))));
     t.setGpr(GPR.AX, 1, result);
     t.flags.resultAndCarry(1, result, borrow);
-    t.flags.setAdjust(result, low);
+    t.flags.setAdjust(low);
   };
 }
 
@@ -197,7 +197,7 @@ function asciiAdjust(sign: 1 | -1): (t: Translation) => void {
     const result = ir.and(adjusted, ir.i32(0xff0f));
     t.setGpr(GPR.AX, 2, result);
     t.flags.setC(low);
-    t.flags.setAdjust(ir.toI32(ir.get(X64_STATE.sr)), low);
+    t.flags.setAdjust(low);
   };
 }
 

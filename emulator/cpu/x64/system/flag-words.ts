@@ -6,32 +6,35 @@ type Place = Pick<EngineCpu, 'view' | 'base'>;
 
 /** The status flags at their places in EFLAGS. */
 export function packStatusFlags({ view, base }: Place): number {
-  const resultLow = view.getInt32(base + X64_STATE.sr.offset, true);
-  const signWord = view.getInt32(base + X64_STATE.sr.offset + 4, true);
-  const zero = view.getInt32(base + X64_STATE.zr.offset, true) | view.getInt32(base + X64_STATE.zr.offset + 4, true);
-  const adjust = view.getInt32(base + X64_STATE.af.offset, true) ^ resultLow;
-  const overflowWord = view.getInt32(base + X64_STATE.of.offset + 4, true);
+  const low = view.getInt32(base + X64_STATE.flagResult.offset, true);
+  const high = view.getInt32(base + X64_STATE.flagResult.offset + 4, true);
+  const carry = view.getInt32(base + X64_STATE.flagCarry.offset, true);
+  const adjust = view.getInt32(base + X64_STATE.flagChain.offset, true);
+  const carryIntoSign = view.getInt32(base + X64_STATE.flagChain.offset + 4, true) >>> 31;
+  const isZero = ((low | high) === 0) !== ((carry & 2) !== 0);
   return (
-    view.getInt32(base + X64_STATE.cf.offset, true) |
-    (hasEvenParity(resultLow & 0xff) ? EFLAGS.PF : 0) |
+    (carry & EFLAGS.CF) |
+    (hasEvenParity(low & 0xff) ? EFLAGS.PF : 0) |
     (adjust & EFLAGS.AF) |
-    (zero === 0 ? EFLAGS.ZF : 0) |
-    (signWord < 0 ? EFLAGS.SF : 0) |
-    (overflowWord < 0 ? EFLAGS.OF : 0)
+    (isZero ? EFLAGS.ZF : 0) |
+    (high < 0 ? EFLAGS.SF : 0) |
+    ((carryIntoSign ^ (carry & 1)) !== 0 ? EFLAGS.OF : 0)
   );
 }
 
+const SIGN = -0x8000_0000;
+
 /** Sets the status flags from their places in EFLAGS. */
 export function unpackStatusFlags({ view, base }: Place, eflags: number): void {
-  const resultLow = eflags & EFLAGS.PF ? 0 : 1;
-  view.setInt32(base + X64_STATE.sr.offset, resultLow, true);
-  view.setInt32(base + X64_STATE.sr.offset + 4, eflags & EFLAGS.SF ? -0x8000_0000 : 0, true);
-  view.setInt32(base + X64_STATE.zr.offset, eflags & EFLAGS.ZF ? 0 : 1, true);
-  view.setInt32(base + X64_STATE.zr.offset + 4, 0, true);
-  view.setInt32(base + X64_STATE.cf.offset, eflags & EFLAGS.CF, true);
-  view.setInt32(base + X64_STATE.of.offset, 0, true);
-  view.setInt32(base + X64_STATE.of.offset + 4, eflags & EFLAGS.OF ? -0x8000_0000 : 0, true);
-  view.setInt32(base + X64_STATE.af.offset, (eflags & EFLAGS.AF) ^ resultLow, true);
+  const low = eflags & EFLAGS.PF ? 0 : 1;
+  const high = eflags & EFLAGS.SF ? SIGN : 0;
+  const isInverted = ((low | high) === 0) !== ((eflags & EFLAGS.ZF) !== 0);
+  const carriesIntoSign = ((eflags & EFLAGS.OF) !== 0) !== ((eflags & EFLAGS.CF) !== 0);
+  view.setInt32(base + X64_STATE.flagResult.offset, low, true);
+  view.setInt32(base + X64_STATE.flagResult.offset + 4, high, true);
+  view.setInt32(base + X64_STATE.flagCarry.offset, (eflags & EFLAGS.CF) | (isInverted ? 2 : 0), true);
+  view.setInt32(base + X64_STATE.flagChain.offset, eflags & EFLAGS.AF, true);
+  view.setInt32(base + X64_STATE.flagChain.offset + 4, carriesIntoSign ? SIGN : 0, true);
 }
 
 function hasEvenParity(byte: number): boolean {

@@ -12,6 +12,7 @@ import type { EngineCpu } from '../../execute/guest.ts';
 import type { MemoryAccess } from '../../ir/block.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../state.ts';
 import { isBulk, NOT_BULK, runBulk } from './bulk-strings.ts';
+import { packStatusFlags } from './flag-words.ts';
 import { type StringForm, unpackStringForm } from './string-form.ts';
 
 /** Elements that a run does when they go one at a time. */
@@ -98,7 +99,7 @@ class StringRun {
   #endsComparison(): boolean {
     const { operation, repeat } = this.#form;
     if (operation !== 'CMPS' && operation !== 'SCAS') return false;
-    const isZero = this.#cpu.view.getBigUint64(this.#cpu.base + X64_STATE.zr.offset, true) === 0n;
+    const isZero = (packStatusFlags(this.#cpu) & EFLAGS.ZF) !== 0;
     return isZero !== (repeat === 0xf3);
   }
 
@@ -310,12 +311,9 @@ class StringRun {
     const bits = 8 * this.#form.size;
     const { view, base } = this.#cpu;
     const result = BigInt.asIntN(bits, a - b);
-    const overflow = BigInt.asIntN(bits, (a ^ b) & (a ^ result));
-    view.setBigInt64(base + X64_STATE.zr.offset, result, true);
-    view.setBigInt64(base + X64_STATE.sr.offset, result, true);
-    view.setInt32(base + X64_STATE.cf.offset, a < b ? 1 : 0, true);
-    view.setBigInt64(base + X64_STATE.of.offset, overflow, true);
-    view.setInt32(base + X64_STATE.af.offset, Number(BigInt.asIntN(32, a ^ b)), true);
+    view.setBigInt64(base + X64_STATE.flagResult.offset, result, true);
+    view.setInt32(base + X64_STATE.flagCarry.offset, a < b ? 1 : 0, true);
+    view.setBigInt64(base + X64_STATE.flagChain.offset, BigInt.asIntN(bits, a ^ b ^ result), true);
   }
 }
 

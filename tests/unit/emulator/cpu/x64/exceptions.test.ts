@@ -205,3 +205,27 @@ describe('interrupts', () => {
     expect(machine.cpu.state.gpr(GPR.AX) & 0xffffn).toBe(0x1200n);
   });
 });
+
+describe('flags across instructions', () => {
+  test('a comparison of strings decides the branch behind it, not the comparison before', () => {
+    const machine = new X64TestMachine();
+    const { state } = machine.cpu;
+    machine.write(AT.DATA, 1, 2);
+    state.setGpr(GPR.SI, BigInt(AT.DATA));
+    state.setGpr(GPR.DI, BigInt(AT.DATA + 1));
+    // cmp eax, eax; cmpsb; jne +2; ud2; hlt
+    expect(machine.run(0x39, 0xc0, 0xa6, 0x75, 0x02, ...UD2, HLT)).toBeUndefined();
+  });
+
+  test.each(Array.from({ length: 64 }, (_, i) => [i] as const))('POPF and PUSHF keep combination %i', i => {
+    const machine = new X64TestMachine();
+    // CF, PF, AF, ZF, SF, OF
+    const flags = [0, 2, 4, 6, 7, 11].reduce((word, bit, n) => word | (((i >> n) & 1) << bit), 2);
+    machine.write64(AT.STACK - 8, BigInt(flags));
+    machine.cpu.state.setGpr(GPR.SP, BigInt(AT.STACK - 8));
+    // popf; pushf; pop rax; inc ecx; dec ecx keeps CF
+    machine.run(0x9d, 0x9c, 0x58, 0xff, 0xc1, 0x0f, 0x92, 0xc2, HLT);
+    expect(Number(machine.cpu.state.gpr(GPR.AX)) & 0x8d7).toBe(flags);
+    expect(machine.cpu.state.gpr(GPR.DX) & 0xffn).toBe(BigInt(flags & 1));
+  });
+});
