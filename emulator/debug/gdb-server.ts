@@ -91,11 +91,11 @@ class GdbSession {
   #handle(input: GdbInput): void {
     switch (input.kind) {
       case 'packet':
-        this.socket.write('+');
+        if (!this.stub.trustsTransport) this.socket.write('+');
         this.stub.handle(input.data);
         break;
       case 'damaged':
-        this.socket.write('-');
+        if (!this.stub.trustsTransport) this.socket.write('-');
         break;
       case 'resend':
         this.socket.write(this.#last);

@@ -36,7 +36,7 @@ export interface GdbTarget {
   /** Runs one instruction of a CPU. */
   step(cpu: number): void;
   /** Runs a command of the monitor. @returns lines */
-  monitor(line: string): readonly string[];
+  monitor(line: string): readonly string[] | Promise<readonly string[]>;
   kill(): void;
 }
 
@@ -65,6 +65,8 @@ export class GdbStub {
   readonly #commands: Readonly<Record<string, Handler>>;
   /** CPU of `g`, `m` and the like. */
   #cpu = 0;
+  /** Packets are not acknowledged any more: nothing gets lost on a TCP connection. */
+  trustsTransport = false;
   #isStepping = false;
   /** What the instruction that is stepped over has come to. */
   #stepsTo: WatchedRange | undefined;
@@ -93,6 +95,7 @@ export class GdbStub {
       s: () => this.#step(this.#cpu),
       v: argument => this.#extended(argument),
       q: argument => this.#query(argument),
+      Q: argument => this.#set(argument),
       D: () => this.#detach(),
       k: () => this.#kill(),
     };
@@ -305,11 +308,11 @@ export class GdbStub {
 
   // Queries
 
-  #query(argument: string): string {
+  #query(argument: string): string | undefined {
     const [name = '', ...rest] = argument.split(/[:,]/);
     switch (name) {
       case 'Supported':
-        return `PacketSize=${LARGEST_PACKET.toString(16)};qXfer:features:read+;vContSupported+`;
+        return `PacketSize=${LARGEST_PACKET.toString(16)};qXfer:features:read+;vContSupported+;QStartNoAckMode+`;
       case 'Xfer':
         return this.#transfer(rest);
       case 'Attached':
@@ -329,6 +332,12 @@ export class GdbStub {
     }
   }
 
+  #set(argument: string): string {
+    if (argument !== 'StartNoAckMode') return UNSUPPORTED;
+    this.trustsTransport = true;
+    return OK;
+  }
+
   /** features:read:target.xml:offset,length */
   #transfer([object, verb, annex, offset = '', length = '']: readonly string[]): string {
     if (object !== 'features' || verb !== 'read') return UNSUPPORTED;
@@ -344,10 +353,15 @@ export class GdbStub {
     return cpu === undefined ? ERROR.ARGUMENT : hex(Buffer.from(this.#target.describe(cpu)));
   }
 
-  #monitor(command: string): string {
-    const lines = this.#target.monitor(Buffer.from(command, 'hex').toString());
+  #monitor(command: string): undefined {
+    const answer = this.#target.monitor(Buffer.from(command, 'hex').toString());
+    if (answer instanceof Promise) void answer.then(lines => this.#show(lines));
+    else this.#show(answer);
+  }
+
+  #show(lines: readonly string[]): void {
     for (const line of lines) this.#send(`O${hex(Buffer.from(`${line}\n`))}`);
-    return OK;
+    this.#send(OK);
   }
 }
 

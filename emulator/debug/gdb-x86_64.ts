@@ -337,7 +337,7 @@ function describeTarget(): string {
     ...range(0, 16).map(n => register(`xmm${n}`, 128, 'type="vec128"')),
     register('mxcsr', 32, 'type="int" group="vector"'),
   ];
-  const bases = ['fs_base', 'gs_base'].map(name => register(name, 64, 'type="long"'));
+  const bases = ['fs_base', 'gs_base'].map(name => register(name, 64, 'type="int"'));
   const system = Object.keys(SYSTEM).map(name => register(name, 64, 'group="system"'));
   return [
     '<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd"><target version="1.0">',
