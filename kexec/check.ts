@@ -104,8 +104,9 @@ function checkX86Map(
     ),
   );
   if (ram.length === 0) findings.push(error('the memory map has no RAM in the crash kernel region'));
+  // What lies behind the headers' own size is room for more CPUs: kernels give the rest of its last page away.
   const header = segments.find(({ what }) => what === 'elfcorehdr');
-  if (header !== undefined && ram.some(({ start, end }) => header.mem < end && start < segmentEnd(header)))
+  if (header !== undefined && ram.some(({ start, end }) => header.mem < end && start < header.mem + header.bufsz))
     findings.push(error('the memory map lets the capture kernel overwrite the ELF core header'));
   return findings;
 }
