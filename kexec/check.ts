@@ -23,7 +23,6 @@ import {
   type RecognisedSegment,
 } from './recognise.ts';
 import { E820_TYPE, type RunningSystem } from './running-system.ts';
-import { segmentEnd } from './segments.ts';
 import { checkKexecLoad, type KexecKernel } from './syscalls.ts';
 
 /** Something wrong. Errors mean that there will be no dump. */
