@@ -61,10 +61,15 @@ export interface CommandUsage extends Usage {
   readonly status: number | null;
 }
 
-/** Runs a command and measures it. */
-export async function measureCommand(program: string, args: readonly string[], input = ''): Promise<CommandUsage> {
+/** Runs a command and measures it. @param env variables beside those of this process */
+export async function measureCommand(
+  program: string,
+  args: readonly string[],
+  input = '',
+  env: Readonly<Record<string, string>> = {},
+): Promise<CommandUsage> {
   const meter = new UsageMeter({ ownMemory: false });
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, TZ: 'UTC' } });
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, TZ: 'UTC', ...env } });
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on('data', (bytes: Buffer) => stdout.push(bytes));
   child.stderr.on('data', (bytes: Buffer) => stderr.push(bytes));
