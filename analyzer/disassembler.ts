@@ -153,7 +153,6 @@ const SIZED =
   /^(mov|lea|add|sub|and|or|xor|cmp|test|inc|dec|neg|not|shl|shr|sar|rol|ror|imul|mul|div|idiv|xchg|cmpxchg|xadd|bt|bts|btr|btc|adc|sbb|bsf|bsr|movabs|popcnt|crc32|cmov\w+|shld|shrd)[bwlq]$/;
 const ALWAYS_SIZED = /^(push|pop|call|ret|jmp|leave|pushf|popf|iret|lret|ljmp|lcall|enter)q$/;
 const CALL_OR_JUMP = /^(?:call|j[a-z]+|loop\w*|xbegin)$/;
-const NOP5 = '0f1f440000';
 const X64_COLUMN = 6;
 
 function x64Text(
@@ -164,18 +163,37 @@ function x64Text(
   symbolAt: SymbolAt,
 ): string {
   const operands = x64Operands(rawOperands);
-  const hasRegister = operands.replaceAll(/-?(?:0x[\da-f]+)?\([^)]*\)/g, '').includes('%');
+  const withoutMemory = operands.replaceAll(/-?(?:0x[\da-f]+)?\([^)]*\)/g, '').replaceAll(/%[c-gs]s:/g, '');
+  const hasRegister = withoutMemory.includes('%');
   const prefix = /^(?:lock|rep|repe|repne|repz|repnz|notrack) /.exec(rawMnemonic)?.[0] ?? '';
   const sized = SIZED.exec(rawMnemonic.slice(prefix.length));
+  if (rawMnemonic.startsWith('push') && operands.startsWith('$')) return pushText(code);
   const mnemonic =
     ALWAYS_SIZED.exec(rawMnemonic)?.[1] ??
     (sized !== null && hasRegister ? prefix + sized[1]! : rawMnemonic.replace(/^movabsq$/, 'movabs'));
   if (operands === '') return mnemonic;
+  if (STRING_OPERATION.test(mnemonic)) return stringOperation(mnemonic, operands);
   const fixed = x64Displacement(mnemonic, operands, code);
   const target = CALL_OR_JUMP.test(mnemonic)
     ? fixed.replace(/^0x([\da-f]+)$/, (_all, digits: string) => withSymbol(BigInt(`0x${digits}`), symbolAt))
     : fixed;
-  return `${mnemonic.padEnd(X64_COLUMN)} ${target}${ripComment(target, address + BigInt(code.length), symbolAt)}${Buffer.from(code).toString('hex') === NOP5 ? ' [FTRACE NOP]' : ''}`;
+  return `${mnemonic.padEnd(X64_COLUMN)} ${target}${ripComment(target, address + BigInt(code.length), symbolAt)}`;
+}
+
+/** `push` of an immediate: extended to 64 bits with its sign; Intel SDM vol. 2 "PUSH". */
+function pushText(code: Uint8Array): string {
+  const isByte = code.at(-2) === 0x6a;
+  const value = isByte ? (code.at(-1)! << 24) >> 24 : Buffer.from(code).readInt32LE(code.length - 4);
+  return `${'push'.padEnd(X64_COLUMN)} $0x${BigInt.asUintN(64, BigInt(value)).toString(16)}`;
+}
+
+const STRING_OPERATION = /^(?:rep\w* )?(?:movs|stos|lods|cmps|scas|ins|outs)[bwlq]$/;
+
+/** gdb writes the segments of string operations, and leaves the size out where a register tells it. */
+function stringOperation(mnemonic: string, operands: string): string {
+  const name = operands.replaceAll(/\([^)]*\)/g, '').includes('%') ? mnemonic.slice(0, -1) : mnemonic;
+  const full = operands.replace(/(^|,)\((%[re]?si)\)/, '$1%ds:($2)').replace(/(^|,)\((%[re]?di)\)/, '$1%es:($2)');
+  return `${name.padEnd(X64_COLUMN)} ${full}`;
 }
 
 /** No blanks, hexadecimal numbers, 64-bit two's complement for negative immediates, scale written out. */

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../capture/formats/errors.ts';
 import { Arguments, parseArguments } from './commands/command.ts';
 import type { Command } from './commands/command.ts';
+import { isGdbVerb } from './commands/gdb/verbs.ts';
 import { helpPage } from './commands/help.ts';
 import { extensionNames, loadCommand, registerCommand, unregisterCommand } from './commands/registry.ts';
 import type { Session } from './commands/session.ts';
@@ -26,6 +27,9 @@ const MAX_PIPED = 2 ** 30;
 
 /** Splits a line into words; double quotes keep blanks, single quotes stay so that commands see patterns. */
 export function splitWords(line: string): string[] {
+  // gdb and p read C, where quotes and blanks mean something: behind their options all is one word.
+  const expression = /^\s*(gdb|p)\s+((?:-[xdu]+\s+)*)(\S.*)$/s.exec(line);
+  if (expression !== null) return [expression[1]!, ...splitWords(expression[2]!), expression[3]!.trim()];
   const words: string[] = [];
   for (const [, quoted, plain] of line.matchAll(/"([^"]*)"|((?:'[^']*'|[^\s'"])+)/g)) words.push(quoted ?? plain ?? '');
   return words;
@@ -109,6 +113,7 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
 async function runCommand(session: Session, line: string, json: boolean, depth: number): Promise<LineResult> {
   const [name = '', ...words] = expandAlias(session, splitWords(line));
   const command = await loadCommand(name);
+  if (command === undefined && isGdbVerb(name)) return gdbLine(session, line, json);
   if (command === undefined) return structByName(session, name, words, json);
   if (command.name === 'exit') return { text: '', error: undefined, command: name, exit: true };
   if (command.name === 'repeat') return repeatLine(session, words, json, depth);
@@ -118,6 +123,12 @@ async function runCommand(session: Session, line: string, json: boolean, depth: 
     if (topic !== undefined) return result(name, helpPage(topic));
   }
   return { ...execute(session, command, words, json), command: name, exit: false };
+}
+
+/** gdb's commands may stand without `gdb` in front. */
+async function gdbLine(session: Session, line: string, json: boolean): Promise<LineResult> {
+  const gdb = await loadCommand('gdb');
+  return { ...execute(session, gdb!, [line.trim()], json), command: 'gdb', exit: false };
 }
 
 /** The name of a structure alone is short for `struct`. */

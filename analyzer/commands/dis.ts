@@ -4,9 +4,10 @@ import { disassemble } from '../disassembler.ts';
 import type { DisassembledInstruction } from '../disassembler.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
+import { stripClone } from '../symbols/symbol-set.ts';
 import type { KernelSymbol } from '../symbols/symbol-table.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress } from './numbers.ts';
+import { parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
 
 const MAX_FUNCTION = 256 * 1024;
@@ -39,7 +40,7 @@ export const dis: Command<DisData> = {
     { flag: '-u', help: 'the address is of the current task' },
     { flag: '-x', help: 'offsets in hexadecimal' },
     { flag: '-d', help: 'offsets in decimal' },
-    { flag: '-b', takes: 'num', help: 'accepted: bytes after a call are not skipped' },
+    { flag: '-b', takes: 'num', help: 'accepted: this many bytes after a call are not skipped' },
   ],
   description: 'With a symbol: the whole function; with an address: one instruction; or `count` of them.',
   examples: [
@@ -50,6 +51,7 @@ export const dis: Command<DisData> = {
     const [word, countWord] = args.positionals;
     if (word === undefined) throw new UsageError('no address given');
     const address = parseAddress(session, word);
+    if (args.has('-r') && args.has('-s')) throw new UsageError('-r and -s are mutually exclusive');
     if (args.has('-s')) return { lines: [], isUser: false, source: sourceText(session, address, word) };
     const isUser = args.has('-u');
     const reader = isUser ? currentUser(session) : session.program.memory;
@@ -77,6 +79,10 @@ interface CodeRange {
   readonly start: bigint;
   readonly end: bigint;
   readonly count: number;
+  /** Decoding begins earlier, showing does here: code cannot be entered in the middle of an instruction. */
+  readonly from?: bigint;
+  /** The last instruction that is shown begins at or behind it. */
+  readonly until?: bigint;
 }
 
 function rangeOf(
@@ -91,16 +97,24 @@ function rangeOf(
   const symbol = isUser ? undefined : symbolAt(session, address, word);
   if (args.has('-r')) {
     if (symbol === undefined) throw new UsageError(`-r option requires a known symbol: ${word}`);
-    return { start: symbol.address, end: address + longest, count: MAX_COUNT };
+    return { start: symbol.address, end: address + 2n * longest, count: MAX_COUNT, until: address };
   }
   if (countWord !== undefined) {
-    const count = Math.min(MAX_COUNT, Number(countWord));
+    const count = parseCount(countWord);
     return { start: address, end: address + BigInt(count) * longest, count };
   }
-  const isNamed = symbol !== undefined && session.program.symbols.find(word) !== undefined;
-  const end = symbol !== undefined && (isNamed || args.has('-f')) ? functionEnd(session, symbol) : undefined;
-  if (end !== undefined) return { start: address, end: limit(end, address), count: MAX_COUNT };
-  return { start: address, end: address + longest, count: 1 };
+  const isWhole = args.has('-f') || session.program.symbols.find(word) !== undefined;
+  const end = symbol === undefined || !isWhole ? undefined : functionEnd(session, symbol);
+  if (symbol === undefined || end === undefined) return { start: address, end: address + longest, count: 1 };
+  if (args.has('-f'))
+    return { start: symbol.address, from: address, end: limit(end, symbol.address), count: MAX_COUNT };
+  return { start: address, end: limit(end, address), count: MAX_COUNT };
+}
+
+function parseCount(word: string): number {
+  const count = Number(parseNumber(word));
+  if (count < 1 || count > MAX_COUNT) throw new UsageError(`a count of 1 to ${MAX_COUNT} is needed: ${word}`);
+  return count;
 }
 
 /** The symbol that was named, else the one that the address lies in. */
@@ -125,27 +139,46 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
   const bytes = reader.readAvailable(range.start, Number(range.end - range.start));
   if (bytes.length === 0) reader.readU8(range.start);
   const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
-  const name = (address: bigint): string | undefined => {
-    const place = symbols.lookup(address);
-    if (place === undefined || isUser) return undefined;
-    const offset = radix === 16 ? `0x${place.offset.toString(16)}` : String(place.offset);
-    return place.offset === 0 ? place.symbol.name : `${place.symbol.name}+${offset}`;
-  };
-  const last = args.has('-r') ? range.end - BigInt(architecture === 'aarch64' ? 4 : 15) : undefined;
-  const all = disassemble(architecture, bytes, range.start, name).filter(
-    ({ address }) => last === undefined || address <= last,
-  );
-  const chosen = withoutPadding(all.slice(0, range.count), range.count === MAX_COUNT && last === undefined);
+  const name = (address: bigint): string | undefined => (isUser ? undefined : codeName(session, address, radix));
+  const all = disassemble(architecture, bytes, range.start, name);
   let previous: string | undefined;
-  return chosen.map(instruction => {
-    const source = args.has('-l') && !isUser ? session.sourceLine(instruction.address) : undefined;
+  return chosenOf(all, range).map(instruction => {
+    const { address } = instruction;
+    const source = args.has('-l') && !isUser ? session.sourceLine(address) : undefined;
     const shown = source === previous ? undefined : source;
     previous = source ?? previous;
-    return { ...instruction, place: name(instruction.address), source: shown };
+    const isFtrace = !isUser && instruction.text === FTRACE_NOP && symbols.lookup(address)?.offset === 0;
+    const text = isFtrace ? `${instruction.text} [FTRACE NOP]` : instruction.text;
+    return { ...instruction, text, place: name(address), source: shown };
   });
 }
 
-const PADDING = /^(?:nop|int3|xchg +%ax,%ax|(?:cs |data16 )*nop)/;
+/** What the compiler leaves room with for a call of ftrace. */
+const FTRACE_NOP = 'nopl   0x0(%rax,%rax,1)';
+
+/** `name+offset`, as gdb names code. */
+function codeName({ program: { symbols } }: Session, address: bigint, radix: 10 | 16): string | undefined {
+  const place = symbols.lookup(address);
+  if (place === undefined) return undefined;
+  const { symbol } = place;
+  if (place.offset === 0) return symbol.name;
+  const name =
+    symbol.nameOffset === undefined ? symbol.name : stripClone(symbols.gdbName(symbol.address) ?? symbol.name);
+  const offset = radix === 16 ? `0x${place.offset.toString(16)}` : String(place.offset);
+  return `${name}+${offset}`;
+}
+
+function chosenOf(all: readonly DisassembledInstruction[], range: CodeRange): readonly DisassembledInstruction[] {
+  const { from, until, count } = range;
+  if (until !== undefined) {
+    const last = all.findIndex(({ address }) => address >= until);
+    return all.slice(0, last + 1 || undefined);
+  }
+  const chosen = all.filter(({ address }) => from === undefined || address >= from).slice(0, count);
+  return withoutPadding(chosen, count === MAX_COUNT);
+}
+
+const PADDING = /^(?:nop|xchg +%ax,%ax|(?:cs |data16 )*nop)/;
 
 /** Functions are aligned with instructions that never run: not shown at the end of a whole one. */
 function withoutPadding(all: readonly DisassembledInstruction[], isWhole: boolean): readonly DisassembledInstruction[] {

@@ -22,7 +22,9 @@ export function parseHex(word: string): bigint {
 export function parseAddress(session: Session, word: string): bigint {
   let total = 0n;
   for (const [, sign, part] of word.replace(/^\((.*)\)$/, '$1').matchAll(/([+-]?)([^+-]+)/g)) {
-    const value = addressTerm(session, part!.trim());
+    // Behind a sign plain digits are decimal: `schedule+16` is what backtraces and listings print.
+    const isOffset = sign !== '' && /^\d+$/.test(part!.trim());
+    const value = isOffset ? BigInt(part!.trim()) : addressTerm(session, part!.trim());
     total = sign === '-' ? total - value : total + value;
   }
   return BigInt.asUintN(64, total);
@@ -32,5 +34,19 @@ function addressTerm(session: Session, term: string): bigint {
   const symbol = session.program.symbols.find(term);
   if (symbol !== undefined) return symbol;
   if (/^(?:0x)?[\da-f]+$/i.test(term)) return BigInt(/^0x/i.test(term) ? term : `0x${term}`);
-  throw new UsageError(`symbol not found: ${term}`);
+  throw new UsageError(`symbol not found: ${term}\npossible alternatives:\n${alternatives(session, term)}`);
+}
+
+/** Symbols with a text in their name, one a line. */
+function alternatives(session: Session, part: string): string {
+  const MOST = 200;
+  const { symbols } = session.program;
+  const found: string[] = [];
+  for (const table of [symbols.kernel, symbols.extra, ...symbols.modules.map(module => symbols.tableOf(module))]) {
+    for (let index = 0; index < table.count && found.length < MOST; index++) {
+      const { name, address, type } = table.at(index);
+      if (name.includes(part)) found.push(`  ${address.toString(16)} (${type}) ${name}`);
+    }
+  }
+  return found.length === 0 ? '  (none found)' : found.join('\n');
 }

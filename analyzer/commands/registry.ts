@@ -24,7 +24,14 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   files: async () => (await import('./files.ts')).files,
   foreach: async () => (await import('./foreach.ts')).foreach,
   fuser: async () => (await import('./files.ts')).fuser,
-  gdb: async () => (await import('./p.ts')).gdb,
+  gdb: async () => {
+    const [{ gdb }, { prepareDisassembler }] = await Promise.all([
+      import('./gdb/gdb.ts'),
+      import('../disassembler.ts'),
+    ]);
+    await prepareDisassembler();
+    return gdb;
+  },
   help: async () => (await import('./help.ts')).help,
   ipcs: async () => (await import('./ipcs.ts')).ipcs,
   irq: async () => (await import('./irq.ts')).irq,
@@ -61,7 +68,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   vm: async () => (await import('./vm.ts')).vm,
   vtop: async () => (await import('./vtop.ts')).vtop,
   waitq: async () => (await import('./waitq.ts')).waitq,
-  whatis: async () => (await import('./p.ts')).whatis,
+  whatis: async () => (await import('./whatis.ts')).whatis,
   wr: async () => (await import('./shell-commands.ts')).wr,
 };
 

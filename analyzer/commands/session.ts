@@ -6,6 +6,7 @@ import type { Task } from '../linux/sched.ts';
 import { findPanicTask } from '../linux/panic.ts';
 import type { Value } from '../types/value.ts';
 import type { PrintContext } from '../types/print-value.ts';
+import { GdbState } from './gdb/state.ts';
 
 /** Settings that `set` changes. */
 export interface Settings {
@@ -52,6 +53,8 @@ export class Session {
   #current: Task | undefined;
   #panic: Task | undefined;
   readonly #history: Value[] = [];
+  /** gdb's settings and `$name` variables. */
+  readonly gdb = new GdbState();
 
   constructor(program: Program) {
     this.program = program;
@@ -89,12 +92,14 @@ export class Session {
     return this.#history.length;
   }
 
-  /** `$` is the last value, `$$` the one before, `$N` the one numbered N. */
+  /** `$` is the last value, `$$` the one before, `$$N` the Nth before the last, `$N` the one numbered N, `$name` a variable. */
   history(name: string): Value | undefined {
     if (name === '$') return this.#history.at(-1);
     if (name === '$$') return this.#history.at(-2);
+    const back = /^\$\$(\d+)$/.exec(name);
+    if (back !== null) return this.#history.at(-1 - Number(back[1]));
     const number = /^\$(\d+)$/.exec(name);
-    return number === null ? undefined : this.#history[Number(number[1]) - 1];
+    return number === null ? this.gdb.variables.get(name) : this.#history[Number(number[1]) - 1];
   }
 
   /** `file: line` of a text address; undefined without line information. */
@@ -105,6 +110,7 @@ export class Session {
 
   /** How to print C values. */
   printContext(radix: 10 | 16 = this.settings.radix): PrintContext {
-    return { symbolAt: address => this.program.symbols.formatInside(address), memory: this.program.memory, radix };
+    const { symbols, memory } = this.program;
+    return { symbolAt: address => symbols.formatInside(address), memory, radix, settings: this.gdb.print };
   }
 }

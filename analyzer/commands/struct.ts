@@ -4,7 +4,7 @@ import { definitionLines, definitionText, declare } from '../types/declare.ts';
 import { printScalar, printValue, readBits } from '../types/print-value.ts';
 import type { PrintContext } from '../types/print-value.ts';
 import { sizeOf, stripTypedefs } from '../types/types.ts';
-import type { MemberPlace, StructType } from '../types/types.ts';
+import type { CType, MemberPlace, StructType } from '../types/types.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import type { Arguments, Command } from './command.ts';
@@ -62,40 +62,70 @@ export function runStruct(session: Session, args: Arguments): StructData {
   if (target === undefined) throw new UsageError('no structure name given');
   const [name, ...rest] = target.split('.') as [string, ...string[]];
   const members = rest.length === 0 ? [] : rest.join('.').split(',');
-  const type = session.program.types.findStruct(name);
-  if (type === undefined) throw new UsageError(`invalid data structure reference: ${name}`);
+  const type = findStruct(session, name);
   for (const member of members) {
-    if (type.place(member) === undefined) throw new UsageError(`${type.kind} ${name} has no member named ${member}`);
+    if (type.place(member) === undefined) throw new UsageError(`invalid data structure reference: ${name}.${member}`);
   }
-  if (where === undefined) return { blocks: [definition(type, members, args.has('-o'))], separator: '' };
+  if (where === undefined)
+    return { blocks: [named(session, name, definition(type, members, args.has('-o')))], separator: '' };
+  if (args.has('-o') && members.length > 1) throw new UsageError('-o option not valid with multiple member format');
   const count = Number(parseNumber(args.value('-c') ?? countWord ?? '1'));
   return contents(session, type, members, where, Math.min(count, 1_000_000), args);
 }
 
-function definition(type: StructType, members: readonly string[], offsets: boolean): string {
-  if (members.length > 0) return memberDefinitions(type, members);
+function findStruct(session: Session, name: string): StructType {
+  const { types } = session.program;
+  const type = types.findStruct(name);
+  if (type !== undefined) return type;
+  if (types.find(name, 'enum') !== undefined || types.find(name, 'typedef') !== undefined)
+    throw new UsageError(`data type mismatch: ${name} is not a struct`);
+  throw new UsageError(`invalid data structure reference: ${name}`);
+}
+
+/** A typedef's name stands where C has it. */
+function named(session: Session, name: string, text: string): string {
+  const { types } = session.program;
+  const isTag = types.find(name, 'struct') !== undefined || types.find(name, 'union') !== undefined;
+  if (isTag || types.find(name, 'typedef') === undefined) return text;
+  return `typedef ${text.replace(/^\}$/m, `} ${name};`)}`;
+}
+
+/** The definition and size, with offsets before the members if wanted; of some members only their declarations. */
+export function definition(type: StructType, members: readonly string[], offsets: boolean): string {
+  if (members.length > 0) return memberDefinitions(type, members, undefined);
   const size = `SIZE: ${type.size}\n`;
   if (!offsets) return `${definitionText(type)}\n${size}`;
   return `${offsetText(type, undefined)}${size}`;
 }
 
-function memberDefinitions(type: StructType, members: readonly string[]): string {
+/** Width of the column of offsets: room for the structure's size. */
+function offsetWidth(type: StructType): number {
+  return String(type.size).length + 4;
+}
+
+function placeColumn(type: StructType, offset: number, base: bigint | undefined): string {
+  if (base === undefined) return `[${offset}]`.padStart(offsetWidth(type));
+  return `[${(base + BigInt(offset)).toString(16)}]`.padStart(20);
+}
+
+/** Declarations of members, indented as they are nested, with their offsets or addresses. */
+function memberDefinitions(type: StructType, members: readonly string[], base: bigint | undefined): string {
+  const all = definitionLines(type);
   const lines = members.map(member => {
     const place = type.place(member)!;
-    return `${`[${place.offset}]`.padStart(6)} ${declare(place.type, member.replace(/^.*\./, ''))};\n`;
+    const own = all.find(line => line.member === member && line.offset === place.offset);
+    const text = own === undefined ? `${declare(place.type, member.replace(/^.*\./, ''))};` : own.text;
+    return `${placeColumn(type, place.offset, base)} ${'    '.repeat(own?.depth ?? 0)}${text}\n`;
   });
-  return `struct ${type.name} {\n${lines.join('')}}\n`;
+  return `${type.kind} ${type.name} {\n${lines.join('')}}\n`;
 }
 
 /** The definition with an offset, or with an address, before each member. */
 function offsetText(type: StructType, base: bigint | undefined): string {
+  const blank = ' '.repeat(offsetWidth(type));
   const lines = definitionLines(type).map(line => {
-    const place =
-      base === undefined
-        ? `[${line.offset}]`.padStart(6)
-        : `[${(base + BigInt(line.offset ?? 0)).toString(16)}]`.padStart(20);
-    const column =
-      line.offset === undefined || line.text.startsWith('}') ? ' '.repeat(base === undefined ? 6 : 20) : place;
+    const isPlain = line.offset === undefined || line.text.startsWith('}');
+    const column = isPlain ? blank : placeColumn(type, line.offset, base);
     return `${column} ${'    '.repeat(line.depth)}${line.text}\n`;
   });
   return `${type.kind} ${type.name} {\n${lines.join('')}}\n`;
@@ -110,23 +140,50 @@ function contents(
   args: Arguments,
 ): StructData {
   const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
-  const context = session.printContext(radix);
   const reader = args.has('-u') ? userOf(session) : session.program.memory;
+  const shown: Shown = { reader, type, members, args, context: { ...session.printContext(radix), memory: reader } };
   const blocks: string[] = [];
   for (const { address, cpu } of addressesOf(session, where)) {
     const start = address - memberOffset(session, args.value('-l'));
     for (let index = 0; index < count; index++) {
       const at = start + BigInt(index * type.size);
       const head = cpu === undefined ? '' : `[${cpu}]: ${at.toString(16)}\n`;
-      blocks.push(
-        head +
-          (args.has('-o') && members.length === 0
-            ? offsetText(type, at)
-            : oneStruct(reader, type, members, at, context, args.has('-p'))),
-      );
+      blocks.push(head + blockText(shown, at));
     }
   }
-  return { blocks, separator: blocks.length > 1 && members.length === 0 ? '\n' : '' };
+  const isPercpu = where.includes(':');
+  return { blocks, separator: blocks.length > 1 && !(isPercpu && members.length > 0) ? '\n' : '' };
+}
+
+/** What to show of each structure. */
+interface Shown {
+  readonly reader: MemoryReader;
+  readonly type: StructType;
+  readonly members: readonly string[];
+  readonly args: Arguments;
+  readonly context: PrintContext;
+}
+
+function blockText({ reader, type, members, args, context }: Shown, at: bigint): string {
+  if (args.has('-r')) return rawText(reader, at, type.size);
+  if (args.has('-o') && members.length > 0) return memberDefinitions(type, members, at);
+  if (args.has('-o')) return `${offsetText(type, at)}SIZE: ${type.size}\n`;
+  return oneStruct(reader, type, members, at, context, args.has('-p'));
+}
+
+/** Words of a structure's memory with their characters behind, as `rd` shows memory. */
+function rawText(reader: MemoryReader, address: bigint, size: number): string {
+  const bytes = reader.readBytes(address, size);
+  const LINE = 16;
+  const out: string[] = [];
+  for (let at = 0; at < size; at += LINE) {
+    const line = bytes.subarray(at, Math.min(size, at + LINE));
+    const words = [line.subarray(0, 8), line.subarray(8)].filter(part => part.length > 0);
+    const numbers = words.map(part => Buffer.from(part).reverse().toString('hex').padStart(16, '0')).join(' ');
+    const text = Array.from(line, byte => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
+    out.push(`${(address + BigInt(at)).toString(16)}:  ${numbers.padEnd(33)}   ${text}\n`);
+  }
+  return out.join('');
 }
 
 function userOf(session: Session): MemoryReader {
@@ -180,19 +237,63 @@ function memberText(
   follow: boolean,
 ): string {
   const place = type.place(member)!;
-  const text = placeText(reader, place, address, context);
   const target = stripTypedefs(place.type);
   const pointee = target.kind === 'pointer' ? stripTypedefs(target.target) : undefined;
-  if (!follow || pointee === undefined || (pointee.kind !== 'struct' && pointee.kind !== 'union'))
-    return `  ${member} = ${text},\n`;
-  const pointer = reader.readU64(address + BigInt(place.offset));
-  if (pointer === 0n) return `  ${member} = ${text},\n`;
-  const bytes = reader.readBytes(pointer, pointee.size);
-  return `  ${member} = ${text}\n  -> ${printValue(pointee, bytes, 0, context, 1)}\n`;
+  if (follow && pointee !== undefined && (pointee.kind === 'struct' || pointee.kind === 'union'))
+    return followedText(reader, place, pointee, member, address, context);
+  const { depth, isLast } = nesting(type, member);
+  const text = placeText(reader, place, address, context, depth);
+  return `${'  '.repeat(depth)}${member} = ${text}${isLast ? '' : ','}\n`;
 }
 
-/** Text of a member's value, indented as a member of the outermost structure. */
-export function placeText(reader: MemoryReader, place: MemberPlace, address: bigint, context: PrintContext): string {
+/** How deep a member is in anonymous structures, and whether nothing follows it there: gdb's commas and indents. */
+function nesting(type: StructType, path: string): { depth: number; isLast: boolean } {
+  const name = path.split(/[.[]/)[0]!;
+  let outer = type;
+  const MAX_DEPTH = 32;
+  for (let depth = 1; depth < MAX_DEPTH; depth++) {
+    const { members } = outer;
+    const index = members.findIndex(member => member.name === name);
+    if (index !== -1) return { depth, isLast: index === members.length - 1 && name === path };
+    const inner = members.find(member => member.name === '' && holds(member.type, name));
+    const bare = inner === undefined ? undefined : stripTypedefs(inner.type);
+    if (bare === undefined || (bare.kind !== 'struct' && bare.kind !== 'union')) break;
+    outer = bare;
+  }
+  return { depth: 1, isLast: false };
+}
+
+function holds(type: CType, name: string): boolean {
+  const bare = stripTypedefs(type);
+  return (bare.kind === 'struct' || bare.kind === 'union') && bare.place(name) !== undefined;
+}
+
+/** With `-p`: the pointer as it is declared, and what it points to. */
+function followedText(
+  reader: MemoryReader,
+  place: MemberPlace,
+  pointee: StructType,
+  member: string,
+  address: bigint,
+  context: PrintContext,
+): string {
+  const pointer = reader.readU64(address + BigInt(place.offset));
+  const head = `  ${declare(place.type, member)} = 0x${pointer.toString(16)}\n`;
+  if (pointer === 0n) return head;
+  const bytes = reader.readBytes(pointer, pointee.size);
+  const body = printValue(pointee, bytes, 0, { ...context, base: pointer }).replaceAll('\n', '\n     ');
+  const symbol = context.symbolAt(pointer);
+  return `${head}  -> ${symbol === undefined ? '' : `<${symbol}> `}${body}\n`;
+}
+
+/** Text of a member's value, indented as a member of the outermost structure. @param depth of its nesting */
+export function placeText(
+  reader: MemoryReader,
+  place: MemberPlace,
+  address: bigint,
+  context: PrintContext,
+  depth = 1,
+): string {
   if (place.bitSize !== undefined) {
     const bytes = reader.readBytes(
       address + BigInt(place.offset),
@@ -201,5 +302,5 @@ export function placeText(reader: MemoryReader, place: MemberPlace, address: big
     return printScalar(place.type, readBits(bytes, place.bitOffset & 7, place.bitSize), place.bitSize, context);
   }
   const bytes = reader.readBytes(address + BigInt(place.offset), sizeOf(place.type));
-  return printValue(place.type, bytes, 0, { ...context, base: address + BigInt(place.offset) }, 1);
+  return printValue(place.type, bytes, 0, { ...context, base: address + BigInt(place.offset) }, depth);
 }

@@ -56,7 +56,7 @@ export const sym: Command<SymData> = {
   },
   text(data) {
     const modules = (data.modules ?? []).map(moduleText).join('');
-    return modules + data.lines.map(lineText).join('');
+    return data.lines.map(lineText).join('') + modules;
   },
 };
 
@@ -64,11 +64,31 @@ function listing(session: Session, args: Arguments): SymData | undefined {
   const { symbols } = session.program;
   if (args.has('-M') || args.has('-m')) return { lines: [], modules: moduleListings(session, args.value('-m')) };
   if (args.has('-l'))
-    return { lines: [...symbolsOf(symbols.kernel)].map(plain), modules: moduleListings(session, undefined) };
+    return {
+      lines: [...symbolsOf(symbols.kernel)]
+        .filter(({ type }) => type !== 'a')
+        .sort(byPlace)
+        .map(plain),
+      modules: moduleListings(session, undefined),
+    };
   const part = args.value('-q');
   if (part === undefined) return undefined;
   const tables = [symbols.kernel, symbols.extra, ...symbols.modules.map(module => symbols.tableOf(module))];
-  return { lines: tables.flatMap(table => [...symbolsOf(table)].filter(({ name }) => name.includes(part)).map(plain)) };
+  const found = tables.flatMap(table => [...symbolsOf(table)].filter(matcher(part)).sort(byPlace).map(plain));
+  if (found.length === 0) throw new UsageError('(none found)');
+  return { lines: found };
+}
+
+/** `^text`: names that begin so; otherwise names that contain it. */
+function matcher(part: string): (symbol: KernelSymbol) => boolean {
+  const start = part.startsWith('^') ? part.slice(1) : undefined;
+  return ({ name }) => (start === undefined ? name.includes(part) : name.startsWith(start));
+}
+
+/** By address, then by name. */
+function byPlace(a: KernelSymbol, b: KernelSymbol): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 }
 
 function* symbolsOf(table: SymbolTable): Generator<KernelSymbol> {
@@ -114,9 +134,10 @@ function neighbour(session: Session, symbol: KernelSymbol, direction: 1 | -1): S
 }
 
 function lineText({ symbol, offset, address, source }: SymbolLine): string {
-  const place = offset === 0 ? symbol.name : `${symbol.name}+${offset}`;
+  const name = symbol.module === undefined ? symbol.name : stripClone(symbol.name);
+  const place = offset === 0 ? name : `${name}+${offset}`;
   const module = symbol.module === undefined ? '' : `[${symbol.module}] `;
-  return `${hex16(address)} (${symbol.type}) ${place} ${module}${source ?? ''}\n`;
+  return `${address.toString(16)} (${symbol.type}) ${place} ${module}${source ?? ''}\n`;
 }
 
 function moduleText({ name, start, end, symbols }: ModuleListing): string {

@@ -171,6 +171,25 @@ export class Btf {
     return type?.kind === 'function' ? type : undefined;
   }
 
+  /** An enumerator by name, in any enumeration of this blob. */
+  findEnumerator(name: string): { type: EnumType; value: bigint } | undefined {
+    const offsets = this.#stringOffsets(name);
+    if (offsets.length === 0) return undefined;
+    const words = asWords32(this.#types);
+    for (const [index, kind] of this.#kinds.entries()) {
+      if (kind !== BTF_KIND.ENUM && kind !== BTF_KIND.ENUM64) continue;
+      const at = this.#starts[index]! >> 2;
+      const step = kind === BTF_KIND.ENUM ? 2 : 3;
+      const count = words[at + 1]! & 0xffff;
+      for (let item = 0; item < count; item++) {
+        if (!offsets.includes(words[at + COMMON_SIZE / 4 + item * step]!)) continue;
+        const type = this.type(index + this.firstId) as EnumType;
+        return { type, value: type.enumerators[item]!.value };
+      }
+    }
+    return undefined;
+  }
+
   /** All names of a kind, in order of ids. */
   *names(kind: TagKind): Generator<string> {
     const wanted: readonly number[] = KINDS_OF_TAG[kind];
@@ -214,7 +233,7 @@ export class Btf {
     [BTF_KIND.FLOAT]: r => new FloatType(r.name, r.sizeOrType),
     [BTF_KIND.PTR]: r => new PointerType(() => this.type(r.sizeOrType)),
     [BTF_KIND.ARRAY]: r => this.#array(r.at),
-    [BTF_KIND.STRUCT]: r => new StructType('struct', r.name, r.sizeOrType, () => this.#members(r.at, r.vlen, r.flag)),
+    [BTF_KIND.STRUCT]: r => new StructType('struct', r.name, r.sizeOrType, () => this.#structMembers(r)),
     [BTF_KIND.UNION]: r => new StructType('union', r.name, r.sizeOrType, () => this.#members(r.at, r.vlen, r.flag)),
     [BTF_KIND.ENUM]: r => new EnumType(r.name, r.sizeOrType, r.flag, () => this.#enumerators(r)),
     [BTF_KIND.ENUM64]: r => new EnumType(r.name, r.sizeOrType, r.flag, () => this.#enumerators64(r)),
@@ -258,6 +277,15 @@ export class Btf {
   #array(at: number): CType {
     const element = readU32(this.#types, at);
     return new ArrayType(() => this.type(element), readU32(this.#types, at + 8));
+  }
+
+  /** BTF does not tell `x[]` from `x[0]`; at the end of a structure it is nearly always the former. */
+  #structMembers({ at, vlen, flag }: TypeRecord): Member[] {
+    const members = this.#members(at, vlen, flag);
+    const last = members.at(-1);
+    const { type } = last ?? { type: VOID };
+    if (last === undefined || type.kind !== 'array' || type.length !== 0) return members;
+    return [...members.slice(0, -1), { ...last, type: new ArrayType(() => type.element, undefined) }];
   }
 
   #members(at: number, count: number, bitfields: boolean): Member[] {

@@ -15,6 +15,7 @@ export interface ModuleObject {
   readonly path: string;
   readonly info: DebugInfo;
   readonly elf: ElfFile;
+  readonly addresses: SectionAddresses;
 }
 
 /** Debug information by address. */
@@ -42,7 +43,7 @@ export class DebugFiles {
   /** Makes a module's object known. */
   addModule(name: string, path: string, elf: ElfFile, addresses: SectionAddresses): void {
     const info = new DebugInfo(elf, 0n, (type, kind) => this.#program.types.find(type, kind), addresses);
-    this.#modules.set(name, { path, info, elf });
+    this.#modules.set(name, { path, info, elf, addresses });
   }
 
   /** Forgets a module's object. */
@@ -73,10 +74,33 @@ export class DebugFiles {
     return this.variable(symbol)?.type;
   }
 
-  /** Source line of a text address. */
-  line(address: bigint): SourceLine | undefined {
+  /** Source line of a text address; `bias` is what its link-time addresses lack. */
+  line(address: bigint): (SourceLine & { readonly bias: bigint }) | undefined {
     const info = this.at(address);
-    return info?.lines.find(linkAddress(info, address));
+    const found = info?.lines.find(linkAddress(info, address));
+    return found === undefined ? undefined : Object.assign(found, { bias: info!.bias });
+  }
+
+  /** The section of the file that an address lies in, and the file when it is a module's. */
+  section(address: bigint): { name: string; file: string | undefined } | undefined {
+    const place = this.#program.symbols.lookup(address);
+    const module = place?.symbol.module === undefined ? undefined : this.#modules.get(place.symbol.module);
+    if (module === undefined) return place?.symbol.module === undefined ? this.#kernelSection(address) : undefined;
+    const index = module.elf.sections.findIndex((section, number) => {
+      const start = module.addresses(number);
+      return start !== 0n && address >= start && address < start + BigInt(section.sh_size);
+    });
+    return index === -1 ? undefined : { name: module.elf.sections[index]!.name, file: module.path };
+  }
+
+  #kernelSection(address: bigint): { name: string; file: undefined } | undefined {
+    const link = BigInt.asUintN(64, address - this.#program.kaslrOffset);
+    const SHF_ALLOC = 2;
+    const found = this.#program.vmlinux?.sections.find(
+      ({ sh_addr: start, sh_size: size, sh_flags: flags }) =>
+        (flags & SHF_ALLOC) !== 0 && link >= start && link < start + BigInt(size),
+    );
+    return found === undefined ? undefined : { name: found.name, file: undefined };
   }
 
   /** Sources of types for what BTF does not have: a search in a kernel's DWARF is slow, and BTF has all its types. */

@@ -94,6 +94,7 @@ function objectSymbols(elf: ElfFile, module: string, addresses: SectionAddresses
       address: BigInt.asUintN(64, base + readU64(symbols, at + 8)),
       type: info >> 4 === 0 ? letter : letter.toUpperCase(),
       size: readSize64(symbols, at + 16),
+      nameOffset: readU32(symbols, at),
       module,
     });
   }

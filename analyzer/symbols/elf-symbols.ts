@@ -55,6 +55,7 @@ export class ElfSymbols implements SymbolTable {
       address: this.#addresses[index]!,
       type: this.#letter(index),
       size: this.#size(index),
+      nameOffset: readU32(this.#symtab, this.#order[index]! * SYMBOL_SIZE),
       module: undefined,
     };
   }

@@ -129,12 +129,25 @@ export class SymbolSet {
     return place.offset === 0 ? place.symbol.name : `${place.symbol.name}+${place.offset}`;
   }
 
-  /** As `format`, but where symbols have sizes only inside them: what gdb puts behind a pointer. */
+  /**
+   * What gdb puts behind a pointer: where symbols have sizes only inside them; of data none without a size; of several at
+   * one address the one whose name stands last in the string table.
+   */
   formatInside(address: bigint): string | undefined {
     const place = this.lookup(address);
-    if (place === undefined) return undefined;
-    const size = place.symbol.size;
-    return size !== undefined && place.offset >= size ? undefined : this.format(address);
+    if (place?.symbol.nameOffset === undefined) return place === undefined ? undefined : this.format(address);
+    const symbol = gdbSymbol(this.#tableOf(address)!, address);
+    const isCode = place.symbol.module !== undefined || address < this.#textEnd;
+    if (symbol === undefined || (symbol.size === 0 && !isCode)) return undefined;
+    const offset = address - symbol.address;
+    return offset === 0n ? symbol.name : `${symbol.name}+${offset}`;
+  }
+
+  /** The name that gdb gives to an address where symbols begin. */
+  gdbName(address: bigint): string | undefined {
+    const table = this.#tableOf(address);
+    const found = table === undefined ? undefined : gdbSymbol(table, address);
+    return found?.address === address ? found.name : undefined;
   }
 
   /** The first address behind a symbol: that of the next symbol with a higher address. */
@@ -220,6 +233,27 @@ function preferred(table: SymbolTable, index: number): number {
   const named = candidates.filter(at => !SECTION_LABEL.test(table.at(at).name));
   const pool = named.length === 0 ? candidates : named;
   return pool.find(at => /[A-Z]/.test(table.at(at).type)) ?? pool[0]!;
+}
+
+const MAX_UNSIZED = 1000;
+
+/** gdb's choice, `lookup_minimal_symbol_by_pc_section`: past symbols without a size to one with, which must hold the address. */
+function gdbSymbol(table: SymbolTable, address: bigint): KernelSymbol | undefined {
+  let unsized: KernelSymbol | undefined;
+  let at = lastAtOrBelow(table, address);
+  for (let count = 0; at >= 0 && count < MAX_UNSIZED; count++) {
+    const group: KernelSymbol[] = [];
+    const start = table.addressAt(at);
+    for (; at >= 0 && table.addressAt(at) === start; at--) group.push(table.at(at));
+    group.sort((a, b) => (b.nameOffset ?? 0) - (a.nameOffset ?? 0));
+    const sized = group.find(({ size }) => (size ?? 0) > 0);
+    unsized ??= group.find(({ size }) => (size ?? 0) === 0);
+    if (sized !== undefined) {
+      if (address < sized.address + BigInt(sized.size ?? 0)) return sized;
+      break;
+    }
+  }
+  return unsized !== undefined && /[tTW]/.test(unsized.type) ? unsized : undefined;
 }
 
 function firstKernelAddress(table: SymbolTable): bigint {

@@ -8,6 +8,8 @@ export interface KernelSymbol {
   readonly type: string;
   /** In bytes, where the source of symbols tells. */
   readonly size?: number;
+  /** Offset of the name in the string table of an ELF file: by it gdb chooses between symbols of one address. */
+  readonly nameOffset?: number;
   /** Name of the module that defines it; undefined for the kernel itself. */
   readonly module: string | undefined;
 }

@@ -8,6 +8,8 @@ export interface TypeSource {
   find(name: string, kind: TagKind): CType | undefined;
   findFunction(name: string): FunctionType | undefined;
   names(kind: TagKind): Iterable<string>;
+  /** An enumerator of any enumeration, anonymous ones included. */
+  findEnumerator?(name: string): { readonly type: EnumType; readonly value: bigint } | undefined;
 }
 
 /** All types of a dump. */

@@ -15,12 +15,13 @@ export function declare(type: CType, name: string): string {
   return declarator(type, name, baseName);
 }
 
-function declarator(type: CType, inner: string, base: (type: CType) => string): string {
+/** Wraps a name in stars, brackets and parentheses; `base` makes the text of the innermost type. */
+export function declarator(type: CType, inner: string, base: (type: CType) => string): string {
   switch (type.kind) {
     case 'pointer': {
       const { target } = type;
-      const bare = target.kind === 'function' || target.kind === 'array';
-      return declarator(target, bare ? `(*${inner})` : `*${inner}`, base);
+      const bare = withoutQualifiers(target);
+      return declarator(target, bare.kind === 'function' || bare.kind === 'array' ? `(*${inner})` : `*${inner}`, base);
     }
     case 'array':
       return declarator(type.element, `${inner}[${type.length ?? ''}]`, base);
@@ -41,11 +42,19 @@ function qualifiedDeclarator(qualifier: string, target: CType, inner: string, ba
     const star = inner === '' ? `* ${qualifier}` : `* ${qualifier} ${inner}`;
     return declarator(pointee, bare ? `(${star})` : star, base);
   }
-  return declarator(target, inner, bare => `${qualifier} ${base(bare)}`);
+  return declarator(target, inner, bare => {
+    const text = base(bare);
+    // An array of constants that is constant itself says so once.
+    return text.startsWith(`${qualifier} `) ? text : `${qualifier} ${text}`;
+  });
+}
+
+function withoutQualifiers(type: CType): CType {
+  return type.kind === 'qualified' ? withoutQualifiers(type.target) : type;
 }
 
 function parameters(type: FunctionType): string {
-  if (type.parameters.length === 0) return 'void';
+  if (type.parameters.length === 0) return type.prototyped ? 'void' : '';
   return type.parameters
     .map(({ type: parameter }) => (parameter === undefined ? '...' : declare(parameter, '')))
     .join(', ');
@@ -74,6 +83,8 @@ export interface DefinitionLine {
   readonly text: string;
   /** Byte offset from the outer structure; undefined for lines that open or close a nested one. */
   readonly offset: number | undefined;
+  /** Name of the member that the line declares. */
+  readonly member?: string;
 }
 
 /** The members of a structure, nested anonymous ones opened up, one line each. */
@@ -86,10 +97,11 @@ function memberLines(member: Member, depth: number, base: number): DefinitionLin
   const body = anonymousBody(member.type);
   const suffix = member.bitSize === undefined ? '' : ` : ${member.bitSize}`;
   if (body === undefined || depth >= MAX_DEPTH)
-    return [{ depth, text: `${declare(member.type, member.name)}${suffix};`, offset }];
+    return [{ depth, text: `${declare(member.type, member.name)}${suffix};`, offset, member: member.name }];
   if (body.kind === 'enum') {
     const list = body.enumerators.map(({ name }) => name).join(', ');
-    return [{ depth, text: `${declarator(member.type, member.name, () => `enum {${list}}`)}${suffix};`, offset }];
+    const text = `${declarator(member.type, member.name, () => `enum {${list}}`)}${suffix};`;
+    return [{ depth, text, offset, member: member.name }];
   }
   const closing = declarator(member.type, member.name, () => '}');
   return [
@@ -109,6 +121,16 @@ function anonymousBody(type: CType): Extract<CType, { kind: 'struct' | 'union' |
   }
   if (inner.kind !== 'struct' && inner.kind !== 'union' && inner.kind !== 'enum') return undefined;
   return inner.name === '' ? inner : undefined;
+}
+
+/** A type with what it is made of written out: the structure behind a pointer, what a typedef stands for. */
+export function expandedDeclaration(type: CType): string {
+  return declarator(type, '', base => {
+    const bare = stripTypedefs(base);
+    return bare.kind === 'struct' || bare.kind === 'union' || bare.kind === 'enum'
+      ? definitionText(bare)
+      : baseName(bare);
+  });
 }
 
 /** The definition as `ptype` prints it. */

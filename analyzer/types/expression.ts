@@ -1,43 +1,46 @@
 /**
- * C expressions over a dump: casts, members, arithmetic, arrays, pointers, `sizeof`, `$` values.
+ * C expressions over a dump: casts, members, arithmetic, arrays, pointers, `sizeof`, gdb's `$` values, `@` and `{type}`.
  *
- * Source: ISO C11 6.5 "Expressions" (without assignment, comma and floating point); the usual arithmetic conversions
- * shortened to: the wider of `int`, `unsigned int`, `long`, `unsigned long`.
+ * Source: ISO C11 6.5 "Expressions"; GDB manual "Expressions". Assignments are to `$` variables only: a dump is not written.
  */
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { MemoryReader } from '../memory-reader.ts';
+import { BASE_WORDS, builtInType } from './built-in-types.ts';
 import type { TypeCatalog } from './catalog.ts';
-import { ArrayType, EnumType, IntType, VOID, findMember, sizeOf, stripTypedefs } from './types.ts';
-import type { CType } from './types.ts';
-import { CHAR, INT, LONG, UNSIGNED_INT, UNSIGNED_LONG, bitsOf, numberOf, pointerTo, scalar } from './value.ts';
+import { addressOf, binary, cast, dereference, isTrue, member, unary } from './operators.ts';
+import { tokenize } from './tokens.ts';
+import type { Token } from './tokens.ts';
+import { ArrayType, FunctionType, QualifiedType, VOID, sizeOf } from './types.ts';
+import type { CType, Parameter } from './types.ts';
+import { CHAR, DOUBLE, INT, LONG, UNSIGNED_INT, UNSIGNED_LONG, floating, pointerTo, scalar } from './value.ts';
 import type { Value } from './value.ts';
 
 /** What an expression may refer to. */
 export interface Scope {
   readonly memory: MemoryReader;
   readonly types: TypeCatalog;
-  /** A variable or function of the kernel. */
-  readonly find: (name: string) => Value | undefined;
-  /** `$`, `$$`, `$3`, `$name`. */
+  /** A variable or function of the kernel; with a file, the one that file defines. */
+  readonly find: (name: string, file?: string) => Value | undefined;
+  /** `$`, `$$`, `$3`, `$name`, `$rip`. */
   readonly history: (name: string) => Value | undefined;
-}
-
-const TOKEN =
-  /\s*(?:(0[xX][\da-fA-F]+|\d+)([uUlL]*)|([A-Za-z_][\w]*)|(\$[\w$]*)|'(\\?[^'])'|(->|<<|>>|<=|>=|==|!=|&&|\|\||::|[-+*/%&|^~!<>()[\].?:,@]))/y;
-const MAX_TOKENS = 10_000;
-
-interface Token {
-  readonly kind: 'number' | 'name' | 'history' | 'char' | 'punctuation';
-  readonly text: string;
-  readonly suffix: string;
+  /** Sets a `$name`. */
+  readonly assign?: (name: string, value: Value) => void;
 }
 
 /** Evaluates an expression. @throws UsageError when it is none, or names what does not exist @throws FaultError */
 export function evaluate(text: string, scope: Scope): Value {
   const parser = new Parser(tokenize(text), scope);
-  const value = parser.expression();
+  const value = parser.commaExpression();
   parser.expectEnd();
   return value;
+}
+
+/** Evaluates a list of expressions with commas between them: arguments. */
+export function evaluateList(text: string, scope: Scope): Value[] {
+  const parser = new Parser(tokenize(text), scope);
+  const values = parser.list();
+  parser.expectEnd();
+  return values;
 }
 
 /** Parses a type name such as `struct task_struct *`. Undefined when it is none. */
@@ -53,26 +56,7 @@ function nothing(): undefined {
   return undefined;
 }
 
-function tokenize(text: string): Token[] {
-  const tokens: Token[] = [];
-  TOKEN.lastIndex = 0;
-  const end = text.trimEnd().length;
-  while (TOKEN.lastIndex < end) {
-    const start = TOKEN.lastIndex;
-    const match = TOKEN.exec(text);
-    if (match === null || tokens.length > MAX_TOKENS)
-      throw new UsageError(`invalid expression near: ${text.slice(start, start + 20)}`);
-    const [, number, suffix, name, history, char, punctuation] = match;
-    if (number !== undefined) tokens.push({ kind: 'number', text: number, suffix: suffix ?? '' });
-    else if (name !== undefined) tokens.push({ kind: 'name', text: name, suffix: '' });
-    else if (history !== undefined) tokens.push({ kind: 'history', text: history, suffix: '' });
-    else if (char !== undefined) tokens.push({ kind: 'char', text: char, suffix: '' });
-    else tokens.push({ kind: 'punctuation', text: punctuation!, suffix: '' });
-  }
-  return tokens;
-}
-
-/** Binary operators by precedence, loosest first; ISO C11 6.5.5 to 6.5.14. */
+/** Binary operators by precedence, loosest first; ISO C11 6.5.5 to 6.5.14; `@` binds closest of them. */
 const PRECEDENCE: readonly (readonly string[])[] = [
   ['||'],
   ['&&'],
@@ -82,12 +66,10 @@ const PRECEDENCE: readonly (readonly string[])[] = [
   ['==', '!='],
   ['<', '>', '<=', '>='],
   ['<<', '>>'],
+  ['@'],
   ['+', '-'],
   ['*', '/', '%'],
-  ['@'],
 ];
-
-const BASE_WORDS = new Set(['unsigned', 'signed', 'long', 'short', 'int', 'char', 'void', '_Bool', 'bool']);
 const QUALIFIERS = new Set(['const', 'volatile', 'restrict']);
 
 class Parser {
@@ -105,16 +87,40 @@ class Parser {
   }
 
   expectEnd(): void {
-    if (!this.atEnd) throw new UsageError(`unexpected "${this.#tokens[this.#at]!.text}" in the expression`);
+    if (!this.atEnd) throw new UsageError(`A syntax error in expression, near \`${this.#rest}'.`);
+  }
+
+  list(): Value[] {
+    const values: Value[] = [];
+    while (!this.atEnd) {
+      values.push(this.expression());
+      if (!this.#accept(',')) break;
+    }
+    return values;
+  }
+
+  commaExpression(): Value {
+    let value = this.expression();
+    while (this.#accept(',')) value = this.expression();
+    return value;
   }
 
   expression(): Value {
+    const target = this.#tokens[this.#at];
     const condition = this.#binary(0);
+    if (this.#accept('=')) return this.#assign(target, this.expression());
     if (!this.#accept('?')) return condition;
     const first = this.expression();
     this.#expect(':');
     const second = this.expression();
-    return bitsOf(this.#scope.memory, condition) === 0n ? second : first;
+    return isTrue(this.#scope.memory, condition) ? first : second;
+  }
+
+  #assign(target: Token | undefined, value: Value): Value {
+    if (target?.kind !== 'history' || this.#scope.assign === undefined)
+      throw new UsageError('cannot write to a dump: only $variables can be set');
+    this.#scope.assign(target.text, value);
+    return value;
   }
 
   /** Tries to read a type name; restores the position when there is none. */
@@ -126,6 +132,13 @@ class Parser {
       return undefined;
     }
     return this.#abstractDeclarator(base);
+  }
+
+  get #rest(): string {
+    return this.#tokens
+      .slice(this.#at)
+      .map(({ text }) => text)
+      .join(' ');
   }
 
   #peek(text: string): boolean {
@@ -140,18 +153,32 @@ class Parser {
   }
 
   #expect(text: string): void {
-    if (!this.#accept(text)) throw new UsageError(`"${text}" expected in the expression`);
+    if (!this.#accept(text)) throw new UsageError(`A syntax error in expression, near \`${this.#rest}'.`);
   }
 
   #name(): string {
     const token = this.#tokens[this.#at];
-    if (token?.kind !== 'name') throw new UsageError('a name expected in the expression');
+    if (token?.kind !== 'name') throw new UsageError(`A syntax error in expression, near \`${this.#rest}'.`);
     this.#at++;
     return token.text;
   }
 
   #baseType(): CType | undefined {
-    while (QUALIFIERS.has(this.#word)) this.#at++;
+    const qualifier = this.#qualifiers();
+    const type = this.#plainType();
+    if (type === undefined) return undefined;
+    const behind = this.#qualifiers() ?? qualifier;
+    return behind === undefined ? type : new QualifiedType(behind, () => type);
+  }
+
+  /** Skips qualifiers; returns the last. */
+  #qualifiers(): 'const' | 'volatile' | 'restrict' | undefined {
+    let last: 'const' | 'volatile' | 'restrict' | undefined;
+    for (; QUALIFIERS.has(this.#word); this.#at++) last = this.#word as 'const' | 'volatile' | 'restrict';
+    return last;
+  }
+
+  #plainType(): CType | undefined {
     const word = this.#tokens[this.#at];
     if (word?.kind !== 'name') return undefined;
     if (word.text === 'struct' || word.text === 'union' || word.text === 'enum') return this.#tagged(word.text);
@@ -177,9 +204,7 @@ class Parser {
 
   #builtInType(): CType {
     const words: string[] = [];
-    while (BASE_WORDS.has(this.#tokens[this.#at]?.text ?? '') || QUALIFIERS.has(this.#tokens[this.#at]?.text ?? '')) {
-      words.push(this.#tokens[this.#at++]!.text);
-    }
+    while (BASE_WORDS.has(this.#word) || QUALIFIERS.has(this.#word)) words.push(this.#tokens[this.#at++]!.text);
     return builtInType(words.filter(word => !QUALIFIERS.has(word)));
   }
 
@@ -187,18 +212,57 @@ class Parser {
   #abstractDeclarator(base: CType): CType {
     let type = base;
     for (;;) {
+      const target = type;
       if (this.#accept('*')) type = pointerTo(type);
-      else if (QUALIFIERS.has(this.#tokens[this.#at]?.text ?? '')) this.#at++;
-      else break;
+      else if (QUALIFIERS.has(this.#word)) {
+        const qualifier = this.#qualifiers()!;
+        type = new QualifiedType(qualifier, () => target);
+      } else break;
     }
-    const element = type;
-    if (this.#peek('[') && this.#tokens[this.#at + 1]?.kind === 'number') {
+    const inner = this.#functionPointer();
+    if (inner !== undefined) {
+      const result = type;
+      const parameters = this.#parameterTypes();
+      const fn = new FunctionType(
+        () => result,
+        () => parameters,
+      );
+      return Array.from({ length: inner }).reduce<CType>(pointee => pointerTo(pointee), fn);
+    }
+    return this.#dimensions(type);
+  }
+
+  /** Number of stars in a `(*)` that comes; undefined when none does. */
+  #functionPointer(): number | undefined {
+    const start = this.#at;
+    if (!this.#accept('(')) return undefined;
+    let stars = 0;
+    while (this.#accept('*')) stars++;
+    if (stars > 0 && this.#accept(')') && this.#peek('(')) return stars;
+    this.#at = start;
+    return undefined;
+  }
+
+  #parameterTypes(): Parameter[] {
+    const found: Parameter[] = [];
+    this.#expect('(');
+    while (!this.#accept(')')) {
+      const type = this.typeName();
+      if (type === undefined) throw new UsageError(`A syntax error in expression, near \`${this.#rest}'.`);
+      if (type !== VOID) found.push({ name: '', type });
+      this.#accept(',');
+    }
+    return found;
+  }
+
+  #dimensions(element: CType): CType {
+    const lengths: number[] = [];
+    while (this.#peek('[') && this.#tokens[this.#at + 1]?.kind === 'number') {
       this.#at++;
-      const length = Number(this.#tokens[this.#at++]!.text);
+      lengths.push(Number(this.#tokens[this.#at++]!.text));
       this.#expect(']');
-      return new ArrayType(() => element, length);
     }
-    return type;
+    return lengths.reduceRight<CType>((inner, length) => new ArrayType(() => inner, length), element);
   }
 
   #binary(level: number): Value {
@@ -213,20 +277,37 @@ class Parser {
     }
   }
 
+  /** Operators in front of an operand. */
+  readonly #prefixes: Readonly<Record<string, (value: Value) => Value>> = {
+    '-': value => unary(this.#scope.memory, '-', value),
+    '+': value => value,
+    '~': value => unary(this.#scope.memory, '~', value),
+    '!': value => scalar(INT, isTrue(this.#scope.memory, value) ? 0n : 1n),
+    '*': value => dereference(this.#scope.memory, value),
+    '&': addressOf,
+  };
+
   #unary(): Value {
-    const { memory } = this.#scope;
-    if (this.#accept('-')) return arithmetic(memory, this.#unary(), number => -number);
-    if (this.#accept('+')) return this.#unary();
-    if (this.#accept('~')) return arithmetic(memory, this.#unary(), number => ~number);
-    if (this.#accept('!')) return scalar(INT, bitsOf(memory, this.#unary()) === 0n ? 1n : 0n);
-    if (this.#accept('*')) return dereference(memory, this.#unary());
-    if (this.#accept('&')) return addressOf(this.#unary());
-    if (this.#tokens[this.#at]?.text === 'sizeof') return this.#sizeof();
+    const operator = Object.keys(this.#prefixes).find(text => this.#peek(text));
+    if (operator !== undefined) {
+      this.#at++;
+      return this.#prefixes[operator]!(this.#unary());
+    }
+    if (this.#accept('{')) return this.#braces();
+    if (this.#word === 'sizeof' || this.#word === '_Alignof') return this.#sizeof();
     if (this.#peek('(')) {
       const cast = this.#cast();
       if (cast !== undefined) return cast;
     }
     return this.#postfix();
+  }
+
+  /** gdb's `{type} address`. */
+  #braces(): Value {
+    const type = this.typeName();
+    if (type === undefined) throw new UsageError(`A syntax error in expression, near \`${this.#rest}'.`);
+    this.#expect('}');
+    return dereference(this.#scope.memory, cast(this.#scope.memory, pointerTo(type), this.#unary()));
   }
 
   #sizeof(): Value {
@@ -258,8 +339,8 @@ class Parser {
     const { memory } = this.#scope;
     let value = this.#primary();
     for (;;) {
-      if (this.#accept('.')) value = member(value, this.#name());
-      else if (this.#accept('->')) value = member(dereference(memory, value), this.#name());
+      if (this.#accept('.')) value = member(memory, value, this.#name());
+      else if (this.#accept('->')) value = member(memory, value, this.#name());
       else if (this.#accept('[')) {
         value = dereference(memory, binary(memory, '+', value, this.expression()));
         this.#expect(']');
@@ -273,47 +354,56 @@ class Parser {
     switch (token.kind) {
       case 'number':
         return literal(token);
+      case 'float':
+        return floating(DOUBLE, Number(token.text));
       case 'char':
-        return scalar(CHAR, BigInt(token.text.replace(/^\\/, '').charCodeAt(0)));
+        return scalar(CHAR, BigInt(token.text.charCodeAt(0)));
+      case 'string':
+        return textValue(token.text);
       case 'name':
+      case 'quoted':
         return this.#variable(token.text);
       case 'history':
         return this.#scope.history(token.text) ?? { type: VOID, bits: 0n };
       default:
-        if (token.text !== '(') throw new UsageError(`unexpected "${token.text}" in the expression`);
-        return this.#parenthesised();
+        if (token.text === '(') return this.#parenthesised();
+        this.#at--;
+        throw new UsageError(`A syntax error in expression, near \`${this.#rest}'.`);
     }
   }
 
   #parenthesised(): Value {
-    const value = this.expression();
+    const value = this.commaExpression();
     this.#expect(')');
     return value;
   }
 
+  /** `name`, or `file.c::name`. */
   #variable(name: string): Value {
-    const found = this.#scope.find(name);
+    const file = this.#fileName(name);
+    const found = file === undefined ? this.#scope.find(name) : this.#scope.find(this.#name(), file);
     if (found === undefined) throw new UsageError(`No symbol "${name}" in current context.`);
     return found;
   }
+
+  /** The file in front of `::`; `sched/core.c` comes in several tokens. */
+  #fileName(first: string): string | undefined {
+    let text = first;
+    let at = this.#at;
+    while (/^[./]$/.test(this.#tokens[at]?.text ?? '') && this.#tokens[at + 1]?.kind === 'name') {
+      text += this.#tokens[at]!.text + this.#tokens[at + 1]!.text;
+      at += 2;
+    }
+    if (this.#tokens[at]?.text !== '::') return undefined;
+    this.#at = at + 1;
+    return text;
+  }
 }
 
-/** Base types by their keyword, signed and unsigned. */
-const BASE_TYPES: Readonly<{ [word: string]: readonly [signed: CType, unsigned: CType] }> = {
-  char: [CHAR, new IntType('unsigned char', 1, false, 'char')],
-  short: [new IntType('short', 2, true), new IntType('unsigned short', 2, false)],
-  long: [LONG, UNSIGNED_LONG],
-  'long long': [new IntType('long long', 8, true), new IntType('unsigned long long', 8, false)],
-  int: [INT, UNSIGNED_INT],
-};
-
-function builtInType(words: readonly string[]): CType {
-  if (words.includes('void')) return VOID;
-  if (words.includes('_Bool') || words.includes('bool')) return new IntType('_Bool', 1, false, 'bool');
-  const long = words.filter(word => word === 'long').length > 1 ? 'long long' : 'long';
-  const name = ['char', 'short', 'long'].find(word => words.includes(word)) ?? 'int';
-  const [signed, unsigned] = BASE_TYPES[name === 'long' ? long : name]!;
-  return words.includes('unsigned') ? unsigned : signed;
+/** A string constant: an array of characters that is nowhere in memory. */
+function textValue(text: string): Value {
+  const bytes = Buffer.from(`${text}\0`, 'latin1');
+  return { type: new ArrayType(() => CHAR, bytes.length), bytes };
 }
 
 /** The first of int, (unsigned int when hexadecimal), long, unsigned long that holds it; ISO C11 6.4.4.1. */
@@ -327,137 +417,11 @@ function literal(token: Token): Value {
   return scalar(!isUnsigned && number < 1n << 63n ? LONG : UNSIGNED_LONG, number);
 }
 
-/** `a.b`; through anonymous structures too. @throws UsageError */
-export function member(value: Value, name: string): Value {
-  const bare = stripTypedefs(value.type);
-  if (bare.kind !== 'struct' && bare.kind !== 'union') throw new UsageError(`a structure is needed before .${name}`);
-  const found = findMember(bare, name);
-  if (found === undefined) throw new UsageError(`There is no member named ${name}.`);
-  const address = (value.address ?? 0n) + BigInt(found.bitOffset >> 3);
-  if (found.bitSize === undefined) return { type: found.type, address };
-  return { type: found.type, address, bitField: { offset: found.bitOffset & 7, width: found.bitSize } };
-}
-
-/** `*a`, also for arrays. @throws UsageError */
-export function dereference(memory: MemoryReader, value: Value): Value {
-  const bare = stripTypedefs(value.type);
-  if (bare.kind === 'array') return { type: bare.element, address: value.address ?? 0n };
-  if (bare.kind === 'pointer') return { type: bare.target, address: bitsOf(memory, value) };
-  if (bare.kind === 'int' && bare.size === 8) return { type: LONG, address: bitsOf(memory, value) };
-  throw new UsageError('Attempt to take contents of a non-pointer value.');
-}
-
-function addressOf(value: Value): Value {
-  if (value.address === undefined || value.bitField !== undefined)
-    throw new UsageError('Attempt to take address of value not located in memory.');
-  return { type: pointerTo(value.type), bits: value.address };
-}
-
-function cast(memory: MemoryReader, type: CType, value: Value): Value {
-  const bare = stripTypedefs(type);
-  if (bare.kind === 'struct' || bare.kind === 'union' || bare.kind === 'array') {
-    if (value.address === undefined) throw new UsageError('Invalid cast.');
-    return { type, address: value.address };
-  }
-  return scalar(type, numberOf(memory, value));
-}
-
-/** Type of an arithmetic result. */
-function promoted(left: CType, right: CType): IntType {
-  const [a, b] = [left, right].map(type => {
-    const bare = stripTypedefs(type);
-    return {
-      size: Math.max(4, bare.size),
-      unsigned: !((bare.kind === 'int' || bare.kind === 'enum') && (bare.signed || bare.size < 4)),
-    };
-  }) as [{ size: number; unsigned: boolean }, { size: number; unsigned: boolean }];
-  const size = Math.max(a.size, b.size);
-  const unsigned = (a.size === size && a.unsigned) || (b.size === size && b.unsigned);
-  if (size > 4) return unsigned ? UNSIGNED_LONG : LONG;
-  return unsigned ? UNSIGNED_INT : INT;
-}
-
-function arithmetic(memory: MemoryReader, value: Value, operation: (number: bigint) => bigint): Value {
-  return scalar(promoted(value.type, INT), operation(numberOf(memory, value)));
-}
-
-const COMPARISONS: Readonly<Record<string, (a: bigint, b: bigint) => boolean>> = {
-  '==': (a, b) => a === b,
-  '!=': (a, b) => a !== b,
-  '<': (a, b) => a < b,
-  '>': (a, b) => a > b,
-  '<=': (a, b) => a <= b,
-  '>=': (a, b) => a >= b,
-  '&&': (a, b) => a !== 0n && b !== 0n,
-  '||': (a, b) => a !== 0n || b !== 0n,
-};
-
-const ARITHMETIC: Readonly<Record<string, (a: bigint, b: bigint) => bigint>> = {
-  '+': (a, b) => a + b,
-  '-': (a, b) => a - b,
-  '*': (a, b) => a * b,
-  '/': (a, b) => divide(a, b, false),
-  '%': (a, b) => divide(a, b, true),
-  '&': (a, b) => a & b,
-  '|': (a, b) => a | b,
-  '^': (a, b) => a ^ b,
-  '<<': (a, b) => a << (b & 63n),
-  '>>': (a, b) => a >> (b & 63n),
-};
-
-function divide(a: bigint, b: bigint, remainder: boolean): bigint {
-  if (b === 0n) throw new UsageError('Division by zero');
-  return remainder ? a % b : a / b;
-}
-
-function binary(memory: MemoryReader, operator: string, left: Value, right: Value): Value {
-  if (operator === '@') return repeat(memory, left, right);
-  const [a, b] = [numberOf(memory, left), numberOf(memory, right)];
-  const comparison = COMPARISONS[operator];
-  if (comparison !== undefined) return scalar(INT, comparison(a, b) ? 1n : 0n);
-  const pointer = pointerArithmetic(operator, left, right, a, b);
-  if (pointer !== undefined) return pointer;
-  return scalar(promoted(left.type, right.type), ARITHMETIC[operator]!(a, b));
-}
-
-/** gdb's `value@count`: an array that begins at a value. */
-function repeat(memory: MemoryReader, left: Value, right: Value): Value {
-  if (left.address === undefined) throw new UsageError('Only values in memory can be extended with @.');
-  const count = Number(numberOf(memory, right));
-  if (count < 1 || count > 1_000_000) throw new UsageError('Invalid number of repetitions.');
-  return { type: new ArrayType(() => left.type, count), address: left.address };
-}
-
-function pointerArithmetic(operator: string, left: Value, right: Value, a: bigint, b: bigint): Value | undefined {
-  if (operator !== '+' && operator !== '-') return undefined;
-  const [first, second] = [pointee(left.type), pointee(right.type)];
-  if (first !== undefined && second !== undefined) {
-    return operator === '-' ? scalar(LONG, (a - b) / BigInt(Math.max(1, sizeOf(first)))) : undefined;
-  }
-  if (first !== undefined) {
-    const step = b * BigInt(Math.max(1, sizeOf(first)));
-    return scalar(pointerTo(first), operator === '+' ? a + step : a - step);
-  }
-  return second !== undefined && operator === '+'
-    ? scalar(pointerTo(second), b + a * BigInt(Math.max(1, sizeOf(second))))
-    : undefined;
-}
-
-function pointee(type: CType): CType | undefined {
-  const bare = stripTypedefs(type);
-  if (bare.kind === 'pointer') return bare.target;
-  return bare.kind === 'array' ? bare.element : undefined;
-}
-
-/** Finds an enumerator by name in all named enumerations: slow, for when nothing else has the name. */
+/** Finds an enumerator by name, of named and of anonymous enumerations. */
 export function findEnumerator(types: TypeCatalog, name: string): Value | undefined {
   for (const source of types.all) {
-    for (const enumName of source.names('enum')) {
-      const type = source.find(enumName, 'enum');
-      if (!(type instanceof EnumType)) continue;
-      const found = type.enumerators.find(entry => entry.name === name);
-      if (found !== undefined) return scalar(type, found.value);
-    }
+    const found = source.findEnumerator?.(name);
+    if (found !== undefined) return scalar(found.type, found.value);
   }
   return undefined;
 }

@@ -1,17 +1,41 @@
 /**
- * Values as gdb prints them with `set print pretty on`.
+ * Values as gdb prints them.
  *
- * Source: GDB manual "Print Settings": `symbol` on, `elements` 256, `repeats` unlimited, as crash sets them.
+ * Source: GDB manual "Print Settings"; the defaults are what crash sets: `pretty` on, `symbol` on, `elements` 256,
+ * `repeats` unlimited.
  */
 import { readUnsigned } from '../../capture/formats/bytes.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
 import type { MemoryReader } from '../memory-reader.ts';
+import { escapeChar, floatBits, formatScalar } from './print-format.ts';
+import type { FormatLetter } from './print-format.ts';
 import { sizeOf, stripTypedefs } from './types.ts';
 import type { ArrayType, CType, EnumType, IntType, Member, StructType } from './types.ts';
 
 const ELEMENTS = 256;
 const MAX_DEPTH = 64;
-const MAX_STRING = 256;
+
+/** What `set print …` changes. */
+export interface PrintSettings {
+  readonly pretty: boolean;
+  /** Elements of arrays and characters of strings shown; 0 for all. */
+  readonly elements: number;
+  /** As many equal elements in a row become `<repeats N times>`; 0 for never. */
+  readonly repeats: number;
+  /** Show addresses of pointers. */
+  readonly address: boolean;
+  /** Show the symbol that a pointer points to. */
+  readonly symbol: boolean;
+}
+
+/** crash's settings. */
+export const DEFAULT_PRINT_SETTINGS: PrintSettings = {
+  pretty: true,
+  elements: ELEMENTS,
+  repeats: 0,
+  address: true,
+  symbol: true,
+};
 
 /** What printing needs besides the bytes. */
 export interface PrintContext {
@@ -23,6 +47,9 @@ export interface PrintContext {
   readonly base?: bigint;
   /** 10, or 16 for hexadecimal integers. */
   readonly radix: 10 | 16;
+  /** Of all scalars, whatever their type. */
+  readonly format?: FormatLetter | undefined;
+  readonly settings?: PrintSettings;
 }
 
 /** Text of a value whose bytes start at `offset`. */
@@ -38,12 +65,15 @@ export function printValue(type: CType, bytes: Uint8Array, offset: number, conte
     case 'int':
     case 'enum':
     case 'pointer':
-      return printScalar(type, readUnsigned(bytes, offset, bare.size), 8 * bare.size, context);
     case 'float':
-      return printFloat(bytes, offset, bare.size);
+      return printScalar(type, readUnsigned(bytes, offset, bare.size), 8 * bare.size, context);
     default:
       return 'void';
   }
+}
+
+function settingsOf({ settings }: PrintContext): PrintSettings {
+  return settings ?? DEFAULT_PRINT_SETTINGS;
 }
 
 function printStruct(
@@ -54,12 +84,13 @@ function printStruct(
   depth: number,
 ): string {
   if (type.members.length === 0) return type.declaredSize === undefined ? '<incomplete type>' : '{<No data fields>}';
-  const indent = '  '.repeat(depth + 1);
+  const { pretty } = settingsOf(context);
+  const indent = pretty ? '  '.repeat(depth + 1) : '';
   const members = type.members.map(member => {
     const text = printMember(member, bytes, offset, context, depth + 1);
     return `${indent}${member.name === '' ? '' : `${member.name} = `}${text}`;
   });
-  return `{\n${members.join(',\n')}\n${'  '.repeat(depth)}}`;
+  return pretty ? `{\n${members.join(',\n')}\n${'  '.repeat(depth)}}` : `{${members.join(', ')}}`;
 }
 
 function printMember(member: Member, bytes: Uint8Array, offset: number, context: PrintContext, depth: number): string {
@@ -82,12 +113,15 @@ export function readBits(bytes: Uint8Array, bitOffset: number, width: number): b
   return BigInt.asUintN(width, word >> BigInt(shift));
 }
 
-/** Text of an integer, enumeration or pointer of `bits` bits. */
+/** Text of an integer, enumeration, pointer or floating value of `bits` bits. */
 export function printScalar(type: CType, raw: bigint, bits: number, context: PrintContext): string {
   const bare = stripTypedefs(type);
+  if (context.format !== undefined && context.format !== 's')
+    return formatScalar(context.format, type, raw, bits, context.symbolAt);
   if (bare.kind === 'int') return printInt(bare, raw, bits, context);
   if (bare.kind === 'enum') return printEnum(bare, raw, bits, context);
   if (bare.kind === 'pointer') return printPointer(bare.target, raw, context);
+  if (bare.kind === 'float') return floatBits(raw, bare.size);
   return `${raw}`;
 }
 
@@ -130,23 +164,27 @@ function isRun(value: bigint): boolean {
 }
 
 function printPointer(target: CType, raw: bigint, context: PrintContext): string {
+  const { address, symbol: wanted } = settingsOf(context);
   const text = `0x${raw.toString(16)}`;
   const bare = stripTypedefs(target);
-  const symbol = raw === 0n ? undefined : context.symbolAt(raw);
-  const named = symbol === undefined ? text : `${text} <${symbol}>`;
+  const symbol = raw === 0n || !(wanted || bare.kind === 'function') ? undefined : context.symbolAt(raw);
+  const named = [...(address ? [text] : []), ...(symbol === undefined ? [] : [`<${symbol}>`])].join(' ');
   if (raw === 0n || bare.kind !== 'int' || bare.size !== 1 || bare.encoding === 'bool') return named;
-  const pointee = stringAt(context.memory, raw);
-  return pointee === undefined ? `${text} <error: Cannot access memory at address ${text}>` : `${named} ${pointee}`;
+  const pointee = stringAt(context, raw);
+  return pointee === undefined
+    ? `${text} <error: Cannot access memory at address ${text}>`
+    : `${named}${named === '' ? '' : ' '}${pointee}`;
 }
 
-function stringAt(memory: MemoryReader | undefined, address: bigint): string | undefined {
-  if (memory === undefined) return '';
+function stringAt(context: PrintContext, address: bigint): string | undefined {
+  if (context.memory === undefined) return '';
+  const limit = settingsOf(context).elements || 0x1_0000;
   try {
-    const bytes = memory.readAvailable(address, MAX_STRING + 1);
+    const bytes = context.memory.readAvailable(address, limit + 1);
     if (bytes.length === 0) return undefined;
     const end = bytes.indexOf(0);
-    const shown = bytes.subarray(0, end === -1 ? MAX_STRING : Math.min(end, MAX_STRING));
-    return `${quote(shown)}${end === -1 || end > MAX_STRING ? '...' : ''}`;
+    const shown = bytes.subarray(0, end === -1 ? limit : Math.min(end, limit));
+    return `${quote(shown)}${end === -1 || end > limit ? '...' : ''}`;
   } catch (error) {
     if (error instanceof FaultError) return undefined;
     throw error;
@@ -157,10 +195,10 @@ function printArray(type: ArrayType, bytes: Uint8Array, offset: number, context:
   const { element } = type;
   const length = type.length ?? 0;
   const bare = stripTypedefs(element);
-  if (bare.kind === 'int' && bare.size === 1 && bare.encoding !== 'bool' && length > 0) {
-    return printCharArray(bytes.subarray(offset, offset + length));
-  }
-  if (length === 0) return printEmptyArray(bare, offset, context);
+  const asText = context.format === undefined || context.format === 's';
+  if (asText && bare.kind === 'int' && bare.size === 1 && bare.encoding !== 'bool' && length > 0)
+    return printCharArray(bytes.subarray(offset, offset + length), context);
+  if (length === 0 || sizeOf(bare) === 0) return printEmptyArray(bare, offset, context);
   return printElements(element, length, bytes, offset, context, depth);
 }
 
@@ -180,45 +218,42 @@ function printElements(
   depth: number,
 ): string {
   const size = sizeOf(element);
-  const shown = Math.min(length, ELEMENTS);
-  const items = Array.from({ length: shown }, (_, index) =>
-    printValue(element, bytes, offset + index * size, context, depth + 1),
-  );
-  return `{${items.join(', ')}${shown < length ? '...' : ''}}`;
+  const { elements, repeats } = settingsOf(context);
+  const limit = elements === 0 ? length : elements;
+  const items: string[] = [];
+  let index = 0;
+  for (let shown = 0; index < length && shown < limit; shown++) {
+    const text = printValue(element, bytes, offset + index * size, context, depth + 1);
+    const run = repeats === 0 ? 1 : runLength(bytes, offset + index * size, size, length - index);
+    const folds = repeats !== 0 && run > repeats;
+    items.push(folds ? `${text} <repeats ${run} times>` : text);
+    index += folds ? run : 1;
+    if (folds) shown += repeats - 1;
+  }
+  return `{${items.join(', ')}${index < length ? '...' : ''}}`;
+}
+
+/** Number of equal elements in a row. */
+function runLength(bytes: Uint8Array, offset: number, size: number, most: number): number {
+  let run = 1;
+  const first = Buffer.from(bytes.subarray(offset, offset + size));
+  while (run < most && first.equals(bytes.subarray(offset + run * size, offset + (run + 1) * size))) run++;
+  return run;
 }
 
 /** A `char` array; one NUL at the end is not shown. */
-function printCharArray(all: Uint8Array): string {
-  if (all.length > ELEMENTS) return `${quote(all.subarray(0, ELEMENTS))}...`;
+function printCharArray(all: Uint8Array, context: PrintContext): string {
+  const limit = settingsOf(context).elements || all.length;
+  if (all.length > limit) {
+    const shown = all.subarray(0, limit);
+    // Beyond the limit only NULs: the text is whole.
+    return all.subarray(limit).every(byte => byte === 0) && all.length === limit + 1
+      ? quote(shown)
+      : `${quote(shown)}...`;
+  }
   return quote(all.at(-1) === 0 ? all.subarray(0, -1) : all);
 }
 
 function quote(bytes: Uint8Array): string {
   return `"${Array.from(bytes, byte => escapeChar(byte, '"')).join('')}"`;
-}
-
-const ESCAPES: Readonly<{ [byte: number]: string }> = {
-  7: '\\a',
-  8: '\\b',
-  9: '\\t',
-  10: '\\n',
-  11: '\\v',
-  12: '\\f',
-  13: '\\r',
-  27: '\\033',
-  0x5c: '\\\\',
-};
-
-function escapeChar(byte: number, quote: string): string {
-  const named = ESCAPES[byte];
-  if (named !== undefined) return named;
-  const char = String.fromCharCode(byte);
-  if (char === quote) return `\\${quote}`;
-  return byte >= 0x20 && byte < 0x7f ? char : `\\${byte.toString(8).padStart(3, '0')}`;
-}
-
-function printFloat(bytes: Uint8Array, offset: number, size: number): string {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const value = size === 4 ? view.getFloat32(offset, true) : view.getFloat64(offset, true);
-  return `${value}`;
 }

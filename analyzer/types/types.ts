@@ -147,12 +147,15 @@ export class QualifiedType {
 export class FunctionType {
   readonly kind = 'function';
   readonly size = 1;
+  /** False for `f()` of old C: nothing is said about its parameters. */
+  readonly prototyped: boolean;
   readonly #result: () => CType;
   readonly #parameters: () => readonly Parameter[];
 
-  constructor(result: () => CType, parameters: () => readonly Parameter[]) {
+  constructor(result: () => CType, parameters: () => readonly Parameter[], prototyped = true) {
     this.#result = result;
     this.#parameters = parameters;
+    this.prototyped = prototyped;
   }
 
   get result(): CType {

@@ -5,7 +5,7 @@ import type { MemoryReader } from '../memory-reader.ts';
 import { typeName } from './declare.ts';
 import { printScalar, printValue, readBits } from './print-value.ts';
 import type { PrintContext } from './print-value.ts';
-import { IntType, PointerType, sizeOf, stripTypedefs } from './types.ts';
+import { FloatType, IntType, PointerType, sizeOf, stripTypedefs } from './types.ts';
 import type { CType } from './types.ts';
 
 export const INT = new IntType('int', 4, true);
@@ -13,14 +13,17 @@ export const UNSIGNED_INT = new IntType('unsigned int', 4, false);
 export const LONG = new IntType('long', 8, true);
 export const UNSIGNED_LONG = new IntType('unsigned long', 8, false);
 export const CHAR = new IntType('char', 1, true, 'char');
+export const DOUBLE = new FloatType('double', 8);
 
 /** A value: either bits, or a place in memory whose bytes are read when needed. */
 export interface Value {
   readonly type: CType;
   /** Address of the object, for what has one. */
   readonly address?: bigint;
-  /** Bits of a scalar that is not in memory, unsigned. */
+  /** Bits of a scalar that is not in memory, unsigned; of a floating one as IEEE 754 has them. */
   readonly bits?: bigint;
+  /** Of an array or structure that is not in memory. */
+  readonly bytes?: Uint8Array;
   /** For a bit field: where it begins in the bytes at `address`, and its width. */
   readonly bitField?: { readonly offset: number; readonly width: number };
 }
@@ -49,6 +52,28 @@ export function numberOf(memory: MemoryReader, value: Value): bigint {
   return signed ? BigInt.asIntN(width, bits) : BigInt.asUintN(width, bits);
 }
 
+/** Tells whether a type is a floating one. */
+export function isFloating(type: CType): boolean {
+  return stripTypedefs(type).kind === 'float';
+}
+
+/** A floating value. */
+export function floating(type: CType, number: number): Value {
+  const bytes = Buffer.alloc(8);
+  if (stripTypedefs(type).size === 4) bytes.writeFloatLE(number);
+  else bytes.writeDoubleLE(number);
+  return { type, bits: bytes.readBigUInt64LE() };
+}
+
+/** A number of any scalar type, floating ones exactly. @throws UsageError for a structure */
+export function floatOf(memory: MemoryReader, value: Value): number {
+  const bare = stripTypedefs(value.type);
+  if (bare.kind !== 'float') return Number(numberOf(memory, value));
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(bitsOf(memory, value));
+  return bare.size === 4 ? bytes.readFloatLE() : bytes.readDoubleLE();
+}
+
 /** A scalar of a type from a number: cut to its width. */
 export function scalar(type: CType, number: bigint): Value {
   const bare = stripTypedefs(type);
@@ -56,26 +81,35 @@ export function scalar(type: CType, number: bigint): Value {
   return { type, bits: BigInt.asUintN(8 * Math.max(1, bare.size), number) };
 }
 
-/** Text of a value as gdb prints it at the outermost level. */
+/** Text of a value as gdb prints it at the outermost level. @throws FaultError */
 export function valueText(memory: MemoryReader, value: Value, context: PrintContext): string {
   const bare = stripTypedefs(value.type);
-  if (bare.kind === 'function')
-    return `{${typeName(value.type)}} 0x${(value.address ?? 0n).toString(16)} <${context.symbolAt(value.address ?? 0n) ?? ''}>`;
+  if (bare.kind === 'void') return 'void';
+  if (bare.kind === 'function') return functionText(value, context);
+  const prefix = context.format === undefined ? pointerPrefix(value.type) : '';
   if (value.bits !== undefined || value.bitField !== undefined) {
     const width = value.bitField?.width ?? 8 * bare.size;
-    return prefix(value.type) + printScalar(value.type, bitsOf(memory, value), width, context);
+    return prefix + printScalar(value.type, bitsOf(memory, value), width, context);
   }
-  const base = value.address ?? 0n;
-  const bytes = memory.readBytes(base, sizeOf(value.type));
-  return prefix(value.type) + printValue(value.type, bytes, 0, { ...context, base });
+  const base = value.address;
+  const bytes = value.bytes ?? memory.readBytes(base ?? 0n, sizeOf(value.type));
+  return prefix + printValue(value.type, bytes, 0, base === undefined ? context : { ...context, base });
+}
+
+function functionText({ type, address = 0n }: Value, context: PrintContext): string {
+  const where = `0x${address.toString(16)}`;
+  if (context.format !== undefined) return where;
+  const symbol = context.symbolAt(address);
+  return `{${typeName(type)}} ${where}${symbol === undefined ? '' : ` <${symbol}>`}`;
 }
 
 /** gdb puts the type in front of a pointer that is not text. */
-function prefix(type: CType): string {
+function pointerPrefix(type: CType): string {
   const bare = stripTypedefs(type);
   if (bare.kind !== 'pointer') return '';
   const target = stripTypedefs(bare.target);
-  return target.kind === 'int' && target.size === 1 ? '' : `(${typeName(type)}) `;
+  const isText = target.kind === 'int' && target.size === 1 && target.encoding !== 'bool';
+  return isText ? '' : `(${typeName(type)}) `;
 }
 
 /** A pointer to a type. */

@@ -3,7 +3,8 @@ import type { ElfFile } from '../../../capture/formats/elf.ts';
 import { FormatError } from '../../../capture/formats/errors.ts';
 import type { TypeSource } from '../../types/catalog.ts';
 import { stripTypedefs } from '../../types/types.ts';
-import type { CType, FunctionType, TagKind } from '../../types/types.ts';
+import type { CType, EnumType, FunctionType, TagKind } from '../../types/types.ts';
+import { CallFrames } from './call-frames.ts';
 import { DW_AT, DW_TAG } from './constants.ts';
 import type { Die } from './die.ts';
 import { diesAtAddress, diesNamed } from './search.ts';
@@ -32,6 +33,7 @@ export class DebugInfo implements TypeSource {
   readonly units: DwarfUnits;
   readonly lines: SourceLines;
   readonly types: DwarfTypes;
+  readonly frames: CallFrames;
   readonly #found = new Map<string, CType | null>();
   readonly #variables = new Map<string, DwarfVariable | null>();
 
@@ -43,6 +45,7 @@ export class DebugInfo implements TypeSource {
     this.bias = bias;
     this.units = new DwarfUnits(elf, addresses);
     this.lines = new SourceLines(this.units);
+    this.frames = new CallFrames(elf, addresses);
     this.types = new DwarfTypes((kind, name) => (name === '' ? undefined : findType.call(this, name, kind)));
   }
 
@@ -68,6 +71,16 @@ export class DebugInfo implements TypeSource {
     return die === undefined ? undefined : this.types.function(die);
   }
 
+  findEnumerator(name: string): { type: EnumType; value: bigint } | undefined {
+    const die = this.#first(name, entry => entry.tag === DW_TAG.enumerator);
+    if (die === undefined) return undefined;
+    for (const outer of die.unit.root?.children() ?? []) {
+      if (outer.tag !== DW_TAG.enumeration_type || die.offset < outer.offset || die.offset >= outer.next) continue;
+      return { type: this.types.type(outer) as EnumType, value: die.integer(DW_AT.const_value) ?? 0n };
+    }
+    return undefined;
+  }
+
   /** Names are not listed: that would read all units. */
   *names(): Generator<string> {}
 
@@ -88,7 +101,9 @@ export class DebugInfo implements TypeSource {
     return this.#guard(() => {
       let incomplete: DwarfVariable | undefined;
       for (const die of diesAtAddress(this.units, address)) {
-        if (die.tag !== DW_TAG.variable || nameOf(die) !== name) continue;
+        if (die.tag !== DW_TAG.variable) continue;
+        // Another variable's second name: only a declaration tells its type.
+        if (nameOf(die) !== name) break;
         const type = this.types.typeOf(typed(die));
         if (isComplete(type)) return { die, type };
         incomplete ??= { die, type };

@@ -22,6 +22,8 @@ export interface LineTable {
   readonly rows: readonly LineRow[];
   /** Path of a file number, the unit's directory in front. */
   readonly fileName: (file: number) => string;
+  /** The same relative to the unit's directory, as gdb names it. */
+  readonly shortName: (file: number) => string;
 }
 
 /** Sections that names may stand in. */
@@ -82,7 +84,17 @@ export function readLineTable(strings: LineStrings, offset: number, directory: s
   const bytes = strings.line.read(offset, start.offset + length);
   const header = readHeader(bytes, strings);
   const rows = run(header);
-  return { rows, fileName: file => filePath(header, file, directory) };
+  return {
+    rows,
+    fileName: file => filePath(header, file, directory),
+    shortName: file => shortPath(header, file, directory),
+  };
+}
+
+function shortPath(header: Header, file: number, directory: string): string {
+  const path = filePath(header, file, directory);
+  const base = header.version >= 5 ? (header.directories[0] ?? directory) : directory;
+  return base !== '' && path.startsWith(`${base}/`) ? path.slice(base.length + 1) : path;
 }
 
 function filePath({ version, files, directories }: Header, file: number, directory: string): string {
@@ -297,6 +309,18 @@ export function findRow(table: LineTable, address: bigint): LineRow | undefined 
     sequenceStart = index + 1;
   }
   return best;
+}
+
+/** Where the code of a row ends: at the next row of the same sequence with a higher address and another line. */
+export function rowEnd(table: LineTable, row: LineRow): bigint | undefined {
+  const start = table.rows.indexOf(row);
+  if (start === -1) return undefined;
+  for (let index = start + 1; index < table.rows.length; index++) {
+    const next = table.rows[index]!;
+    const differs = next.line !== row.line || next.file !== row.file;
+    if ((next.address > row.address && differs) || next.endsSequence) return next.address;
+  }
+  return undefined;
 }
 
 function rowInSequence(rows: readonly LineRow[], start: number, end: number, address: bigint): LineRow | undefined {

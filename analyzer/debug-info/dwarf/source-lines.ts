@@ -1,6 +1,6 @@
 /** Source lines of a file's code. */
 import { FormatError } from '../../../capture/formats/errors.ts';
-import { findRow, readLineTable } from './line-table.ts';
+import { findRow, readLineTable, rowEnd } from './line-table.ts';
 import type { LineTable } from './line-table.ts';
 import { DW_AT } from './constants.ts';
 import type { DwarfUnits } from './units.ts';
@@ -10,6 +10,11 @@ export interface SourceLine {
   /** Path as the compiler recorded it, the unit's directory in front. */
   readonly file: string;
   readonly line: number;
+  /** Path relative to the unit's directory. */
+  readonly shortFile: string;
+  /** Link-time addresses of the line's code around the address asked for. */
+  readonly start: bigint;
+  readonly end: bigint;
 }
 
 /** Finds source lines by address; tables are read unit by unit and kept. */
@@ -27,7 +32,16 @@ export class SourceLines {
     const unit = this.#units.unitAt(address);
     const table = unit === undefined ? undefined : this.table(unit);
     const row = table === undefined ? undefined : findRow(table, address);
-    return row === undefined || table === undefined ? undefined : { file: table.fileName(row.file), line: row.line };
+    if (row === undefined || table === undefined) return undefined;
+    return {
+      file: table.fileName(row.file),
+      shortFile: table.shortName(row.file),
+      line: row.line,
+      start: row.address,
+      get end() {
+        return rowEnd(table, row) ?? row.address;
+      },
+    };
   }
 
   /** The table of the unit at an offset; undefined when it has none. */

@@ -71,6 +71,7 @@ export class DwarfTypes {
     return new FunctionType(
       () => this.typeOf(die),
       () => this.#parameters(die),
+      die.flag(DW_AT.prototyped),
     );
   }
 

@@ -9,7 +9,7 @@ import type { ErasedRange } from '../../../capture/page-eraser.ts';
 import { findVariable } from '../../../analyzer/commands/expressions.ts';
 import { Session } from '../../../analyzer/commands/session.ts';
 import { Program } from '../../../analyzer/program.ts';
-import { dereference, member } from '../../../analyzer/types/expression.ts';
+import { dereference, member } from '../../../analyzer/types/operators.ts';
 import { sizeOf, stripTypedefs } from '../../../analyzer/types/types.ts';
 import { bitsOf, numberOf } from '../../../analyzer/types/value.ts';
 import type { Value } from '../../../analyzer/types/value.ts';
@@ -117,7 +117,7 @@ class Resolver {
     const [name = '', ...members] = path.split('.');
     let value = scope.get(name) ?? findVariable(this.#session, name);
     if (value === undefined) throw new UsageError(`there is no symbol ${name}`);
-    for (const part of members) value = member(this.#object(value), part);
+    for (const part of members) value = member(this.#session.program.memory, this.#object(value), part);
     return value;
   }
 
@@ -157,7 +157,7 @@ class Resolver {
     for (let element = first; element.address !== 0n && !seen.has(element.address!);) {
       elements.push(element);
       seen.add(element.address!);
-      element = this.#object(via.split('.').reduce((value, part) => member(this.#object(value), part), element));
+      element = this.#object(via.split('.').reduce((value, part) => member(this.#session.program.memory, this.#object(value), part), element));
       if (elements.length > MAX_ELEMENTS) break;
     }
     return elements;

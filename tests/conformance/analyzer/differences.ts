@@ -27,7 +27,6 @@ export const DIFFERENCES: Differences = {
     'search-k-val':
       'crash searches other ranges: it leaves out the direct map on arm64 and reads an alias of physical memory at ffffffffa… on x86_64',
     'sys-panic': 'crash has no such option and prints its usage; ours says which option is unknown',
-    'gdb-info': "gdb's sentence about address ranges is not imitated",
     'vtop-text': 'crash leaves out the head of the page line when an earlier command of the session has printed one',
     fuser: 'crash leaves out that the tasks also map the file (`vm` shows the mapping)',
   },
@@ -51,6 +50,7 @@ export const DIFFERENCES: Differences = {
     'dis-l': NEEDS_LINES,
     'dis-rl': NEEDS_LINES,
     'dis-s': NEEDS_LINES,
+    'gdb-info': NEEDS_LINES,
     'bt-r': STATIC_DATA,
     'bt-F': STATIC_DATA,
     'bt-FF': STATIC_DATA,
@@ -63,6 +63,7 @@ export const DIFFERENCES: Differences = {
     'rd-N': STATIC_DATA,
   },
   'aarch64-6.1': {
+    'gdb-info': 'gdb names a second place, behind the prologue; ours the line of the address only',
     'dis-r':
       "one branch's target is counted from behind the patchable no-operations by gdb, all others from the symbol",
     'dis-rl':

@@ -1,0 +1,63 @@
+/** `gdb`: gdb's commands over the dump. */
+import { UnimplementedError, UsageError } from '../../../capture/formats/errors.ts';
+import type { Command } from '../command.ts';
+import type { Session } from '../session.ts';
+import { examine } from './examine.ts';
+import { backtrace } from './frame.ts';
+import { info } from './info.ts';
+import { echo, output, print, printf, set, show } from './print.ts';
+import { disassemble, list } from './source.ts';
+import { ptype, whatis } from './types.ts';
+import { GDB_VERBS } from './verbs.ts';
+
+interface GdbData {
+  readonly text: string;
+}
+
+/** What each command does. @param letters what stood behind the slash */
+const ACTIONS: Readonly<Record<string, (session: Session, letters: string, text: string) => string>> = {
+  print,
+  output,
+  printf: (session, _, text) => printf(session, text),
+  echo: (_session, _, text) => echo(text),
+  ptype,
+  whatis: (session, _, text) => whatis(session, text),
+  x: examine,
+  info: (session, _, text) => info(session, text),
+  list: (session, _, text) => list(session, text),
+  set: (session, _, text) => set(session, text),
+  show: (session, _, text) => show(session, text),
+  disassemble: (session, _, text) => disassemble(session, text),
+  backtrace: (session, _, text) => backtrace(session, text),
+};
+
+/** `gdb`. */
+export const gdb: Command<GdbData> = {
+  name: 'gdb',
+  summary: "gdb's commands for values, types, memory, symbols and frames",
+  synopsis: 'command ...',
+  options: [],
+  description: `There is no gdb underneath. Understood are: print, output, printf, echo, ptype[/o], whatis, x, list, disassemble,
+backtrace [full], set $name = value, set print pretty|elements|repeats|address|symbol, show, and of info: address, args, frame,
+functions, line, locals, registers, scope, symbol, types, variables. Formats are gdb's: print/x, x/8gx, x/s, x/i. Lines, frames,
+arguments, locals and scopes need a vmlinux with debug information.`,
+  examples: [
+    { line: 'gdb p init_task.pid', why: 'as in gdb' },
+    { line: 'gdb x/4gx &init_task', why: 'memory' },
+    { line: 'gdb bt full', why: 'the stack of the current task with arguments and locals' },
+  ],
+  run(session, args) {
+    return { text: runGdb(session, args.positionals.join(' ')) };
+  },
+  text: ({ text }) => text,
+};
+
+/** Runs one of gdb's commands. @throws UsageError, UnimplementedError, FaultError */
+export function runGdb(session: Session, line: string): string {
+  const match = /^\s*([a-z]+)(?:\s*\/\s*(\w*))?\s*(.*)$/s.exec(line);
+  if (match === null) throw new UsageError('no gdb command given');
+  const [, verb = '', letters = '', text = ''] = match;
+  const name = Object.hasOwn(GDB_VERBS, verb) ? GDB_VERBS[verb]! : undefined;
+  if (name === undefined) throw new UnimplementedError(`gdb's command ${verb}`);
+  return ACTIONS[name]!(session, letters, text.trim());
+}

@@ -1,0 +1,141 @@
+/** `whatis`: definitions of types, types of variables and expressions, types by size. */
+import { UsageError } from '../../capture/formats/errors.ts';
+import { declare, definitionText, typeName } from '../types/declare.ts';
+import { parseType } from '../types/expression.ts';
+import { StructType, sizeOf, stripTypedefs } from '../types/types.ts';
+import type { CType, EnumType } from '../types/types.ts';
+import type { Command } from './command.ts';
+import { evaluateExpression, variableType } from './expressions.ts';
+import { parseNumber } from './numbers.ts';
+import type { Session } from './session.ts';
+import { definition } from './struct.ts';
+
+interface WhatisData {
+  readonly text: string;
+  readonly size: number | undefined;
+  /** With `-r` and `-m`. */
+  readonly types?: readonly { readonly size: number; readonly name: string }[];
+}
+
+/** `whatis`. */
+export const whatis: Command<WhatisData> = {
+  name: 'whatis',
+  summary: 'the definition of a type, the type of a variable or expression',
+  synopsis: '[[-o] [struct | union | typedef | symbol]] | [[-r [size|range]] [-m member]]',
+  options: [
+    { flag: '-o', help: 'offsets of members (as `struct -o`)' },
+    { flag: '-r', takes: 'range', help: 'structures and unions of this size, or of a range of sizes: 64, 100-200' },
+    { flag: '-m', takes: 'member', help: 'structures and unions with a member of this type' },
+  ],
+  description: `For a structure, enumeration or typedef: its definition and size. For a variable or expression: its type. With -r and
+-m: which structures are of a size, or contain a type.`,
+  examples: [
+    { line: 'whatis linux_binfmt', why: 'a structure' },
+    { line: 'whatis -r 64 -m list_head', why: 'structures of 64 bytes with a list_head in them' },
+  ],
+  run(session, args) {
+    if (args.has('-r') || args.has('-m'))
+      return { text: '', size: undefined, types: search(session, args.value('-r'), args.value('-m')) };
+    const text = args.positionals.join(' ');
+    if (text === '') throw new UsageError('no name given');
+    return whatIs(session, text, args.has('-o'));
+  },
+  text: ({ text, size, types }) =>
+    types === undefined
+      ? `${text}${size === undefined ? '' : `SIZE: ${size}\n`}`
+      : `SIZE  TYPE\n${types.map(type => `${String(type.size).padStart(4)}  ${type.name}\n`).join('')}`,
+};
+
+function whatIs(session: Session, text: string, offsets: boolean): WhatisData {
+  const { types, symbols } = session.program;
+  const isName = /^\w+$/.test(text);
+  if (isName && symbols.findAll(text).length > 0) {
+    const type = variableType(session, text) ?? functionType(session, text);
+    if (type !== undefined) return { text: `${declare(type, text)};\n`, size: undefined };
+  }
+  const tagged = parseType(text, types) ?? (isName ? (types.findStruct(text) ?? types.find(text, 'enum')) : undefined);
+  if (tagged !== undefined) return described(tagged, text, offsets);
+  return { text: `${typeName(evaluateExpression(session, text).type)}\n`, size: undefined };
+}
+
+/** The prototype from the vmlinux, the module's object or BTF. */
+function functionType(session: Session, name: string): CType | undefined {
+  const { program } = session;
+  const [symbol] = program.symbols.findAll(name);
+  if (symbol === undefined || !/[tTwW]/.test(symbol.type)) return undefined;
+  return program.types.findFunction(name) ?? program.debug.ofSymbol(symbol)?.findFunction(name);
+}
+
+function described(type: CType, text: string, offsets: boolean): WhatisData {
+  const bare = stripTypedefs(type);
+  if (type.kind === 'typedef') {
+    const target = stripTypedefs(type);
+    const isTag = target.kind === 'struct' || target.kind === 'union';
+    const body = isTag ? definitionText(target) : typeName(oneStep(type));
+    return { text: `typedef ${join(body, text)};\n`, size: sizeOf(type) };
+  }
+  if (bare.kind === 'enum') return { text: enumText(bare), size: undefined };
+  if (bare instanceof StructType)
+    return { text: definition(bare, [], offsets).replace(/SIZE: \d+\n$/, ''), size: bare.size };
+  return { text: `${typeName(type)}\n`, size: sizeOf(type) };
+}
+
+/** What a typedef stands for after all typedefs between. */
+function oneStep(type: CType): CType {
+  return type.kind === 'typedef' ? oneStep(type.target) : type;
+}
+
+function join(target: string, name: string): string {
+  return target.endsWith('*') ? `${target}${name}` : `${target} ${name}`;
+}
+
+/** Enumerators with their values, one a line. */
+function enumText(type: EnumType): string {
+  const rows = type.enumerators.map(({ name, value }) => `  ${name} = ${value}\n`);
+  return `enum${type.name === '' ? '' : ` ${type.name}`} {\n${rows.join('')}};\n`;
+}
+
+/** Structures and unions of the kernel by size and by what they contain. */
+function search(
+  session: Session,
+  range: string | undefined,
+  member: string | undefined,
+): { size: number; name: string }[] {
+  const [low, high] = range === undefined ? [0, Number.MAX_SAFE_INTEGER] : sizes(range);
+  const found = new Map<string, number>();
+  for (const source of session.program.types.all) {
+    for (const kind of ['struct', 'union'] as const) {
+      for (const name of source.names(kind)) {
+        const type = source.find(name, kind);
+        if (!(type instanceof StructType) || type.size < low || type.size > high || found.has(name)) continue;
+        if (member === undefined || hasMember(type, member)) found.set(name, type.size);
+      }
+    }
+  }
+  return [...found]
+    .map(([name, size]) => ({ size, name }))
+    .sort((a, b) => a.size - b.size || (a.name < b.name ? -1 : 1));
+}
+
+function sizes(text: string): [number, number] {
+  const [low = '', high = low] = text.split('-');
+  return [Number(parseNumber(low)), Number(parseNumber(high))];
+}
+
+const MAX_DEPTH = 32;
+
+/** A member of that type, an array of them or a pointer to one, also in an embedded structure. */
+function hasMember(type: StructType, name: string, depth = 0): boolean {
+  return type.members.some(member => {
+    const inner = pointee(member.type);
+    if ('name' in inner && inner.name === name) return true;
+    const bare = stripTypedefs(member.type);
+    return bare instanceof StructType && depth < MAX_DEPTH && hasMember(bare, name, depth + 1);
+  });
+}
+
+/** The type behind stars, brackets and qualifiers. */
+function pointee(type: CType): CType {
+  if (type.kind === 'pointer' || type.kind === 'qualified') return pointee(type.target);
+  return type.kind === 'array' ? pointee(type.element) : type;
+}
