@@ -14,9 +14,11 @@ import { planX86KexecLoad } from '../../kexec/load-plan-x86_64-tools.ts';
 import { planX86KexecFileLoad } from '../../kexec/load-plan-x86_64.ts';
 import { findPlanned, NO_LIMITS, type LoadPlan, type LoadRequest } from '../../kexec/load-plan.ts';
 import { x86PurgatoryVerification } from '../../kexec/purgatory-x86_64.ts';
+import { checkMachine } from '../../scripts/lab/live-check.ts';
 import { firmwareOfLiveKernel } from '../../scripts/lab/live-kernel.ts';
 import { prepareRun, type PreparedRun } from '../../scripts/lab/prepare.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
+import { machineStateOf } from '../../scripts/lab/watched-board.ts';
 import { purgatoryOf } from '../support/kexec-purgatory.ts';
 import { loadInGuest, type LoadedGuest } from '../support/loaded-guest.ts';
 
@@ -55,6 +57,17 @@ function expectSameSegments(plan: LoadPlan, { image, read }: LoadedGuest): void 
   }
 }
 
+/** What `kexec check` says of the guest. */
+function findings({ board }: LoadedGuest): readonly string[] {
+  return checkMachine(machineStateOf(board))!.findings.map(({ severity, text }) => `${severity}: ${text}`);
+}
+
+/** Changes a byte of a segment behind the guest's back. */
+function damage({ image, read }: LoadedGuest, plan: LoadPlan, name: 'initrd' | 'elfcorehdr'): void {
+  const segment = image.segments[plan.segments.findIndex(each => each.name === name)]!;
+  read(segment.mem, segment.memsz)[1]! ^= 0xff;
+}
+
 describe.each<[name: string, scenario: Partial<Scenario>]>([
   ['arm64 -c: Debian 12, 1 CPU', {}],
   ['arm64 -c: Debian 13, 2 CPUs, 192 MiB reserved', { suite: 'trixie', cpus: 2, crashkernel: '192M' }],
@@ -66,6 +79,9 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
     const plan = planKexecLoad(systemOfDebugLog(guest.console, guest.system.deviceTree), requestOf(prepared));
     expect(plan.flags).toBe(logged.flags);
     expectSameSegments(plan, guest);
+    expect(findings(guest)).toEqual([]);
+    damage(guest, plan, 'elfcorehdr');
+    expect(findings(guest)).toEqual(['error: no segment holds an ELF core header: /proc/vmcore will not exist']);
   });
 });
 
@@ -91,6 +107,11 @@ test.each<[name: string, scenario: Partial<Scenario>]>([
   expectSameSegments(plan, guest);
   expectSamePurgatory(plan, guest, prepared);
   expect(lines).toEqual(debugLines(guest.console));
+  expect(findings(guest)).toEqual([]);
+  damage(guest, plan, 'initrd');
+  expect(findings(guest)).toEqual([
+    'error: the purgatory would not jump: its SHA-256 is not that of the segments in memory',
+  ]);
 });
 
 /** `struct setup_data` of a seed that kexec-tools took from the guest's kernel, when that had one. */
@@ -163,6 +184,7 @@ test.each<[name: string, scenario: Partial<Scenario>]>([
   const firmware = firmwareOfLiveKernel(guest.program);
   const plan = planX86KexecFileLoad(guest.system, firmware, requestOf(prepared), line => lines.push(line));
   expectSameSegments(plan, guest);
+  expect(findings(guest)).toEqual([]);
   if (prepared.scenario.kexecOptions.endsWith('-d')) expect(lines).toEqual(kernelLines(guest.console));
 });
 
