@@ -104,7 +104,7 @@ export class X64TestMachine {
   /** Sets the entry of the page at a linear address below 2 MiB. */
   mapPage(address: number, entry: bigint): void {
     this.write64(AT.PT + (address >> 12) * 8, entry);
-    this.cpu.engine.flushTlb();
+    this.cpu.flushTranslations();
   }
 
   #writeTables(): void {

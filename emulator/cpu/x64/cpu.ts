@@ -142,7 +142,7 @@ export class X64Cpu implements GuestCpu {
     this.#shadowUntil = 0;
     this.#waitsForStartup = !on;
     this.idle = on ? 'running' : 'off';
-    this.engine.flushTlb();
+    this.flushTranslations();
     this.contextChanged();
   }
 
@@ -180,7 +180,7 @@ export class X64Cpu implements GuestCpu {
     state.setGpr(GPR.SI, entry.rsi);
     state.setGpr(GPR.BX, entry.rbx);
     this.engine.pc = entry.rip;
-    this.engine.flushTlb();
+    this.flushTranslations();
     this.contextChanged();
   }
 
@@ -243,6 +243,12 @@ export class X64Cpu implements GuestCpu {
   #noteLocalPage(low: number, high: number): void {
     if (this.#localPages.length < MAXIMUM_LOCAL_PAGES) this.#localPages.push(low, high);
     else this.#hasManyLocalPages = true;
+  }
+
+  /** Drops all translations. */
+  flushTranslations(): void {
+    this.engine.flushTlb();
+    this.memory.forget();
   }
 
   /** CR3 was loaded: drops what is not global, of one PCID. Kernels have the upper half global, so that most of it stays. */
@@ -456,12 +462,12 @@ export class X64Cpu implements GuestCpu {
   setPkru(value: number): void {
     if (this.registers.pkru === value) return;
     this.registers.pkru = value;
-    if ((this.registers.cr4 & CR4.PKE) !== 0) this.engine.flushTlb();
+    if ((this.registers.cr4 & CR4.PKE) !== 0) this.flushTranslations();
   }
 
   /** Drops translations that control registers decided about. */
   translationChanged(): void {
-    this.engine.flushTlb();
+    this.flushTranslations();
     this.contextChanged();
   }
 

@@ -92,6 +92,7 @@ function writeCr3(cpu: X64Cpu, value: bigint): Fault | undefined {
   if (cpu.isLongMode && address >> BigInt(cpu.model.physicalAddressBits) !== 0n) return protectionFault();
   registers.cr3 = Number(address);
   const pcid = usesPcid ? registers.cr3 % 4096 : 0;
+  cpu.memory.forget();
   if (!keeps) cpu.flushLocalTranslations(pcid);
   cpu.contextChanged();
   return undefined;

@@ -428,13 +428,15 @@ function invalidatePcid(cpu: X64Cpu, type: bigint, address: bigint): void {
   if (low === undefined || linear === undefined) return cpu.raise(cpu.memory.fault);
   if (type > 3n || (type < 2n && low >> 12n !== 0n)) return cpu.raise(protectionFault());
   const pcid = Number(low & 0xfffn);
+  cpu.memory.forget();
   if (type === 1n) cpu.engine.flushTlbContexts(key => (key & 0xfff) === pcid);
   else if (type >= 2n) cpu.engine.flushTlb();
   else flushPage(cpu, linear);
 }
 
 /** Drops the translation of a page, and compiled instructions that cross into it from the page before. */
-function flushPage({ engine }: X64Cpu, address: bigint): void {
+function flushPage({ engine, memory }: X64Cpu, address: bigint): void {
+  memory.forget();
   for (const page of [address, address - 0x1000n]) {
     engine.flushTlbPage(Number(BigInt.asIntN(32, page)), Number(BigInt.asIntN(32, page >> 32n)));
   }

@@ -1,6 +1,6 @@
 /**
  * Memory as the system itself accesses it: descriptor tables, task-state segments, stacks of handlers. Always with supervisor
- * privilege, past the engine's TLB. A fault is kept in `fault`.
+ * privilege, past the engine's TLB, with a small one of its own. A fault is kept in `fault`.
  */
 import type { AccessKind, EngineCpu, WalkResult } from '../../execute/guest.ts';
 import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
@@ -9,6 +9,20 @@ import type { Paging, Privilege } from './paging.ts';
 const SYSTEM: Privilege = { user: false, smapBlocked: false };
 const USER: Privilege = { user: true, smapBlocked: false };
 const PAGE = 4096;
+/** Translations that are kept; a power of two. An interrupt and its return make about 18 accesses to four pages. */
+const ENTRIES = 32;
+/** Bits of an entry's kind. */
+const WRITE = 1;
+const AS_USER = 2;
+
+/** A translation: of the page of a linear address, for reads or writes, for the system or the user. */
+interface Entry {
+  low: number;
+  high: number;
+  kind: number;
+  /** Physical address of the page, or -1 while the entry is empty. */
+  paddr: number;
+}
 
 /** Reads and writes linear memory. */
 export class LinearMemory {
@@ -16,6 +30,12 @@ export class LinearMemory {
   fault: Fault = protectionFault();
   readonly #engine: EngineCpu;
   readonly #paging: Paging;
+  readonly #entries: readonly Entry[] = Array.from({ length: ENTRIES }, () => ({
+    low: 0,
+    high: 0,
+    kind: 0,
+    paddr: -1,
+  }));
   readonly #result: WalkResult = {
     paddr: 0,
     readable: false,
@@ -28,6 +48,11 @@ export class LinearMemory {
   constructor(engine: EngineCpu, paging: Paging) {
     this.#engine = engine;
     this.#paging = paging;
+  }
+
+  /** Forgets translations: to be called with every flush of the TLB, and whenever others apply. */
+  forget(): void {
+    for (const entry of this.#entries) entry.paddr = -1;
   }
 
   /** Reads up to 8 bytes, little-endian. @returns undefined when it faulted. Addresses that are no RAM read as all ones. */
@@ -74,12 +99,27 @@ export class LinearMemory {
   #translate(address: bigint, kind: AccessKind, user: boolean): number {
     const low = Number(BigInt.asIntN(32, address));
     const high = Number(BigInt.asIntN(32, address >> 32n));
-    if (this.#paging.walk(low, high, kind, user ? USER : SYSTEM, this.#result)) {
-      const page = this.#engine.ramAddress(this.#result.paddr);
-      return page < 0 ? NOT_RAM : page + (low & (PAGE - 1));
+    const paddr = this.#pageOf(low, high, kind, user);
+    if (paddr < 0) {
+      this.fault = walkFault(this.#paging.errorCode, address);
+      return FAULTED;
     }
-    this.fault = walkFault(this.#paging.errorCode, address);
-    return FAULTED;
+    const page = this.#engine.ramAddress(paddr);
+    return page < 0 ? NOT_RAM : page + (low & (PAGE - 1));
+  }
+
+  /** Physical address of the page, or -1 when the walk failed. */
+  #pageOf(low: number, high: number, kind: AccessKind, user: boolean): number {
+    const wanted = (kind === 'write' ? WRITE : 0) | (user ? AS_USER : 0);
+    const entry = this.#entries[((low >>> 12) ^ (wanted << 3)) & (ENTRIES - 1)]!;
+    const page = low & -PAGE;
+    if (entry.paddr >= 0 && entry.low === page && entry.high === high && entry.kind === wanted) return entry.paddr;
+    if (!this.#paging.walk(low, high, kind, user ? USER : SYSTEM, this.#result)) return -1;
+    entry.low = page;
+    entry.high = high;
+    entry.kind = wanted;
+    entry.paddr = this.#result.paddr;
+    return entry.paddr;
   }
 }
 
