@@ -32,10 +32,7 @@ function gdbTarget(session: MachineSession): GdbTarget {
     pause: () => session.pause(),
     resume: () => void session.resume(),
     step: cpu => debug.step(cpu),
-    monitor: line => {
-      const answer = runMonitorCommand(session, line);
-      return answer instanceof Promise ? ["it goes on in the background: see 'info dump'"] : answer;
-    },
+    monitor: line => runMonitorCommand(session, line),
     kill: () => session.quit(),
   };
 }
