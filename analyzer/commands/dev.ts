@@ -9,14 +9,11 @@ import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 import { center, hex, hex16, lines, printable } from '../text/layout.ts';
 import type { Command } from './command.ts';
-import type { Session } from './session.ts';
-
-interface DevData {
-  readonly text: string;
-}
+import { VIEW_OUTPUT } from './view.ts';
+import type { View } from './view.ts';
 
 /** `dev`. */
-export const dev: Command<DevData> = {
+export const dev: Command<View> = {
   name: 'dev',
   summary: 'character and block devices, resources, disk requests, PCI',
   synopsis: '[-i | -p | -d | -D] [-V | -v index [file]]',
@@ -32,15 +29,20 @@ export const dev: Command<DevData> = {
   examples: [{ line: 'dev -d', why: 'is a disk stuck' }],
   run(session, args) {
     const { program } = session;
-    if (args.has('-i'))
-      return { text: `${resourcesText(program, 'ioport_resource')}\n${resourcesText(program, 'iomem_resource')}` };
-    if (args.has('-p')) return { text: pciText(program) };
-    if (args.has('-V')) return { text: deviceDumpsText(program) };
-    if (args.has('-v')) return { text: deviceDumpText(program, args.value('-v')!, args.positionals[0]) };
-    if (args.has('-d') || args.has('-D')) return { text: disksText(session, args.has('-D')) };
-    return { text: `${charText(program)}\n${blockText(program)}` };
+    if (args.has('-i')) return resourcesView(program);
+    if (args.has('-p')) return pciView(program);
+    if (args.has('-V')) return deviceDumpsView(program);
+    if (args.has('-v')) return deviceDumpView(program, args.value('-v')!, args.positionals[0]);
+    if (args.has('-d') || args.has('-D')) return disksView(program, args.has('-D'));
+    return {
+      data: {
+        char: charDevices(program),
+        block: blockDevices(program).map(({ disk, ...device }) => ({ ...device, disk: disk?.address })),
+      },
+      text: `${charText(program)}\n${blockText(program)}`,
+    };
   },
-  text: data => data.text,
+  ...VIEW_OUTPUT,
 };
 
 const NONE = center('(none)', 16);
@@ -63,6 +65,15 @@ function blockText(program: Program): string {
     return `${String(major).padStart(4)}      ${name.padEnd(14)} ${end}\n`;
   });
   return `BLKDEV    NAME                GENDISK      OPERATIONS\n${rows.join('')}`;
+}
+
+/** `dev -i`. */
+function resourcesView(program: Program): View {
+  const names = ['ioport_resource', 'iomem_resource'] as const;
+  return {
+    data: names.map(name => ({ name, resources: resources(program, name) })),
+    text: names.map(name => resourcesText(program, name)).join('\n'),
+  };
 }
 
 function resourcesText(program: Program, symbol: string): string {
@@ -91,39 +102,69 @@ const EXPRESS_TYPES: Readonly<Record<number, string>> = {
   10: 'RC_EC',
 };
 
-function pciText(program: Program): string {
-  return pciBuses(program)
-    .map(({ struct, name, devices }) => {
-      const rows = devices.map(device => pciRow(device));
-      return `    ROOT BUS     BUSNAME\n${hex16(struct.address)} ${name}\n      PCI DEV      DO:BU:SL.FN  CLASS   PCI_ID      TYPE\n${rows.join('')}`;
-    })
-    .map(block => `${block}\n`)
-    .join('');
+interface PciDevice {
+  readonly address: bigint;
+  readonly slot: string;
+  readonly class: number;
+  readonly vendor: number;
+  readonly device: number;
+  readonly type: string;
 }
 
-function pciRow(device: StructObject): string {
-  const slot = device.embedded('dev').stringAt('kobj.name', 32);
+/** `dev -p`. */
+function pciView(program: Program): View {
+  const data = pciBuses(program).map(({ struct, name, devices }) => ({
+    address: struct.address,
+    name,
+    devices: devices.map(pciDevice),
+  }));
+  const blocks = data.map(({ address, name, devices }) =>
+    lines([
+      '    ROOT BUS     BUSNAME',
+      `${hex16(address)} ${name}`,
+      '      PCI DEV      DO:BU:SL.FN  CLASS   PCI_ID      TYPE',
+      ...devices.map(pciRow),
+      '',
+    ]),
+  );
+  return { data, text: blocks.join('') };
+}
+
+function pciDevice(device: StructObject): PciDevice {
   const kind = (device.num('class') >> 8) & 0xffff;
   const flags = device.has('pcie_flags_reg') ? device.num('pcie_flags_reg') : 0;
-  const type =
-    device.num('pcie_cap') === 0
-      ? kind === CLASS_BRIDGE_PCI
-        ? 'PCI_BRIDGE'
-        : 'ENDPOINT'
-      : (EXPRESS_TYPES[(flags >> 4) & 0xf] ?? '');
-  const id = `${hex(device.num('vendor'))}:${hex(device.num('device'))}`;
-  return `  ${hex16(device.address)} ${slot}  ${hex(kind).padStart(4, '0')}  ${center(id, 9)}  ${type}\n`;
+  const plain = kind === CLASS_BRIDGE_PCI ? 'PCI_BRIDGE' : 'ENDPOINT';
+  return {
+    address: device.address,
+    slot: device.embedded('dev').stringAt('kobj.name', 32),
+    class: kind,
+    vendor: device.num('vendor'),
+    device: device.num('device'),
+    type: device.num('pcie_cap') === 0 ? plain : (EXPRESS_TYPES[(flags >> 4) & 0xf] ?? ''),
+  };
 }
 
-function disksText(session: Session, busyOnly: boolean): string {
-  const { program } = session;
-  const rows = genDisks(program).map(disk => {
-    const { reads, writes } = inFlight(program, disk);
-    if (busyOnly && reads + writes === 0) return '';
+function pciRow({ address, slot, class: kind, vendor, device, type }: PciDevice): string {
+  const id = `${hex(vendor)}:${hex(device)}`;
+  return `  ${hex16(address)} ${slot}  ${hex(kind).padStart(4, '0')}  ${center(id, 9)}  ${type}`;
+}
+
+/** `dev -d` and `-D`. */
+function disksView(program: Program, busyOnly: boolean): View {
+  const data = genDisks(program)
+    .map(disk => ({
+      major: disk.num('major'),
+      address: disk.address,
+      name: disk.string('disk_name'),
+      queue: disk.pointer('queue'),
+      ...inFlight(program, disk),
+    }))
+    .filter(({ reads, writes }) => !busyOnly || reads + writes > 0);
+  const rows = data.map(({ major, address, name, queue, reads, writes }) => {
     const cells = [reads + writes, reads, writes].map(count => String(count).padStart(5));
-    return `${String(disk.num('major')).padStart(5)} ${hex16(disk.address)}   ${disk.string('disk_name').padEnd(10)} ${hex16(disk.pointer('queue'))}   ${cells.join(' ')}\n`;
+    return `${String(major).padStart(5)} ${hex16(address)}   ${name.padEnd(10)} ${hex16(queue)}   ${cells.join(' ')}`;
   });
-  return `MAJOR GENDISK            NAME       REQUEST_QUEUE      TOTAL  READ WRITE\n${rows.join('')}`;
+  return { data, text: lines(['MAJOR GENDISK            NAME       REQUEST_QUEUE      TOTAL  READ WRITE', ...rows]) };
 }
 
 /** `part_in_flight`: per-cpu `bd_stats->in_flight[]` of the whole disk. */
@@ -142,22 +183,26 @@ function inFlight(program: Program, disk: StructObject): { reads: number; writes
 /** Width of a line of bytes. */
 const BYTES_PER_LINE = 16;
 
-function deviceDumpsText(program: Program): string {
+/** `dev -V`. */
+function deviceDumpsView(program: Program): View {
   const dumps = deviceDumps(program);
   if (dumps.length === 0) throw new UsageError('no device dumps found in this dumpfile');
   const rows = dumps.map(
     ({ index, size, name }) => `${String(index).padStart(3)}    ${String(size).padEnd(12)} ${name}`,
   );
-  return lines(['INDEX  SIZE         NAME', ...rows]);
+  return {
+    data: dumps.map(({ index, size, name }) => ({ index, size, name })),
+    text: lines(['INDEX  SIZE         NAME', ...rows]),
+  };
 }
 
-/** Writes a device's dump into a file, or shows its bytes. */
-function deviceDumpText(program: Program, word: string, file: string | undefined): string {
+/** `dev -v`: writes a device's dump into a file, or shows its bytes. */
+function deviceDumpView(program: Program, word: string, file: string | undefined): View {
   const dump = deviceDumps(program).find(({ index }) => String(index) === word);
   if (dump === undefined) throw new UsageError(`no device dump of that index: ${word}`);
   if (file !== undefined) {
     writeFileSync(file, dump.data);
-    return `${dump.size} bytes copied to ${file}\n`;
+    return { data: { file, size: dump.size }, text: `${dump.size} bytes copied to ${file}\n` };
   }
   const rows: string[] = [];
   for (let at = 0; at < dump.size; at += BYTES_PER_LINE) {
@@ -165,5 +210,5 @@ function deviceDumpText(program: Program, word: string, file: string | undefined
     const cells = Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join(' ');
     rows.push(`${at.toString(16).padStart(16)}:  ${cells.padEnd(3 * BYTES_PER_LINE)} ${printable(bytes)}`);
   }
-  return lines(rows);
+  return { data: { name: dump.name, bytes: dump.data }, text: lines(rows) };
 }

@@ -10,7 +10,7 @@ import { taskStack } from '../unwind/stacks.ts';
 import { objectAt, objectText } from './kmem-slab.ts';
 import type { SlabObject } from './kmem-slab.ts';
 import { vmallocHeader, vmallocRow } from './kmem-vmalloc.ts';
-import type { KmemView } from './kmem.ts';
+import type { View } from './view.ts';
 import type { Session } from './session.ts';
 import { contextText } from './set.ts';
 
@@ -19,7 +19,7 @@ import { contextText } from './set.ts';
  * are physical addresses.
  * @throws UsageError when the address is of nothing known
  */
-export function identify(session: Session, given: bigint, isPhysical: boolean): KmemView {
+export function identify(session: Session, given: bigint, isPhysical: boolean): View {
   const { program } = session;
   const physical = isPhysical || given < FIRST_VIRTUAL_ADDRESS;
   const address = physical ? program.space.directMap(Number(given)) : given;

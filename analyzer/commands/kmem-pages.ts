@@ -13,12 +13,12 @@ import type { StructObject } from '../types/object.ts';
 import { sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType } from '../types/types.ts';
 import type { Arguments } from './command.ts';
-import type { KmemView } from './kmem.ts';
+import type { View } from './view.ts';
 import { parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
 
 /** `kmem -f` and `-F`; with an address, the free block that its page is in. */
-export function freeListsView(session: Session, args: Arguments, withPages: boolean): KmemView {
+export function freeListsView(session: Session, args: Arguments, withPages: boolean): View {
   const { program } = session;
   const all = zones(program).map(zone => ({ zone, lists: zone.present === 0 ? [] : freeLists(program, zone) }));
   const [word] = args.positionals;
@@ -62,7 +62,7 @@ function freeBlockView(
   program: Program,
   all: readonly { readonly zone: Zone; readonly lists: readonly FreeList[] }[],
   address: bigint,
-): KmemView {
+): View {
   const pfn = pfnOfPage(program, address) ?? pfnOfAddress(program, address);
   for (const { zone, lists } of all) {
     for (const list of lists) {
@@ -151,7 +151,7 @@ function chosenPages(session: Session, words: readonly string[]): Iterable<Struc
 }
 
 /** `kmem -p`. */
-export function pagesView(session: Session, args: Arguments): KmemView {
+export function pagesView(session: Session, args: Arguments): View {
   const { program } = session;
   const data: unknown[] = [];
   const out = [pageHeader(program)];
@@ -163,7 +163,7 @@ export function pagesView(session: Session, args: Arguments): KmemView {
 }
 
 /** `kmem -m`. */
-export function membersView(session: Session, args: Arguments): KmemView {
+export function membersView(session: Session, args: Arguments): View {
   const { program } = session;
   const type = program.types.struct('page');
   const members = args.value('-m')!.split(',');
@@ -198,7 +198,7 @@ function memberText(program: Program, address: bigint, type: CType): string {
 }
 
 /** `kmem -g`. */
-export function flagsView(session: Session, args: Arguments): KmemView {
+export function flagsView(session: Session, args: Arguments): View {
   const [word] = args.positionals;
   const all = pageFlagEntries(session.program);
   const value = word === undefined ? undefined : parseAddress(session, word);

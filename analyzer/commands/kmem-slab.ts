@@ -7,7 +7,7 @@ import type { StructObject } from '../types/object.ts';
 import { hex, hex16 } from '../text/layout.ts';
 import type { Arguments } from './command.ts';
 import { parseCpus } from './cpus.ts';
-import type { KmemView } from './kmem.ts';
+import type { View } from './view.ts';
 import { parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
 
@@ -85,7 +85,7 @@ function slabListing(program: Program, cache: StructObject, cpus: readonly numbe
 }
 
 /** `kmem -s`, `-S`, `-S=cpus` and `-r`: caches by name or address, or the slab of an address. */
-export function slabsView(session: Session, args: Arguments): KmemView {
+export function slabsView(session: Session, args: Arguments): View {
   const { program } = session;
   const cpuText = args.value('-S=');
   const cpus = cpuText === undefined ? undefined : parseCpus(session, cpuText);
@@ -191,7 +191,7 @@ export function objectText({ head, place: { object, allocated } }: SlabObject): 
 }
 
 /** With `-S` all objects of the slab, with `-s` the one at the address. */
-function objectsView(session: Session, words: readonly string[], full: boolean): KmemView {
+function objectsView(session: Session, words: readonly string[], full: boolean): View {
   const found = words.map(word => {
     if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`no slab cache of that name: ${word}`);
     const object = objectAt(session.program, parseAddress(session, word));

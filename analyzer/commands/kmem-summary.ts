@@ -10,7 +10,7 @@ import { zones } from '../linux/zone.ts';
 import type { Zone } from '../linux/zone.ts';
 import type { Program } from '../program.ts';
 import { bytesText, center, centerRight, hex, hex16, lines } from '../text/layout.ts';
-import type { KmemView } from './kmem.ts';
+import type { View } from './view.ts';
 import type { Session } from './session.ts';
 import { swapAreas } from '../linux/swap.ts';
 
@@ -25,7 +25,7 @@ interface Row {
 }
 
 /** `kmem -i`. @param withShared count the pages that are used more than once, page by page */
-export function memoryUseView({ program }: Session, withShared: boolean): KmemView {
+export function memoryUseView({ program }: Session, withShared: boolean): View {
   const total = totalRamPages(program);
   const free = vmCounter(program, 'NR_FREE_PAGES');
   const buffers = bufferPages(program);
@@ -166,7 +166,7 @@ function hugeTotals(program: Program): { total: number; free: number } {
 }
 
 /** `kmem -h`. */
-export function hugePagesView({ program }: Session): KmemView {
+export function hugePagesView({ program }: Session): View {
   const data = hstates(program);
   const rows = data.map(({ address, pages, free, total, name }) => {
     const size = bytesText(pages * program.space.pageSize).replace(' ', '');
@@ -194,7 +194,7 @@ interface NodeRow {
 }
 
 /** `kmem -n`: nodes with their zones, then sections and memory blocks. */
-export function nodesView({ program }: Session): KmemView {
+export function nodesView({ program }: Session): View {
   const all = zones(program);
   const nodeRows = nodes(program).map(node => {
     const id = node.num('node_id');

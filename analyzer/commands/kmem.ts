@@ -13,15 +13,11 @@ import { hugePagesView, memoryUseView, nodesView } from './kmem-summary.ts';
 import { vmallocHeader, vmallocRow } from './kmem-vmalloc.ts';
 import { parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
-
-/** What a view found, and how it is printed. */
-export interface KmemView {
-  readonly data: unknown;
-  readonly text: string;
-}
+import { VIEW_OUTPUT } from './view.ts';
+import type { View } from './view.ts';
 
 /** `kmem`. */
-export const kmem: Command<KmemView> = {
+export const kmem: Command<View> = {
   name: 'kmem',
   summary: 'kernel memory: use, pages, slabs, zones, vmalloc, an address',
   synopsis:
@@ -62,13 +58,12 @@ export const kmem: Command<KmemView> = {
     const found = args.positionals.map(word => identify(session, parseAddress(session, word), args.has('-P')));
     return { data: found.map(({ data }) => data), text: found.map(({ text }) => text).join('\n') };
   },
-  text: ({ text }) => text,
-  json: ({ data }) => data,
+  ...VIEW_OUTPUT,
 };
 
-type View = (session: Session, args: Arguments) => KmemView;
+type MakeView = (session: Session, args: Arguments) => View;
 
-const VIEWS: readonly (readonly [flag: string, view: View])[] = [
+const VIEWS: readonly (readonly [flag: string, view: MakeView])[] = [
   ['-c', notApplicable('-c')],
   ['-C', notApplicable('-C')],
   ['-i=shared', session => memoryUseView(session, true)],
@@ -90,13 +85,13 @@ const VIEWS: readonly (readonly [flag: string, view: View])[] = [
   ['-g', flagsView],
 ];
 
-function notApplicable(flag: string): View {
+function notApplicable(flag: string): MakeView {
   return () => {
     throw new UsageError(`${flag} option not supported or applicable on this architecture or kernel`);
   };
 }
 
-function vmallocView(session: Session, args: Arguments): KmemView {
+function vmallocView(session: Session, args: Arguments): View {
   const wanted = args.positionals.map(word => parseAddress(session, word));
   const data = vmallocAreas(session.program)
     .filter(({ vmStruct }) => vmStruct !== 0n)
@@ -113,7 +108,7 @@ function counterLines(all: readonly Counter[], column = 0): string {
 const STAT_COLUMN = 26;
 const EVENT_COLUMN = 29;
 
-function countersView(session: Session): KmemView {
+function countersView(session: Session): View {
   const { program } = session;
   const sections = [
     { name: 'VM_ZONE_STAT', counters: zoneCounters(program), column: STAT_COLUMN },
@@ -126,7 +121,7 @@ function countersView(session: Session): KmemView {
   };
 }
 
-function zonesView(session: Session): KmemView {
+function zonesView(session: Session): View {
   const { program } = session;
   const data = zones(program).map(({ struct, ...zone }) => ({
     ...zone,
@@ -143,7 +138,7 @@ function zonesView(session: Session): KmemView {
   return { data, text: blocks.join('\n') };
 }
 
-function offsetsView({ program }: Session): KmemView {
+function offsetsView({ program }: Session): View {
   const data = program.percpuOffsets.map((offset, cpu) => ({ cpu, offset }));
   const rows = data.map(({ cpu, offset }) => `  CPU ${cpu}: ${hex(offset)}`);
   return { data, text: lines(['PER-CPU OFFSET VALUES:', ...rows]) };

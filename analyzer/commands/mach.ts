@@ -12,7 +12,10 @@ import { processorSpeed } from './sys.ts';
 
 interface MachData {
   readonly rows?: readonly (readonly [label: string, value: string])[];
-  readonly text?: string;
+  /** With -m. */
+  readonly memoryMap?: readonly MemoryRange[];
+  /** With -c: of each CPU. */
+  readonly cpus?: readonly { readonly cpu: number; readonly text: string }[];
 }
 
 /** `mach`. */
@@ -35,12 +38,13 @@ export const mach: Command<MachData> = {
       if (args.has(flag) && !supported)
         throw new UsageError(`${flag} option not supported or applicable on this architecture or kernel`);
     }
-    if (args.has('-m')) return { text: e820(session) };
-    if (args.has('-c')) return { text: cpuinfo(session, args.has('-x') ? 16 : 10) };
+    if (args.has('-m')) return { memoryMap: e820(session) };
+    if (args.has('-c')) return { cpus: cpuinfo(session, args.has('-x') ? 16 : 10) };
     return { rows: session.program.architecture === 'aarch64' ? aarch64Rows(session) : x86Rows(session) };
   },
-  text({ rows = [], text }) {
-    if (text !== undefined) return text;
+  text({ rows = [], memoryMap, cpus }) {
+    if (memoryMap !== undefined) return memoryMapText(memoryMap);
+    if (cpus !== undefined) return cpus.map(({ cpu, text }) => `CPU ${cpu}:\nstruct cpuinfo_x86 ${text}\n`).join('\n');
     const width = rows.reduce((longest, [label]) => Math.max(longest, label.length), 0);
     return rows.map(([label, value]) => `${label.padStart(width)}:${value === '' ? '' : ` ${value}`}\n`).join('');
   },
@@ -145,30 +149,39 @@ const E820_TYPES: Readonly<Record<number, string>> = {
 };
 const MAX_E820_ENTRIES = 4096;
 
-function e820(session: Session): string {
+/** A range of the firmware's memory map. */
+interface MemoryRange {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly type: string;
+}
+
+function e820(session: Session): MemoryRange[] {
   const { program } = session;
   const table = program.object('e820_table', program.memory.readU64(program.symbols.need('e820_table')));
   const count = Math.min(MAX_E820_ENTRIES, table.num('nr_entries'));
-  const rows = Array.from({ length: count }, (_, index) => {
+  return Array.from({ length: count }, (_, index) => {
     const entry = table.embedded(`entries[${index}]`);
     const start = entry.pointer('addr');
     const type = entry.num('type');
-    return `${hex16(start)} - ${hex16(start + entry.pointer('size'))}  ${E820_TYPES[type] ?? `type ${type}`}\n`;
+    return { start, end: start + entry.pointer('size'), type: E820_TYPES[type] ?? `type ${type}` };
   });
+}
+
+function memoryMapText(ranges: readonly MemoryRange[]): string {
+  const rows = ranges.map(({ start, end, type }) => `${hex16(start)} - ${hex16(end)}  ${type}\n`);
   return `      PHYSICAL ADDRESS RANGE         TYPE\n${rows.join('')}`;
 }
 
-function cpuinfo(session: Session, radix: 10 | 16): string {
+function cpuinfo(session: Session, radix: 10 | 16): NonNullable<MachData['cpus']> {
   const { program } = session;
   const type = program.types.struct('cpuinfo_x86');
-  return onlineCpus(program)
-    .map(cpu => {
-      const address = program.percpuAddress('cpu_info', cpu) ?? program.symbols.need('boot_cpu_data');
-      const text = printValue(type, program.memory.readBytes(address, type.size), 0, {
-        ...session.printContext(radix),
-        base: address,
-      });
-      return `CPU ${cpu}:\nstruct cpuinfo_x86 ${text}\n`;
-    })
-    .join('\n');
+  return onlineCpus(program).map(cpu => {
+    const address = program.percpuAddress('cpu_info', cpu) ?? program.symbols.need('boot_cpu_data');
+    const text = printValue(type, program.memory.readBytes(address, type.size), 0, {
+      ...session.printContext(radix),
+      base: address,
+    });
+    return { cpu, text };
+  });
 }

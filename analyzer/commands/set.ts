@@ -4,13 +4,12 @@ import type { Task } from '../linux/sched.ts';
 import type { Command } from './command.ts';
 import { tasksNamed } from './select-tasks.ts';
 import type { Session } from './session.ts';
-
-interface SetData {
-  readonly text: string;
-}
+import { lines } from '../text/layout.ts';
+import { VIEW_OUTPUT } from './view.ts';
+import type { View } from './view.ts';
 
 /** `set`. */
-export const set: Command<SetData> = {
+export const set: Command<View> = {
   name: 'set',
   summary: 'the current task; settings of the session',
   synopsis: '[[-a] [pid | task] | [-c cpu] | -p] | [variable [setting]] | -v',
@@ -27,32 +26,33 @@ export const set: Command<SetData> = {
     { line: 'set radix 16', why: 'integers in hexadecimal' },
   ],
   run(session, args) {
-    if (args.has('-v')) return { text: allSettings(session) };
+    if (args.has('-v')) return allSettings(session);
     if (args.has('-p')) return chosen(session, session.panicTask);
     if (args.has('-c')) return chosen(session, activeTask(session, args.value('-c')!));
-    if (args.has('-a')) return { text: activate(session, args.value('-a')!) };
+    if (args.has('-a')) return activate(session, args.value('-a')!);
     const [word, value] = args.positionals;
-    if (word === undefined) return { text: contextText(session, session.current) };
+    if (word === undefined) return context(session, session.current);
     const setting = change(session, word, value);
-    if (setting !== undefined) return { text: setting };
+    if (setting !== undefined) return { data: { setting: word, value: settingText(session, word) }, text: setting };
     const [task] = tasksNamed(session, word);
     if (task === undefined) throw new UsageError(`invalid task or pid value: ${word}`);
     return chosen(session, task);
   },
-  text: data => data.text,
+  ...VIEW_OUTPUT,
 };
 
-function activate(session: Session, word: string): string {
+function activate(session: Session, word: string): View {
   const [task] = tasksNamed(session, word);
   if (task === undefined) throw new UsageError(`invalid task or pid value: ${word}`);
   session.tasks.activate(task);
   session.current = task;
-  return `"${task.comm}" task ${task.address.toString(16)} has been marked as the active task on cpu ${task.cpu}\n`;
+  const text = `"${task.comm}" task ${task.address.toString(16)} has been marked as the active task on cpu ${task.cpu}\n`;
+  return { data: context(session, task).data, text };
 }
 
-function chosen(session: Session, task: Task): SetData {
+function chosen(session: Session, task: Task): View {
   session.current = task;
-  return { text: contextText(session, task) };
+  return context(session, task);
 }
 
 function activeTask(session: Session, cpu: string): Task {
@@ -76,22 +76,33 @@ const STATES: readonly (readonly [bit: number, name: string])[] = [
   [0x800, 'TASK_NEW'],
 ];
 
+/** A task, as `set` shows it. */
+function context(session: Session, task: Task): View {
+  const { pid, comm, address, cpu } = task;
+  const data = { pid, comm, task: address, cpu, state: stateText(session, task) };
+  return { data, text: contextText(session, task) };
+}
+
 /** What `set` prints of a task. */
 export function contextText(session: Session, task: Task): string {
-  const bits = task.stateBits;
-  const names = STATES.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
-  const state = names.length === 0 ? 'TASK_RUNNING' : names.join('|');
-  const active = session.tasks.isActive(task);
-  const note = task === session.panicTask ? ' (PANIC)' : active ? ' (ACTIVE)' : '';
   const info = task.struct.has('thread_info') ? task.struct.addressOf('thread_info') : task.stack;
   const rows = [
     ['PID', String(task.pid)],
     ['COMMAND', `"${task.comm}"`],
     ['TASK', `${task.address.toString(16)}  [THREAD_INFO: ${info.toString(16)}]`],
     ['CPU', String(task.cpu)],
-    ['STATE', `${state}${note}`],
+    ['STATE', stateText(session, task)],
   ];
   return rows.map(([label, value]) => `${label!.padStart(7)}: ${value!}\n`).join('');
+}
+
+function stateText(session: Session, task: Task): string {
+  const bits = task.stateBits;
+  const names = STATES.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
+  const state = names.length === 0 ? 'TASK_RUNNING' : names.join('|');
+  const active = session.tasks.isActive(task);
+  const note = task === session.panicTask ? ' (PANIC)' : active ? ' (ACTIVE)' : '';
+  return `${state}${note}`;
 }
 
 /** Settings that are only remembered, with their defaults and how `set -v` explains them. */
@@ -130,10 +141,9 @@ function settingText(session: Session, name: string): string {
   return settings.variables.get(name) ?? VARIABLES[name] ?? '';
 }
 
-function allSettings(session: Session): string {
-  return Object.keys(VARIABLES)
-    .map(name => `${name.padStart(14)}: ${settingText(session, name)}\n`)
-    .join('');
+function allSettings(session: Session): View {
+  const data = Object.keys(VARIABLES).map(name => ({ setting: name, value: settingText(session, name) }));
+  return { data, text: lines(data.map(({ setting, value }) => `${setting.padStart(14)}: ${value}`)) };
 }
 
 /** Changes or shows a setting; undefined when the word is none. */

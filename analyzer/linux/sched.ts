@@ -16,6 +16,11 @@ export class Task {
     this.struct = struct;
   }
 
+  /** What `--json` prints of it. */
+  toJSON(): { readonly pid: number; readonly task: bigint } {
+    return { pid: this.pid, task: this.address };
+  }
+
   get address(): bigint {
     return this.struct.address;
   }

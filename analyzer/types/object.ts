@@ -17,6 +17,11 @@ export class StructObject {
     this.address = BigInt.asUintN(64, address);
   }
 
+  /** What `--json` prints of it. */
+  toJSON(): { readonly type: string; readonly address: bigint } {
+    return { type: this.type.name, address: this.address };
+  }
+
   /** Tells whether this kernel's structure has the member: how kernel differences are told apart. */
   has(path: string): boolean {
     return this.type.place(path) !== undefined;
