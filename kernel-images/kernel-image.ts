@@ -6,7 +6,10 @@
  */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
+import { MemorySourceBytes } from '../capture/formats/byte-source.ts';
 import { cString, readSize64, readU16, readU32 } from '../capture/formats/bytes.ts';
+import { parseElf } from '../capture/formats/elf.ts';
+import { findPvhEntry } from '../capture/formats/elf-pvh.ts';
 import { ImageError } from '../capture/formats/errors.ts';
 import { decompress, detectCompression } from './decompress.ts';
 
@@ -160,7 +163,9 @@ function readVmlinux(bytes: Uint8Array, file: string): KernelImage {
     }
   }
   const version = findVersionBanner(bytes);
-  if (version === '') throw new ImageError('an ELF file, but no Linux kernel: it has no version banner', { file });
+  // other kernels for PCs have a PVH entry
+  if (version === '' && findPvhEntry(parseElf(new MemorySourceBytes(file, bytes))) === undefined)
+    throw new ImageError('an ELF file, but no kernel: neither a Linux version banner nor a PVH note', { file });
   return { format: 'vmlinux', architecture, version, bytes, memorySize: 0 };
 }
 

@@ -8,6 +8,8 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import { ARCHITECTURE_DEFAULTS } from '../../scripts/lab/scenario.ts';
 import { benchAnalyzer } from './analyzer.ts';
 import { benchFlow, type Backend } from './flow.ts';
 import { benchMakedumpfile } from './makedumpfile.ts';
@@ -15,6 +17,7 @@ import { benchMicro } from './micro.ts';
 
 const PARTS = ['flow', 'default', 'analyzer', 'makedumpfile', 'micro'] as const;
 type Part = (typeof PARTS)[number];
+const ARCHITECTURES = ['aarch64', 'x86_64'] as const satisfies readonly Architecture[];
 
 const USAGE = `usage: npm run bench -- [options]
   --parts LIST     of ${PARTS.join(',')} (default: all)
@@ -23,6 +26,7 @@ const USAGE = `usage: npm run bench -- [options]
                      analyzer  kdump-lab crash, crash, drgn
                      makedumpfile  kdump-lab makedumpfile beside Debian's, on the same dump
                      micro     loops without an operating system
+  --arch LIST      of aarch64,x86_64 (default: both), for flow, default and micro
   --runs N         runs of each part on each program (default: 3)
   --suite SUITE    Debian suite of the kernel (default: bookworm)
   --smp N          CPUs (default: 1)
@@ -33,6 +37,7 @@ const USAGE = `usage: npm run bench -- [options]
 const { values } = parseArgs({
   options: {
     parts: { type: 'string', default: PARTS.join(',') },
+    arch: { type: 'string', default: ARCHITECTURES.join(',') },
     runs: { type: 'string', default: '3' },
     suite: { type: 'string', default: 'bookworm' },
     smp: { type: 'string', default: '1' },
@@ -47,7 +52,8 @@ if (values.help) console.log(USAGE);
 else await main();
 
 async function main(): Promise<void> {
-  const parts = chosenParts(values.parts);
+  const parts = chosen('--parts', values.parts, PARTS);
+  const architectures = chosen('--arch', values.arch, ARCHITECTURES);
   const runs = positiveInteger('--runs', values.runs);
   const qemu = values['no-qemu'] ? undefined : version('qemu-system-aarch64');
   const backends: readonly Backend[] = qemu === undefined ? ['kdump-lab'] : ['kdump-lab', 'qemu'];
@@ -56,45 +62,49 @@ async function main(): Promise<void> {
   );
   const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-bench-'));
   try {
-    await runParts(parts, backends, runs, folder);
+    await runParts(parts, architectures, backends, runs, folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 async function runParts(
-  parts: ReadonlySet<Part>,
+  parts: readonly Part[],
+  architectures: readonly Architecture[],
   backends: readonly Backend[],
   runs: number,
   folder: string,
 ): Promise<void> {
   const scenario = { suite: values.suite, cpus: positiveInteger('--smp', values.smp) };
   let { dump } = values;
-  if (parts.has('flow')) {
-    const output = await benchFlow('--fast', { ...scenario, fast: true }, backends, runs, join(folder, 'fast'));
-    dump ??= join(output, 'vmcore');
+  for (const architecture of architectures) {
+    const hardware = { ...scenario, architecture, ...ARCHITECTURE_DEFAULTS[architecture] };
+    for (const part of ['flow', 'default'] as const) {
+      if (!parts.includes(part)) continue;
+      const fast = part === 'flow';
+      const title = `${architecture}, ${fast ? '--fast' : 'default'}`;
+      const output = await benchFlow(title, { ...hardware, fast }, backends, runs, join(folder, architecture, part));
+      dump ??= join(output, 'vmcore');
+    }
   }
-  if (parts.has('default')) {
-    const output = await benchFlow('default', scenario, backends, runs, join(folder, 'default'));
-    dump ??= join(output, 'vmcore');
-  }
-  if (parts.has('analyzer')) {
+  if (parts.includes('analyzer')) {
     if (dump === undefined) throw new Error('the part analyzer needs a dump: --dump FILE, or the part flow before it');
     await benchAnalyzer(dump, values.vmlinux, runs);
   }
-  if (parts.has('makedumpfile')) {
+  if (parts.includes('makedumpfile')) {
     if (dump === undefined)
       throw new Error('the part makedumpfile needs a dump: --dump FILE, or the part flow before it');
     await benchMakedumpfile(dump, runs);
   }
-  if (parts.has('micro')) await benchMicro(backends, runs);
+  if (!parts.includes('micro')) return;
+  for (const architecture of architectures) await benchMicro(architecture, backends, runs);
 }
 
-function chosenParts(list: string): ReadonlySet<Part> {
+function chosen<Name extends string>(option: string, list: string, known: readonly Name[]): readonly Name[] {
   const names = list.split(',');
-  const unknown = names.find(name => !PARTS.some(part => part === name));
-  if (unknown !== undefined) throw new Error(`--parts ${unknown}: there are ${PARTS.join(', ')}`);
-  return new Set(PARTS.filter(part => names.includes(part)));
+  const unknown = names.find(name => !known.some(candidate => candidate === name));
+  if (unknown !== undefined) throw new Error(`${option} ${unknown}: there are ${known.join(', ')}`);
+  return known.filter(name => names.includes(name));
 }
 
 function positiveInteger(option: string, text: string): number {

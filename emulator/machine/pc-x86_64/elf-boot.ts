@@ -5,10 +5,10 @@
  * `Documentation/arch/x86/boot.rst` "64-bit Boot Protocol" for what the 64-bit entry expects in `boot_params`.
  * Not modelled: relocation (KASLR moves a bzImage's kernel in its decompressor, which a vmlinux does not have).
  */
-import { readSize64, writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
+import { writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
 import { MemorySourceBytes } from '../../../capture/formats/byte-source.ts';
-import { type ElfFile, parseElf, type Phdr, PT } from '../../../capture/formats/elf.ts';
-import { type ElfNote, parseNotes } from '../../../capture/formats/elf-notes.ts';
+import { type ElfFile, parseElf, PT } from '../../../capture/formats/elf.ts';
+import { findPvhEntry } from '../../../capture/formats/elf-pvh.ts';
 import { FormatError, ImageError } from '../../../capture/formats/errors.ts';
 import type { BootState, EntryRegisters, LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
@@ -26,8 +26,6 @@ import { buildE820 } from './e820.ts';
 import { buildFirmwareTables } from './firmware-tables.ts';
 import { LAYOUT, ramRanges } from './layout.ts';
 
-/** Note of owner Xen that holds the 32-bit physical entry point. */
-const XEN_ELFNOTE_PHYS32_ENTRY = 18;
 const XEN_HVM_START_MAGIC_VALUE = 0x336e_c578;
 /** Linux's COMMAND_LINE_SIZE on x86. */
 const COMMAND_LINE_LIMIT = 2047;
@@ -90,18 +88,6 @@ function loadSegments(elf: ElfFile, { board, memoryBytes }: AcpiConfig): readonl
     const bytes = elf.source.read(load.p_offset, load.p_filesz);
     return { name: 'kernel', paddr, bytes, memorySize: load.p_memsz };
   });
-}
-
-function findPvhEntry(elf: ElfFile): number | undefined {
-  const notes = elf.segments
-    .filter(({ p_type }) => p_type === PT.NOTE)
-    .flatMap((note: Phdr) => parseNotes(elf.source.read(note.p_offset, note.p_filesz)));
-  const descriptor = notes.find(isPvhEntry)?.descriptor;
-  return descriptor && readSize64(descriptor, 0);
-}
-
-function isPvhEntry({ name, type }: ElfNote): boolean {
-  return name === 'Xen' && type === XEN_ELFNOTE_PHYS32_ENTRY;
 }
 
 /** 32-bit flat mode without paging; the start info in EBX. */

@@ -1,30 +1,51 @@
 /*
  * Loops that a machine runs between letters on its serial port: integer arithmetic, copying, copying between pages whose
- * numbers are equal in the low 12 bits (they compete for one place of a direct-mapped TLB), SHA-256 (FIPS 180-4).
+ * numbers are equal in the low 12 bits (they compete for one place of a direct-mapped TLB), SHA-256 (FIPS 180-4),
+ * decompression of the kind that LZ4 is.
  */
 #include <stdint.h>
 
-#define UARTDR (*(volatile uint32_t *)0x09000000)
-
 enum { INTEGER_ROUNDS = 100000000, COPY_SIZE = 1 << 20, COPY_ROUNDS = 2048, RIVAL_ROUNDS = 64, SHA_SIZE = 1 << 20, SHA_ROUNDS = 48 };
+enum { UNPACK_SIZE = 1 << 20, UNPACK_ROUNDS = 128, LITERALS = 5, MATCH = 14, SEQUENCE = LITERALS + MATCH };
+
+#ifdef __x86_64__
+#define RAM 0x01000000
+static void put(char letter)
+{
+	__asm__ volatile("outb %0, %1" :: "a"(letter), "Nd"((uint16_t)0x3f8));
+}
+#else
+#define RAM 0x51000000
+static void put(char letter)
+{
+	*(volatile uint32_t *)0x09000000 = letter;
+}
+#endif
 
 /* RAM of the machine, zero at power-on. */
-static uint64_t *const from = (uint64_t *)0x52000000, *const to = (uint64_t *)0x53345000, *const rival = (uint64_t *)0x53000000;
+static uint64_t *const from = (uint64_t *)(RAM + 0x1000000), *const to = (uint64_t *)(RAM + 0x2345000), *const rival = (uint64_t *)(RAM + 0x2000000);
+static uint8_t *const packed = (uint8_t *)(RAM + 0x4000000), *const unpacked = (uint8_t *)(RAM + 0x5000000);
 
 static void say(char letter)
 {
-	UARTDR = letter;
-	UARTDR = '\n';
+	put(letter);
+	put('\n');
 }
 
-/* xorshift64 (Marsaglia, "Xorshift RNGs") with a count of odd results: shifts, logic, a compare and a branch. */
+/* Source: Marsaglia, "Xorshift RNGs". */
+static uint64_t xorshift(uint64_t x)
+{
+	x ^= x << 13;
+	x ^= x >> 7;
+	return x ^ x << 17;
+}
+
+/* Shifts, logic, a count, a compare and a branch. */
 static uint64_t integer(void)
 {
 	uint64_t x = 88172645463325252u, odd = 0;
 	for (uint32_t i = 0; i < INTEGER_ROUNDS; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
+		x = xorshift(x);
 		odd += x & 1;
 	}
 	return odd;
@@ -95,6 +116,36 @@ static uint32_t sha256(void)
 	return state[0];
 }
 
+/* Sequences of literals and the distance of a match. */
+static void pack(void)
+{
+	uint64_t x = 88172645463325252u;
+	uint8_t *out = packed;
+	for (uint32_t size = 0; size + SEQUENCE <= UNPACK_SIZE; size += SEQUENCE) {
+		x = xorshift(x);
+		for (int i = 0; i < LITERALS; i++)
+			*out++ = x >> (8 * i);
+		uint32_t distance = 1 + (x >> 40) % (size + LITERALS < 65535 ? size + LITERALS : 65535);
+		*out++ = distance;
+		*out++ = distance >> 8;
+	}
+}
+
+static uint32_t unpack(void)
+{
+	const uint8_t *in = packed;
+	uint8_t *out = unpacked;
+	while (out + SEQUENCE <= unpacked + UNPACK_SIZE) {
+		for (int i = 0; i < LITERALS; i++)
+			*out++ = *in++;
+		const uint8_t *match = out - (in[0] | in[1] << 8);
+		in += 2;
+		for (int i = 0; i < MATCH; i++)
+			*out++ = *match++;
+	}
+	return out[-1];
+}
+
 uint64_t run(void)
 {
 	volatile uint64_t result = 0;
@@ -106,6 +157,10 @@ uint64_t run(void)
 	copy(rival, RIVAL_ROUNDS);
 	say('s');
 	result += sha256();
+	pack();
+	say('u');
+	for (int round = 0; round < UNPACK_ROUNDS; round++)
+		result += unpack();
 	say('.');
 	return result;
 }

@@ -1,7 +1,7 @@
 // Entry of the micro benchmark: an arm64 Image (Linux Documentation/arch/arm64/booting.rst) that turns the MMU and the
 // caches on with two 1 GiB blocks, calls `run`, and powers off by PSCI.
 //
-// Built by: make -C tests/bench/micro (Debian packages gcc-aarch64-linux-gnu, make)
+// Built by: make -C tests/bench/micro (Debian packages gcc-aarch64-linux-gnu, gcc, make)
 
         .equ    TABLE, 0x50000000
         .equ    STACK_TOP, 0x50100000
