@@ -15,6 +15,7 @@ import {
 } from '../../kernel-images/kernel-image.ts';
 import { parseBoard } from '../lab/machine-option.ts';
 import { ARCHITECTURE_DEFAULTS } from '../lab/scenario.ts';
+import { listAskedFor } from './boot/lists.ts';
 import { DEVICE_TYPES, MACHINE_TYPES, parseBootOptions, type BootOptions } from './boot-options.ts';
 
 /** A command line whose files were looked at, with all that it leaves open chosen. */
@@ -55,7 +56,7 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -echr CODE                       the key that begins a command of the console (default: 1, Ctrl-a)
   -no-reboot, -no-shutdown, -action reboot=reset|shutdown,shutdown=poweroff|pause,panic=shutdown|exit-failure|pause|none
   -snapshot                        keep disks as they are
-  -d ITEMS, -D FILE                traces, and the file they go to; -d help lists them
+  -d ITEMS, -D FILE                traces, and the file they go to; -d help lists them (so do -M, -cpu, -device help)
   -s, -S, -gdb tcp::PORT           gdb server; wait before the first instruction
 Taken, and without effect: -name, -uuid, -nodefaults, -no-user-config, -accel tcg, -object rng-*, -nic none, -boot, -icount …
 On the terminal: Ctrl-a x quits, Ctrl-a c is the monitor, Ctrl-a h lists the keys.
@@ -95,18 +96,15 @@ export async function runBoot(args: readonly string[]): Promise<number> {
   }
   const backendAt = args.indexOf('--backend');
   const own = backendAt === -1 ? [...args] : args.toSpliced(backendAt, 2);
-  const options = parseBootOptions(own);
-  if (options.trace.includes('help')) return listTraces();
-  const plan = await planBoot(options);
+  const list = listAskedFor(own);
+  if (list !== undefined) {
+    for (const line of list) console.log(line);
+    return 0;
+  }
+  const plan = await planBoot(parseBootOptions(own));
   const backend = BOOT_BACKENDS[backendAt === -1 ? DEFAULT_BOOT_BACKEND : (args[backendAt + 1] ?? '')];
   if (backend === undefined) throw new UsageError(`--backend: there are ${Object.keys(BOOT_BACKENDS).join(', ')}`);
   return backend(plan, own);
-}
-
-async function listTraces(): Promise<number> {
-  const { TRACE_CHANNELS } = await import('../../emulator/index.ts');
-  for (const [name, what] of Object.entries(TRACE_CHANNELS)) console.log(`${name.padEnd(16)}${what}`);
-  return 0;
 }
 
 /** Looks at the files that the options name, and chooses what they leave open. @throws UsageError, ImageError */

@@ -24,6 +24,7 @@ export function isChannel(item: string): item is TraceChannel {
 export class TraceFile implements Disposable {
   readonly trace: Trace;
   readonly #fd: number;
+  readonly #path: string | undefined;
   #records: TraceRecord[] = [];
   #disassemble: Disassemble | undefined;
   /** Everything that records need is loaded; what comes before shows code as bytes. */
@@ -33,6 +34,7 @@ export class TraceFile implements Disposable {
 
   /** @throws UsageError when the file cannot be written */
   constructor(channels: readonly TraceChannel[], path: string | undefined) {
+    this.#path = path;
     this.#fd = path === undefined ? STANDARD_ERROR : openTrace(path);
     process.once('exit', this.#onExit);
     this.ready = channels.includes('in_asm') ? this.#loadDisassembler() : Promise.resolve();
@@ -53,8 +55,14 @@ export class TraceFile implements Disposable {
 
   #flush(): void {
     const lines = this.#records.map(entry => formatTraceRecord(entry, this.#disassemble));
-    if (lines.length > 0) writeSync(this.#fd, `${lines.join('\n')}\n`);
     this.#records = [];
+    if (lines.length === 0) return;
+    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+    try {
+      for (let done = 0; done < bytes.length;) done += writeSync(this.#fd, bytes, done);
+    } catch (cause) {
+      throw cannotWrite(this.#path, cause);
+    }
   }
 
   /** Loads it now, when it is needed: it is large. */
@@ -69,6 +77,11 @@ function openTrace(path: string): number {
   try {
     return openSync(path, 'w');
   } catch (cause) {
-    throw new UsageError(`-D ${path}: cannot be written`, { cause });
+    throw cannotWrite(path, cause);
   }
+}
+
+function cannotWrite(path: string | undefined, cause: unknown): UsageError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UsageError(`-D ${path ?? 'stderr'}: cannot be written: ${reason}`, { cause });
 }

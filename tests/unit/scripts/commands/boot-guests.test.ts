@@ -76,6 +76,25 @@ describe('ends', () => {
   });
 });
 
+test.each([
+  [['-M', 'help'], /^q35 +PC with Q35/m],
+  [['-machine', '?'], /^virt /m],
+  [['-cpu', 'help'], /^cortex-a57 +aarch64$/m],
+  [['-device', 'help'], /^virtio-blk-pci$/m],
+  [['-d', 'help'], /^int +exceptions and interrupts$/m],
+  [['-version'], /^kdump-lab \d+\.\d+\.\d+$/m],
+] as const)('%j lists what there is', (args, line) => {
+  const run = boot(...args);
+  expect(run.stdout).toMatch(line);
+  expect(run).toMatchObject({ status: 0, stderr: '' });
+});
+
+test('a trace says what the guest does', () => {
+  const run = boot(...image('off', ...A64.systemOff), '-d', 'in_asm,exec,int', '-D', 'trace.log');
+  expect(run).toMatchObject({ status: 0, stderr: '' });
+  expect(readFileSync(join(folder, 'trace.log'), 'utf8')).toMatch(/hvc/);
+});
+
 test('says what it has chosen', () => {
   const run = boot('-kernel', writeKernel(join(folder, 'off'), tinyImage(A64.systemOff)));
   expect(run.stderr).toBe('kdump-lab: Image for aarch64: -M virt,gic-version=3 -cpu cortex-a57\n');
@@ -102,6 +121,7 @@ describe('the console', () => {
 
 test.each([
   ['a trace that cannot be written', ['-d', 'int', '-D', '/nowhere/log'], /-D \/nowhere\/log: cannot be written/],
+  ['a trace on a full disk', ['-d', 'exec', '-D', '/dev/full'], /-D \/dev\/full: cannot be written: ENOSPC/],
   ['a trace that is not there', ['-d', 'weather'], /-d weather: there are /],
   ['a serial port without a folder', ['-serial', 'file:/nowhere/x'], /-serial file:\/nowhere\/x: cannot be written/],
   ['a file for fw_cfg that is not there', ['-fw_cfg', 'opt/x,file=/nowhere'], /-fw_cfg opt\/x: cannot read \/nowhere/],
