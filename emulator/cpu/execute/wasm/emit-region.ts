@@ -194,9 +194,11 @@ class RegionEmitter {
   #emitJump(from: number, target: number): void {
     const to = this.#numbers.get(target);
     const checkpoint = isCheckpoint(this.#plan.blocks[from]!, target);
-    if (to === undefined) this.#emitLeave(target, checkpoint);
-    else if (to > from) this.#emitForward(to);
-    else this.#emitBackward(to, target);
+    if (to === undefined) return this.#emitLeave(target, checkpoint);
+    // blocks overlap: what begins behind this one may be the middle of it, and going there a checkpoint
+    if (checkpoint) this.#emitLeaveWithoutBudget(target);
+    if (to > from) this.#emitForward(to);
+    else this.#emitBackward(to);
   }
 
   #emitLeave(target: number, checkpoint: boolean): void {
@@ -213,15 +215,19 @@ class RegionEmitter {
     code.br(item.label);
   }
 
-  #emitBackward(to: number, target: number): void {
+  #emitLeaveWithoutBudget(target: number): void {
     const { code } = this.#region;
-    const loop = this.#loops.findLast(candidate => candidate.first === to)!;
     code.get(LOCAL.budget);
     code.i32(0);
     code.op('i32.le_s');
     code.if();
     this.#emitLeave(target, true);
     code.end();
+  }
+
+  #emitBackward(to: number): void {
+    const { code } = this.#region;
+    const loop = this.#loops.findLast(candidate => candidate.first === to)!;
     if (loop.dispatches) this.#setEntry(to);
     code.br(loop.label);
   }

@@ -174,6 +174,26 @@ test('a snapshot brings back CPU, devices and memory', async () => {
   expect(console().slice(again)).toBe(first);
 });
 
+test('slices end at the same instruction whether code is interpreted or compiled, in loops that are entered from above too', () => {
+  const NOP = 0x90;
+  // mov ecx, 5; nops; loop: dec ecx; jnz loop; jmp to the beginning
+  const code = [0xb9, 5, 0, 0, 0, ...Array.from({ length: 20 }, () => NOP), 0xff, 0xc9, 0x75, 0xfc, 0xeb, 0xe1];
+  const stops = [1, Number.POSITIVE_INFINITY].map(compileThreshold => {
+    const { engine } = loaded(code, { engine: { compileThreshold } });
+    return Array.from({ length: 300 }, (_, i) => {
+      engine.runSlice(engine.cpus[0]!, 1 + (i % 37));
+      return [engine.retired, engine.cpus[0]!.pc];
+    });
+  });
+  expect(stops[0]).toEqual(stops[1]);
+});
+
+function loaded(code: readonly number[], config: Partial<PcConfig>): PcBoard['machine'] {
+  const { board } = createBoard(config);
+  board.loadLinux({ kernel: bzImage(code), commandLine: '' });
+  return board.machine;
+}
+
 test('what the loader places is in memory', () => {
   const { board } = createBoard();
   const boot = { kernel: bzImage(STOP), commandLine: 'quiet' };
