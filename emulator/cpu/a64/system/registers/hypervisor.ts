@@ -14,6 +14,9 @@ const EL2 = { requires: 'EL2' } as const;
 const HCR_VM = 1n << 0n;
 const HCR_E2H = 1n << 34n;
 
+/** TCR_EL2.DS (FEAT_LPA2): 52-bit addresses with 4 and 16 KiB granules. */
+const TCR_DS = 1n << 32n;
+
 /** @throws UnimplementedError when a hypervisor is about to run a virtual machine */
 function hypervisorControlWritten(cpu: A64Cpu): void {
   if (cpu.hypervisorControl(HCR_VM)) {
@@ -29,7 +32,7 @@ export const HYPERVISOR_REGISTERS = registers({
   TTBR0_EL2: storage('S3_4_C2_C0_0', EL2_RW, { ...EL2, written: cpu => cpu.translationTablesWritten() }),
   TCR_EL2: storage('S3_4_C2_C0_2', EL2_RW, {
     ...EL2,
-    mask: LOW_WORD,
+    mask: LOW_WORD | TCR_DS,
     written: (cpu, before) => cpu.translationControlWritten(before),
   }),
   SPSR_EL2: storage('S3_4_C4_C0_0', EL2_RW, EL2),

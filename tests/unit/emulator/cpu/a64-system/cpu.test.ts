@@ -41,6 +41,23 @@ test('with EL2, EL1 sees what VPIDR_EL2 and VMPIDR_EL2 say, which is the truth o
   expect(machine.cpus[0]!.registers.x(2)).toBe(0x8000_0000n);
 });
 
+test('EL2 translates 52-bit addresses with TCR_EL2.DS', () => {
+  const machine = createTestMachine({ hasEl2: true, model: 'max' });
+  const cpu = machine.cpus[0]!;
+  const { view } = machine.memory;
+  const table = RAM_BASE + 0x10_0000;
+  // T0SZ 12 starts at level -1: tables of levels -1 and 0, and a 1 GiB block
+  for (const [level, descriptor] of [BigInt(table + 0x1000) | 3n, BigInt(table + 0x2000) | 3n].entries()) {
+    view.setBigUint64(machine.memory.ramAddress(table + level * 0x1000), descriptor, true);
+  }
+  view.setBigUint64(machine.memory.ramAddress(table + 0x2008), BigInt(RAM_BASE) | 0x401n, true);
+  // msr tcr_el2, x0; msr ttbr0_el2, x1; msr sctlr_el2, x2; isb; mov x3, #7
+  const words = [0xd51c_2040, 0xd51c_2001, 0xd51c_1002, 0xd503_3fdf, 0xd280_00e3];
+  // TCR_EL2: DS, PS 52 bits, T0SZ 12, RES1
+  run(machine, words, [(1n << 32n) | (1n << 31n) | (1n << 23n) | (6n << 16n) | 12n, BigInt(table), 1n], 2);
+  expect(cpu.registers.x(3)).toBe(7n);
+});
+
 test('random numbers are the same in every run, and say that they succeeded', () => {
   const numbers = [1, 2].map(() => {
     const machine = createTestMachine({ model: 'max' });
