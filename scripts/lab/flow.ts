@@ -11,6 +11,7 @@ import { discardTemporary, temporaryName, writeFileAtomically } from '../../kern
 import { makeExt4 } from '../../kernel-images/ext4/make.ts';
 import { ConsoleLog } from './console-log.ts';
 import { ConsoleWatch, type ConsoleEvent, type PhaseName } from './console-watch.ts';
+import { withAdvice } from './failure-advice.ts';
 import { HangWatch } from './hang-watch.ts';
 import type { KexecEvent } from './kexec-trace.ts';
 import type { LabMachine, LabMachineConfig, LabMachineFactory, LabStop } from './lab-machine.ts';
@@ -309,7 +310,7 @@ function isInterrupted(observed: Observation): boolean {
 }
 
 function describeFailure({ failure, stop, phases }: Observation): string {
-  if (failure !== undefined) return failure;
+  if (failure !== undefined) return withAdvice(failure);
   const last = phases.at(-2)?.name ?? 'power-on';
   switch (stop.kind) {
     case 'power-off':
