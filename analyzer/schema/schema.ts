@@ -6,6 +6,7 @@
  * hexadecimal digits with `0x`; bytes are a string of hexadecimal digits; a structure is its type's name and address.
  */
 import { UsageError } from '../../capture/formats/errors.ts';
+import { COMMANDS } from '../commands/registry.ts';
 import commands from './commands.json' with { type: 'json' };
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
@@ -13,14 +14,14 @@ const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 /** A JSON schema, as far as we write them. */
 export type Schema = Readonly<Record<string, unknown>>;
 
-/** Schema of each command's `data`. */
+/** Schema of each command's `data`; commands that print none are not there. */
 export const DATA_SCHEMAS: Readonly<Record<string, Schema>> = commands;
 
 /** Schema of a line of `--json`. @throws UsageError for an unknown command */
 export function lineSchema(command?: string): Schema {
   if (command === undefined)
-    return { $schema: DIALECT, title: 'crash --json', oneOf: Object.keys(DATA_SCHEMAS).map(lineOf) };
-  if (!Object.hasOwn(DATA_SCHEMAS, command)) throw new UsageError(`no schema of the command ${command}`);
+    return { $schema: DIALECT, title: 'crash --json', oneOf: Object.keys(COMMANDS).map(lineOf) };
+  if (!Object.hasOwn(COMMANDS, command)) throw new UsageError(`there is no command ${command}`);
   return { $schema: DIALECT, ...lineOf(command) };
 }
 
@@ -28,7 +29,7 @@ function lineOf(command: string): Schema {
   return {
     title: command,
     type: 'object',
-    properties: { command: { const: command }, data: DATA_SCHEMAS[command] },
+    properties: { command: { const: command }, data: DATA_SCHEMAS[command] ?? {} },
     required: ['command', 'data'],
     additionalProperties: false,
   };
