@@ -5,6 +5,7 @@ const TEN_MINUTES = 600_000;
 /** `npm test` runs all projects; `npx vitest run --project unit` runs one. */
 export default defineConfig({
   test: {
+    reporters: ['default', './tests/support/skipped-reporter.ts'],
     // as scripts/kdump-lab starts Node
     execArgv: ['--no-wasm-inlining'],
     projects: [
