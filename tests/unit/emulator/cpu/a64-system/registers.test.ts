@@ -162,11 +162,25 @@ describe('identification', () => {
     ['max,pauth-impdef=on', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 1n, GPA: 0n, GPI: 1n }],
     ['max,pauth=off', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 0n, GPA: 0n, GPI: 0n }],
     ['max,pauth=off,pauth-impdef=on', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 0n, GPA: 0n, GPI: 0n }],
-    ['max,lpa2=on,sve=off', 'ID_AA64MMFR0_EL1', { TGran4: 1n, TGran16: 2n }],
-    ['max,lpa2=off', 'ID_AA64MMFR0_EL1', { TGran4: 0n, TGran16: 0n }],
+    [
+      'max,lpa2=on,sve=off',
+      'ID_AA64MMFR0_EL1',
+      { TGran4: 1n, TGran16: 2n, TGran4_2: 3n, TGran16_2: 3n, TGran64_2: 2n },
+    ],
+    ['max,lpa2=off', 'ID_AA64MMFR0_EL1', { TGran4: 0n, TGran16: 0n, TGran4_2: 0n }],
     ['cortex-a57,aarch64=on,pmu=on', 'ID_AA64MMFR0_EL1', { TGran4: 0n }],
   ] as const)('of -cpu %s has the fields of %s', (text, register, fields) => {
-    const LOWEST = { APA: 4n, API: 8n, GPA: 24n, GPI: 28n, TGran16: 20n, TGran4: 28n } as const;
+    const LOWEST = {
+      APA: 4n,
+      API: 8n,
+      GPA: 24n,
+      GPI: 28n,
+      TGran16: 20n,
+      TGran4: 28n,
+      TGran16_2: 32n,
+      TGran64_2: 36n,
+      TGran4_2: 40n,
+    } as const;
     const value = valueOf({ ...configurationOf('max'), model: cpuModel(text) }, register);
     for (const [field, expected] of Object.entries(fields)) {
       expect([field, (value >> LOWEST[field as keyof typeof LOWEST]) & 15n]).toEqual([field, expected]);
