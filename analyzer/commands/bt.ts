@@ -4,13 +4,25 @@ import type { Task } from '../linux/sched.ts';
 import { hex16 } from '../text/layout.ts';
 import { registersText } from '../text/registers.ts';
 import { taskStack } from '../unwind/stacks.ts';
-import type { Backtrace, Frame, SavedRegisters, StackItem, StackSwitch, UnwindProblem } from '../unwind/frames.ts';
+import type {
+  Backtrace,
+  Frame,
+  SavedRegisters,
+  StackItem,
+  StackSwitch,
+  StartPoint,
+  UnwindProblem,
+} from '../unwind/frames.ts';
 import { exceptionFrames } from '../unwind/search.ts';
 import { textAddresses } from '../unwind/search.ts';
 import type { TextReference } from '../unwind/search.ts';
+import { stoppedRegisters } from '../unwind/stopped-registers.ts';
 import { unwind } from '../unwind/unwind.ts';
 import type { Arguments, Command } from './command.ts';
+import { cpuExceptionsText, overflowText } from './bt-stacks.ts';
+import { FrameVariables } from './bt-variables.ts';
 import { parseCpus } from './cpus.ts';
+import { parseAddress, parseHex } from './numbers.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
 import { wordsText } from './stack-words.ts';
@@ -25,6 +37,8 @@ interface FrameData {
   readonly module: string | undefined;
   /** With `-l` and a vmlinux. */
   readonly source: string | undefined;
+  /** With `--args` and `--locals`: the functions of the frame, a line each. */
+  readonly variables: string | undefined;
   /** Stack memory up to the next frame, with `-f`. */
   readonly words: { readonly start: bigint; readonly end: bigint } | undefined;
 }
@@ -44,6 +58,8 @@ interface TaskTrace {
 }
 
 interface BtData {
+  /** Of `-v` and `-E`: text about all stacks. */
+  readonly report?: string;
   readonly traces: readonly TaskTrace[];
   readonly options: { readonly offsets: boolean; readonly radix: 10 | 16; readonly symbolic: 0 | 1 | 2 };
 }
@@ -52,7 +68,8 @@ interface BtData {
 export const bt: Command<BtData> = {
   name: 'bt',
   summary: "a task's kernel stack",
-  synopsis: '[-a|-c cpu(s)|-g|-r|-t|-T|-e|-f|-F|-FF|-p] [-s [-x|-d]] [-n idle] [pid | task]...',
+  synopsis:
+    '[-a|-c cpu(s)|-g|-r|-t|-T|-l|-e|-E|-f|-F|-FF|-v|-p] [-R ref] [-s [-x|-d]] [-I ip] [-S sp] [-n idle] [--args|--locals] [pid | task]...',
   options: [
     { flag: '-a', help: 'the active task of every CPU' },
     { flag: '-c', takes: 'cpus', help: 'the active task of these CPUs: `1`, `0-3`, `1,4`' },
@@ -70,19 +87,30 @@ export const bt: Command<BtData> = {
     { flag: '-d', help: 'offsets in decimal' },
     { flag: '-l', help: 'source lines, with a vmlinux' },
     { flag: '-v', help: 'check all stacks for overflow' },
+    { flag: '-R', takes: 'ref', help: 'only tasks whose trace refers to this symbol or address' },
+    { flag: '-I', takes: 'ip', help: 'begin at this address of code' },
+    { flag: '-S', takes: 'sp', help: 'begin at this address of the stack' },
+    { flag: '-E', help: 'saved registers on the IRQ and exception stacks of all CPUs' },
+    { flag: '-o', help: 'accepted: there is one way to follow a stack' },
+    { flag: '-O', help: 'accepted' },
+    { flag: '--args', help: 'our own: functions of each frame, inlined ones too, with arguments; needs a vmlinux' },
+    { flag: '--locals', help: 'our own: as --args, and local variables' },
   ],
   description:
     'Follows frame records (arm64) or ORC (x86_64) from where a task was switched out, or from where a running one was\nstopped, over IRQ and exception stacks to the registers that user space had.',
   examples: [
     { line: 'bt', why: 'how the panic came about' },
     { line: 'bt -a', why: 'what all CPUs did' },
+    { line: 'bt --args', why: 'what the functions were called with' },
     { line: 'foreach UN bt', why: 'where blocked tasks wait' },
   ],
   run(session, args) {
-    const tasks = selectTasks(session, args);
-    const frames = args.has('-f') || args.has('-F');
+    const report = args.has('-v') ? overflowText(session) : args.has('-E') ? cpuExceptionsText(session) : undefined;
+    const tasks = report === undefined ? selectTasks(session, args) : [];
+    const traces = tasks.map(task => traceOf(session, task, args));
     return {
-      traces: tasks.map(task => traceOf(session, task, args, frames)),
+      ...(report === undefined ? {} : { report }),
+      traces: args.has('-R') ? traces.filter(trace => refersTo(session, trace, args.value('-R')!)) : traces,
       options: {
         offsets: args.has('-s'),
         radix: args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix,
@@ -91,9 +119,23 @@ export const bt: Command<BtData> = {
     };
   },
   text(data, session) {
-    return data.traces.map(trace => traceText(session, trace, data.options)).join('\n');
+    return (data.report ?? '') + data.traces.map(trace => traceText(session, trace, data.options)).join('\n');
   },
 };
+
+/** Tells whether a trace has a frame of that function, or at that address. */
+function refersTo(session: Session, { items }: TaskTrace, reference: string): boolean {
+  const address = session.program.symbols.find(reference) ?? parseAddress(session, reference);
+  return items.some(item => item.kind === 'frame' && (item.symbol === reference || item.pc === address));
+}
+
+/** Where `-S` and `-I` begin. */
+function startOf(session: Session, args: Arguments, task: Task): StartPoint | undefined {
+  if (!args.has('-S') && !args.has('-I')) return undefined;
+  const registers = stoppedRegisters(session.tasks, task);
+  const sp = args.has('-S') ? parseHex(args.value('-S')!) : (registers.get('sp') ?? 0n);
+  return { sp, ip: args.has('-I') ? parseAddress(session, args.value('-I')!) : undefined };
+}
 
 function selectTasks(session: Session, args: Arguments): Task[] {
   const { tasks } = session;
@@ -108,17 +150,17 @@ function selectTasks(session: Session, args: Arguments): Task[] {
   return args.has('-g') ? chosen.flatMap(task => [...tasks.threadsOf(task.tgid)]) : chosen;
 }
 
-function traceOf(session: Session, task: Task, args: Arguments, frames: boolean): TaskTrace {
+function traceOf(session: Session, task: Task, args: Arguments): TaskTrace {
   const { program } = session;
   const header = taskHeader(task);
   const stack = taskStack(program, task);
   if (args.has('-r')) return { task, header, items: [], raw: stack };
   if (args.has('-e')) return { task, header, items: [], exceptions: exceptionFrames(program, stack) };
-  const backtrace = unwind(session.tasks, task);
+  const backtrace = unwind(session.tasks, task, startOf(session, args, task));
   if (args.has('-t') || args.has('-T'))
     return { task, header, ...referencesOf(session, task, backtrace, args.has('-T')) };
   if (backtrace.items.length === 0) throw new UsageError(`the stack of task ${task.pid} cannot be read`);
-  return { task, header, items: describe(session, backtrace, frames, args.has('-l')) };
+  return { task, header, items: describe(session, task, backtrace, args) };
 }
 
 function referencesOf(
@@ -145,9 +187,12 @@ function referencesOf(
   };
 }
 
-function describe(session: Session, backtrace: Backtrace, frames: boolean, lines: boolean): ItemData[] {
+function describe(session: Session, task: Task, backtrace: Backtrace, args: Arguments): ItemData[] {
+  const wanted = args.has('--args') || args.has('--locals');
+  const variables = wanted ? new FrameVariables(session, task, backtrace, args.has('--locals')) : undefined;
+  const show = { frames: args.has('-f') || args.has('-F'), lines: args.has('-l'), variables };
   return backtrace.items.map((item, index) =>
-    item.kind === 'frame' ? describeFrame(session, backtrace, item, index, { frames, lines }) : item,
+    item.kind === 'frame' ? describeFrame(session, backtrace, item, index, show) : item,
   );
 }
 
@@ -156,7 +201,7 @@ function describeFrame(
   backtrace: Backtrace,
   item: Frame,
   index: number,
-  show: { readonly frames: boolean; readonly lines: boolean },
+  show: { readonly frames: boolean; readonly lines: boolean; readonly variables: FrameVariables | undefined },
 ): FrameData {
   const isArm = session.program.architecture === 'aarch64';
   const place = session.program.symbols.lookup(item.pc);
@@ -165,7 +210,9 @@ function describeFrame(
     symbol: place?.symbol.name ?? '(unknown)',
     offset: place?.offset ?? 0,
     module: place?.symbol.module,
-    source: show.lines ? session.sourceLine(isArm ? item.pc : item.pc - 1n) : undefined,
+    // crash looks up the address itself: behind a call that may be the next line's.
+    source: show.lines ? session.sourceLine(item.pc) : undefined,
+    variables: show.variables?.text(item.pc),
     words: show.frames ? frameMemory(backtrace, item, index, isArm) : undefined,
   };
 }
@@ -204,7 +251,8 @@ function itemText(session: Session, item: ItemData, options: BtData['options']):
       const offset = options.offsets ? `+${options.radix === 16 ? `0x${item.offset.toString(16)}` : item.offset}` : '';
       const module = item.module === undefined ? '' : ` [${item.module}]`;
       const line = `${`#${item.level}`.padStart(3)} [${item.address.toString(16)}] ${item.symbol}${offset} at ${item.pc.toString(16)}${module}\n`;
-      const located = item.source === undefined ? line : `${line}    ${item.source}\n`;
+      const source = item.source === undefined ? '' : `    ${item.source}\n`;
+      const located = line + source + (item.variables ?? '');
       return item.words === undefined
         ? located
         : located + wordsText(session, item.words.start, item.words.end, options.symbolic);

@@ -12,6 +12,8 @@ const MAX_ENTRIES = 10_000_000;
 interface ListData {
   readonly addresses: readonly bigint[];
   readonly shown: readonly Shown[];
+  /** How far into the structures the entries' addresses are: what `-l` says. */
+  readonly inside: bigint;
   readonly radix: 10 | 16;
   /** Why the walk ended early. */
   readonly problem: string | undefined;
@@ -21,13 +23,14 @@ interface ListData {
 export const list: Command<ListData> = {
   name: 'list',
   summary: 'the entries of a linked list',
-  synopsis: '[[-o] offset][-e end][-[s|S] struct[.member[,member]]][-l offset][-x|-d][-r][-B][-h|-H] start',
+  synopsis: '[[-o] offset][-e end][-[s|S] struct[.member[,member]] [-l offset]][-x|-d][-r|-B][-h [-O offset]|-H] start',
   options: [
     { flag: '-o', takes: 'offset', help: 'of the link in the structure: a number or struct.member' },
     { flag: '-e', takes: 'end', help: 'stop at this address' },
     { flag: '-s', takes: 'struct', help: 'show a structure, or members of it, of each entry' },
     { flag: '-S', takes: 'struct', help: 'as -s' },
-    { flag: '-l', takes: 'offset', help: 'offset of the list_head in the structure, with -s' },
+    { flag: '-l', takes: 'offset', help: 'with -s: the entries are list_heads at this offset of the structures' },
+    { flag: '-O', takes: 'offset', help: 'with -h: of the list_head in the first structure, which is another kind' },
     { flag: '-h', help: 'start is a structure that is linked itself, by a list_head' },
     { flag: '-H', help: 'start is a list_head outside the structures' },
     { flag: '-r', help: 'follow prev instead of next' },
@@ -48,13 +51,14 @@ export const list: Command<ListData> = {
       addresses,
       problem,
       shown: shownOf(session, args),
+      inside: args.has('-l') ? parseOffset(session, args.value('-l')!) : 0n,
       radix: args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix,
     };
   },
   text(data, session) {
     if (data.addresses.length === 0 && data.problem === undefined) return '(empty)\n';
     const body = data.addresses
-      .map(address => `${hex(address)}\n${shownText(session, data.shown, address, data.radix)}`)
+      .map(address => `${hex(address)}\n${shownText(session, data.shown, address - data.inside, data.radix)}`)
       .join('');
     return data.problem === undefined ? body : `${body}list: ${data.problem}\n`;
   },
@@ -74,16 +78,16 @@ interface ListWalk {
 
 function parseWalk(session: Session, args: Arguments): ListWalk {
   const words = [...args.positionals];
-  const offsetText = args.value('-o') ?? args.value('-l') ?? takeOffset(session, words);
+  const offsetText = args.value('-o') ?? (args.has('-l') ? undefined : takeOffset(session, words));
   const [startText] = words;
   if (startText === undefined) throw new UsageError('no start address given');
   const offset = offsetText === undefined ? 0n : parseOffset(session, offsetText);
   const headed = args.has('-h') || args.has('-H');
   return {
-    start: parseAddress(session, startText),
+    start: parseAddress(session, startText) + (args.has('-O') ? parseOffset(session, args.value('-O')!) : 0n),
     offset,
     headed,
-    external: args.has('-H'),
+    external: args.has('-H') || args.has('-O'),
     end: args.has('-e') ? parseHex(args.value('-e')!) : undefined,
     reverse: args.has('-r'),
   };

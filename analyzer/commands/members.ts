@@ -1,16 +1,22 @@
 /** `-s struct.member,…`: structures or members shown for each entry of a walk. */
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { cString } from '../../capture/formats/bytes.ts';
+import type { MemoryReader } from '../memory-reader.ts';
+import { readScalar } from '../types/object.ts';
 import { printValue } from '../types/print-value.ts';
+import { stripTypedefs } from '../types/types.ts';
 import type { StructType } from '../types/types.ts';
 import type { Arguments } from './command.ts';
 import { parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
-import { placeText } from './struct.ts';
+import { memberText } from './struct.ts';
 
 /** What to show of each entry. */
 export interface Shown {
   readonly type: StructType;
   readonly members: readonly string[];
+  /** `-S`: numbers and texts read directly, without commas. */
+  readonly direct: boolean;
 }
 
 /** Parses `task_struct.pid,comm`. @throws UsageError when a part does not exist */
@@ -23,23 +29,28 @@ export function parseShown(session: Session, text: string): Shown {
   for (const member of members) {
     if (type.place(member) === undefined) throw new UsageError(`${type.kind} ${name} has no member named ${member}`);
   }
-  return { type, members };
+  return { type, members, direct: false };
 }
 
 /** All `-s` and `-S` of a command. */
 export function shownOf(session: Session, args: Arguments): Shown[] {
-  return [...args.values('-s'), ...args.values('-S')].map(text => parseShown(session, text));
+  const direct = args.values('-S').map(text => ({ ...parseShown(session, text), direct: true }));
+  return [...args.values('-s').map(text => parseShown(session, text)), ...direct];
 }
 
 /** Text of what is to be shown at an address; a fault is one line. */
 export function shownText(session: Session, shown: readonly Shown[], address: bigint, radix: 10 | 16): string {
   const context = session.printContext(radix);
   const { memory } = session.program;
-  const one = ({ type, members }: Shown): string => {
+  const one = ({ type, members, direct }: Shown): string => {
     if (members.length === 0)
       return `${type.kind} ${type.name} ${printValue(type, memory.readBytes(address, type.size), 0, { ...context, base: address })}\n`;
     return members
-      .map(member => `  ${member} = ${placeText(memory, type.place(member)!, address, context)},\n`)
+      .map(
+        member =>
+          (direct ? directText(memory, type, member, address, radix) : undefined) ??
+          memberText(memory, type, member, address, context, false),
+      )
       .join('');
   };
   try {
@@ -48,6 +59,27 @@ export function shownText(session: Session, shown: readonly Shown[], address: bi
     if (!(error instanceof FaultError)) throw error;
     return `  (${error.message})\n`;
   }
+}
+
+/** A number, a pointer or a text without its NULs; undefined for what needs more. */
+function directText(
+  memory: MemoryReader,
+  type: StructType,
+  member: string,
+  address: bigint,
+  radix: 10 | 16,
+): string | undefined {
+  const place = type.place(member)!;
+  const bare = stripTypedefs(place.type);
+  if (bare.kind === 'array') {
+    const element = stripTypedefs(bare.element);
+    if (element.kind !== 'int' || element.encoding !== 'char') return undefined;
+    return `  ${member} = "${cString(memory.readBytes(address + BigInt(place.offset), bare.size))}"\n`;
+  }
+  if (place.bitSize !== undefined || (bare.kind !== 'int' && bare.kind !== 'pointer')) return undefined;
+  const value = readScalar(memory, address, place);
+  const inHex = bare.kind === 'pointer' || radix === 16;
+  return `  ${member} = ${inHex ? `0x${BigInt.asUintN(8 * bare.size, value).toString(16)}` : value}\n`;
 }
 
 /** An offset as a number or `struct.member`. @throws UsageError */

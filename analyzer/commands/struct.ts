@@ -228,7 +228,8 @@ function oneStruct(
   return `${type.kind} ${type.name} ${printValue(type, bytes, 0, { ...context, base: address })}\n`;
 }
 
-function memberText(
+/** `  member = value` with gdb's comma and indent. @param follow show what a pointer points to */
+export function memberText(
   reader: MemoryReader,
   type: StructType,
   member: string,

@@ -10,7 +10,7 @@ import { FaultError } from '../../capture/formats/errors.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
 import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
-import type { Backtrace, SavedRegisters, StackItem, StackRange } from './frames.ts';
+import type { Backtrace, SavedRegisters, StackItem, StackRange, StartPoint } from './frames.ts';
 import { cpuStacks, taskStack } from './stacks.ts';
 
 const EXCEPTION_ENTRY = /^el[01][ht]_(?:64|32)_(?:sync|irq|fiq|error)$/;
@@ -26,12 +26,13 @@ interface Start {
 }
 
 /** Unwinds a task's stack. */
-export function unwindAarch64(program: Program, tasks: TaskTable, task: Task): Backtrace {
+export function unwindAarch64(program: Program, tasks: TaskTable, task: Task, from?: StartPoint): Backtrace {
   const stack = taskStack(program, task);
   const active = tasks.isActive(task);
   const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
   const regs = userRegistersAddress(program, stack);
-  const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
+  const own = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
+  const start = from === undefined ? own : givenStart(program, from);
   const items: StackItem[] = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
   if (!task.isKernelThread && task.pid !== 0) appendUserRegisters(program, items, regs);
   return { items, end: regs };
@@ -49,6 +50,12 @@ function appendUserRegisters(program: Program, items: StackItem[], address: bigi
     if (!(error instanceof FaultError)) throw error;
     items.push({ kind: 'problem', text: error.message });
   }
+}
+
+/** With an address of code the frame whose record is there; without, the one that it returns to. */
+function givenStart(program: Program, { sp, ip }: StartPoint): Start {
+  if (ip !== undefined) return { fp: sp, pc: ip };
+  return { fp: program.memory.readU64(sp), pc: stripPac(program, program.memory.readU64(sp + 8n)) - 4n };
 }
 
 /** `thread.cpu_context`: what `cpu_switch_to` saved. */

@@ -49,6 +49,14 @@ export interface Backtrace {
   readonly end: bigint;
 }
 
+/** Where a walk begins when the user says so. */
+export interface StartPoint {
+  /** x86_64: where a return address stands; arm64: a frame record. */
+  readonly sp: bigint;
+  /** Address of code there; undefined to take it from the stack. */
+  readonly ip: bigint | undefined;
+}
+
 /** What stands in place of the frames of a task that ran on a CPU of which the dump has no registers. */
 export const NO_REGISTERS: UnwindProblem = {
   kind: 'problem',

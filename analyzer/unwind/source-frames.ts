@@ -6,7 +6,7 @@ import { nameOf, origin, typed } from '../debug-info/dwarf/debug-info.ts';
 import type { Die } from '../debug-info/dwarf/die.ts';
 import { computeValue, locate } from '../debug-info/dwarf/evaluate.ts';
 import type { EvaluationContext, Location } from '../debug-info/dwarf/evaluate.ts';
-import { callSite, callValue, functionsAt, localsOf, parametersOf } from '../debug-info/dwarf/functions.ts';
+import { callSite, callTarget, callValue, functionsAt, localsOf, parametersOf } from '../debug-info/dwarf/functions.ts';
 import type { FunctionScope } from '../debug-info/dwarf/functions.ts';
 import { locationAt } from '../debug-info/dwarf/location-lists.ts';
 import { DW_OP } from '../debug-info/dwarf/operations.ts';
@@ -69,7 +69,7 @@ function expand(program: Program, frames: readonly DwarfFrame[], index: number):
   const row = physical.info.lines.find(address);
   const place = program.symbols.lookup(physical.pc);
   if (scopes.length === 0) {
-    const name = place?.symbol.name ?? '??';
+    const name = program.symbols.formatInside(physical.pc)?.replace(/\+\d+$/, '') ?? place?.symbol.name ?? '??';
     const at = { file: row?.file, line: row?.line, atLineStart: row?.start === address };
     return [{ physical, name, inlined: false, innermost: true, ...at, parameters: [], locals: () => [] }];
   }
@@ -141,13 +141,22 @@ class VariableReader {
   #passed(register: Uint8Array): bigint | undefined {
     const caller = this.#frames[this.#index + 1];
     if (caller === undefined || caller.exact) return undefined;
-    const site = callSite(functionsAt(caller.info, lookupAddress(caller)), linkAddress(caller.info, caller.pc));
+    const scopes = functionsAt(caller.info, lookupAddress(caller));
+    const site = callSite(scopes, linkAddress(caller.info, caller.pc));
     const expression = site === undefined ? undefined : callValue(site, register);
-    if (expression === undefined) return undefined;
-    const outer = functionsAt(caller.info, lookupAddress(caller))[0];
-    if (outer === undefined) return undefined;
-    const reader = new VariableReader(this.#program, this.#frames, this.#index + 1, outer);
+    if (site === undefined || expression === undefined) return undefined;
+    const reader = new VariableReader(this.#program, this.#frames, this.#index + 1, scopes[0]!);
+    if (!reader.#calls(site, this.#function, this.#frame.info.bias)) return undefined;
     return computeValue(expression, reader.#context());
+  }
+
+  /** Tells whether a call site calls a function: what it calls may have jumped on to another. */
+  #calls(site: Die, callee: FunctionScope, bias: bigint): boolean {
+    const target = callTarget(site);
+    if (target.name !== undefined) return target.name === callee.name;
+    const address = target.address === undefined ? undefined : computeValue(target.address, this.#context());
+    const [range] = callee.die.ranges;
+    return address !== undefined && range !== undefined && address === BigInt.asUintN(64, range.start + bias);
   }
 
   #context(): EvaluationContext {

@@ -10,7 +10,7 @@ import type { OrcEntry } from '../debug-info/orc.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
 import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
-import type { Backtrace, SavedRegisters, StackItem, StackRange } from './frames.ts';
+import type { Backtrace, SavedRegisters, StackItem, StackRange, StartPoint } from './frames.ts';
 import { cpuStacks, taskStack } from './stacks.ts';
 
 /** Names of `struct pt_regs` in order of memory. */
@@ -43,13 +43,30 @@ function orcTables(program: Program): OrcTables {
 }
 
 /** Unwinds a task's stack. */
-export function unwindX86(program: Program, task: Task, taskTable: TaskTable): Backtrace {
+export function unwindX86(program: Program, task: Task, taskTable: TaskTable, from?: StartPoint): Backtrace {
   const stack = taskStack(program, task);
   const active = taskTable.isActive(task);
   const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
+  if (from !== undefined) return { items: walkFrom(program, from, stacks), end: stack.end - PT_REGS_SIZE };
   const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
   const items = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
   return { items, end: stack.end - PT_REGS_SIZE };
+}
+
+/** Frames from an address of the stack on: from the first word there from which a stack can be followed. */
+function walkFrom(program: Program, { sp, ip }: StartPoint, stacks: readonly StackRange[]): StackItem[] {
+  if (ip !== undefined) return walk(program, { slot: sp, pc: ip, sp, bp: 0n, exact: true }, stacks);
+  const SOUND = 3;
+  let best: StackItem[] = [];
+  const end = stacks.find(stack => inRange(stack, sp))?.end ?? sp;
+  for (let slot = sp, count = 0; slot < end && count < MAX_GUESS_WORDS; slot += 8n, count++) {
+    const pc = program.memory.readU64(slot);
+    if (program.symbols.lookup(pc) === undefined) continue;
+    const items = walk(program, { slot, pc, sp: slot + 8n, bp: 0n, exact: false }, stacks);
+    if (items.length > best.length) best = items;
+    if (items.length > SOUND) break;
+  }
+  return best;
 }
 
 /** `struct inactive_task_frame` at `thread.sp`. */

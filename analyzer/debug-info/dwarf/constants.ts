@@ -69,7 +69,9 @@ export const DW_AT = {
   call_return_pc: 0x7d,
   call_value: 0x7e,
   call_origin: 0x7f,
+  call_target: 0x83,
   GNU_call_site_value: 0x2111,
+  GNU_call_site_target: 0x2113,
 } as const;
 
 export const DW_FORM = {

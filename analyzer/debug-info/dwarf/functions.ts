@@ -107,6 +107,15 @@ function findCallSite(die: Die, returnAddress: bigint, depth: number): Die | und
   return undefined;
 }
 
+/** What a call site calls: a function by name, or an address by an expression. */
+export function callTarget(site: Die): { readonly name: string | undefined; readonly address: Uint8Array | undefined } {
+  const callee = site.reference(DW_AT.call_origin) ?? site.reference(DW_AT.abstract_origin);
+  return {
+    name: callee === undefined ? undefined : functionName(callee),
+    address: site.block(DW_AT.call_target) ?? site.block(DW_AT.GNU_call_site_target),
+  };
+}
+
 /** The expression of what a call passed in a register, named by the expression of its place. */
 export function callValue(site: Die, place: Uint8Array): Uint8Array | undefined {
   for (const child of site.children()) {

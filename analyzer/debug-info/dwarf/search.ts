@@ -12,7 +12,7 @@ import { DW_OP } from './operations.ts';
 import type { DwarfSection } from './sections.ts';
 import type { DwarfUnits } from './units.ts';
 
-const CHUNK = 8 * 2 ** 20;
+const CHUNK = 2 * 2 ** 20;
 /** Names that are the end of many longer ones in the string table. */
 const MAX_STRINGS = 64;
 const MAX_HITS = 100_000;
@@ -24,8 +24,8 @@ export function* diesAtAddress(units: DwarfUnits, address: bigint): Generator<Di
   pattern[0] = EXPRESSION_LENGTH;
   pattern[1] = DW_OP.addr;
   writeU64(pattern, 2, address);
-  yield* diesWith(units, pattern, DW_AT.location);
-  for (const index of addressIndices(units, address)) yield* diesWith(units, indexPattern(index), DW_AT.location);
+  yield* diesWith(units, [pattern], DW_AT.location);
+  for (const index of addressIndices(units, address)) yield* diesWith(units, [indexPattern(index)], DW_AT.location);
 }
 
 /** `DW_OP_addrx index` with its length. */
@@ -43,7 +43,7 @@ function* addressIndices(units: DwarfUnits, address: bigint): Generator<number> 
   if (!units.addr.exists) return;
   const wanted = new Uint8Array(8);
   writeU64(wanted, 0, address);
-  for (const offset of occurrences(units.addr, wanted)) {
+  for (const offset of occurrences(units.addr, [wanted])) {
     for (const { offset: unit } of units.headers) {
       const base = units.unit(unit).root?.sectionOffset(DW_AT.addr_base);
       if (base !== undefined && offset >= base && (offset - base) % 8 === 0) yield (offset - base) / 8;
@@ -53,23 +53,39 @@ function* addressIndices(units: DwarfUnits, address: bigint): Generator<number> 
 
 /** Entries with a `DW_AT_name`, in the order of the file. */
 export function* diesNamed(units: DwarfUnits, name: string): Generator<Die> {
-  const inline = Buffer.from(`${name}\0`, 'latin1');
-  const strings = asBuffer(units.str.all());
-  let count = 0;
-  for (let at = strings.indexOf(inline); at !== -1 && count < MAX_STRINGS; at = strings.indexOf(inline, at + 1)) {
-    count++;
+  const offsets = stringOffsets(units, name);
+  const patterns = offsets.map(offset => {
     const pattern = new Uint8Array(4);
-    writeU32(pattern, 0, at);
-    yield* diesWith(units, pattern, DW_AT.name, name);
-  }
+    writeU32(pattern, 0, offset);
+    return pattern;
+  });
+  yield* diesWith(units, patterns, DW_AT.name, name);
   // Names shorter than an offset stand in the entry itself; assemblers write longer ones there, too.
-  if (count === 0 || name.length < 4) yield* diesWith(units, inline, DW_AT.name, name);
+  if (offsets.length === 0 || name.length < 4)
+    yield* diesWith(units, [Buffer.from(`${name}\0`, 'latin1')], DW_AT.name, name);
+}
+
+/** Where a name may stand in `.debug_str`: alone, else as the end of a longer one, as linkers merge strings. */
+function stringOffsets(units: DwarfUnits, name: string): number[] {
+  const strings = asBuffer(units.str.all());
+  const alone = strings.indexOf(`\0${name}\0`, 0, 'latin1');
+  if (alone !== -1) return [alone + 1];
+  const text = Buffer.from(`${name}\0`, 'latin1');
+  const found: number[] = [];
+  for (let at = strings.indexOf(text); at !== -1 && found.length < MAX_STRINGS; at = strings.indexOf(text, at + 1))
+    found.push(at);
+  return found;
 }
 
 /** Entries in whose attributes a pattern occurs, if the attribute is there and, when given, is the name. */
-function* diesWith(units: DwarfUnits, pattern: Uint8Array, attribute: number, name?: string): Generator<Die> {
+function* diesWith(
+  units: DwarfUnits,
+  patterns: readonly Uint8Array[],
+  attribute: number,
+  name?: string,
+): Generator<Die> {
   let last = -1;
-  for (const offset of occurrences(units.info, pattern)) {
+  for (const offset of occurrences(units.info, patterns)) {
     const die = units.unitAround(offset)?.dieAround(offset);
     if (die === undefined || die.offset === last || !die.has(attribute)) continue;
     if (name !== undefined && die.name !== name) continue;
@@ -78,14 +94,22 @@ function* diesWith(units: DwarfUnits, pattern: Uint8Array, attribute: number, na
   }
 }
 
-/** Offsets of a pattern in a section, read in pieces. */
-function* occurrences(section: DwarfSection, pattern: Uint8Array): Generator<number> {
+/** Offsets of patterns in a section, ascending; read in pieces. */
+function* occurrences(section: DwarfSection, patterns: readonly Uint8Array[]): Generator<number> {
+  const longest = Math.max(0, ...patterns.map(({ length }) => length));
+  if (longest === 0) return;
   let hits = 0;
   for (let start = 0; start < section.size; start += CHUNK) {
-    const chunk = asBuffer(section.read(start, CHUNK + pattern.length - 1));
-    for (let at = chunk.indexOf(pattern); at !== -1; at = chunk.indexOf(pattern, at + 1)) {
-      if (++hits > MAX_HITS) return;
-      yield start + at;
-    }
+    const chunk = asBuffer(section.read(start, CHUNK + longest - 1));
+    const found = patterns.flatMap(pattern => hitsIn(chunk, pattern)).sort((a, b) => a - b);
+    hits += found.length;
+    if (hits > MAX_HITS) return;
+    for (const at of found) yield start + at;
   }
+}
+
+function hitsIn(chunk: Buffer, pattern: Uint8Array): number[] {
+  const found: number[] = [];
+  for (let at = chunk.indexOf(pattern); at !== -1 && at < CHUNK; at = chunk.indexOf(pattern, at + 1)) found.push(at);
+  return found;
 }
