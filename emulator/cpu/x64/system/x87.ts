@@ -24,9 +24,11 @@ import { x87 } from './vector-helpers.ts';
 import {
   decodeBcd,
   encodeBcd,
-  fromNumber,
+  isTooLarge,
   powerOfTwo,
   toNumber,
+  type Transcendental,
+  transcendental,
   TRANSCENDENTALS_OF_ONE,
   TRANSCENDENTALS_OF_TWO,
 } from './x87-numbers.ts';
@@ -494,34 +496,46 @@ export class X87Unit {
   }
 
   #transcendental(operation: X87Operation): (() => bigint) | undefined {
+    if (operation === 'SINCOS') return () => this.#trigonometric(SINE, COSINE);
+    if (operation === 'SIN' || operation === 'COS')
+      return () => this.#trigonometric(TRANSCENDENTALS_OF_ONE[operation]!);
+    if (operation === 'PTAN') return () => this.#trigonometric(TRANSCENDENTALS_OF_ONE.PTAN!, 'one');
     const one = TRANSCENDENTALS_OF_ONE[operation];
     if (one) {
       return () => {
-        this.#status &= ~(FSW.C1 | FSW.C2);
-        this.#replace(value => fromNumber(this.#environment, one(toNumber(value))));
-        if (operation === 'PTAN') this.#push(CONSTANTS[0]!);
-        return 0n;
-      };
-    }
-    if (operation === 'SINCOS') {
-      return () => {
-        const angle = toNumber(this.#read(0));
-        this.#status &= ~FSW.C2;
-        this.#write(0, fromNumber(this.#environment, Math.sin(angle)));
-        this.#push(fromNumber(this.#environment, Math.cos(angle)));
+        this.#status &= ~FSW.C1;
+        this.#replace(value => transcendental(this.#environment, one, value, value));
         return 0n;
       };
     }
     const two = TRANSCENDENTALS_OF_TWO[operation];
     if (!two) return undefined;
     return () => {
-      const result = two(toNumber(this.#read(0)), toNumber(this.#read(1)));
-      this.#write(1, fromNumber(this.#environment, result));
+      const result = transcendental(this.#environment, two, this.#read(0), this.#read(1));
+      this.#settle();
+      this.#write(1, result);
       this.#pop();
       return 0n;
     };
   }
+
+  /** Functions of an angle; one that is too large stays, with C2 set. @param pushed what goes on top: a second function, or 1 */
+  #trigonometric(of: Transcendental, pushed?: Transcendental | 'one'): bigint {
+    const angle = this.#read(0);
+    this.#status &= ~(FSW.C1 | FSW.C2);
+    if (isTooLarge(angle)) {
+      this.#status |= FSW.C2;
+      return 0n;
+    }
+    const second = typeof pushed === 'object' ? transcendental(this.#environment, pushed, angle, angle) : CONSTANTS[0]!;
+    this.#replace(value => transcendental(this.#environment, of, value, value));
+    if (pushed) this.#push(second);
+    return 0n;
+  }
 }
+
+const SINE = TRANSCENDENTALS_OF_ONE.SIN!;
+const COSINE = TRANSCENDENTALS_OF_ONE.COS!;
 
 interface Arithmetic {
   readonly compute: typeof add;
