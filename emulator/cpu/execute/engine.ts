@@ -219,13 +219,15 @@ export class Engine {
     int32[exit] = 0;
     /** The block that has just gone on directly within its page. */
     let previous: TranslatedBlock | undefined;
+    let fetchFaults = 0;
     while (int32[exit] === 0) {
       const translated = previous === undefined ? this.#find(cpu) : this.#follow(cpu, previous);
       if (translated === undefined) {
         cpu.guest.deliverException();
-        this.#payForFetchFault();
+        this.#payForFetchFaults(++fetchFaults);
         previous = undefined;
       } else {
+        fetchFaults = 0;
         translated.isEntry ||= previous === undefined;
         previous = this.#runBlock(cpu, translated) ? translated : undefined;
       }
@@ -240,11 +242,16 @@ export class Engine {
     }
   }
 
-  /** A fetch fault counts as an instruction, so that a guest without a mapped exception vector still comes to a checkpoint. */
-  #payForFetchFault(): void {
+  /**
+   * A fetch fault counts as an instruction, so that a guest without a mapped exception vector still comes to a checkpoint. Such a
+   * guest does nothing else: each further fault in a row counts twice as much as the one before, or a slice of it would take seconds.
+   */
+  #payForFetchFaults(inARow: number): void {
     const { int32 } = this.memory;
     const { base } = this.#current;
-    if (--int32[(base + CPU_STATE.budget) >> 2]! <= 0) int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
+    const budget = (base + CPU_STATE.budget) >> 2;
+    int32[budget]! -= 1 << Math.min(inARow - 1, 16);
+    if (int32[budget]! <= 0) int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
   }
 
   /** @returns whether the block went on directly within its page: its successor need not be an entry */
