@@ -70,30 +70,24 @@ export class MemoryReader {
 
   /** Copies bytes. @throws FaultError at the first page that cannot be read */
   readBytes(vaddr: bigint, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    let done = 0;
-    while (done < length) {
+    const pieces: Uint8Array[] = [];
+    for (let done = 0; done < length; done += pieces.at(-1)!.length) {
       const at = BigInt.asUintN(64, vaddr + BigInt(done));
-      const offset = Number(at & OFFSET_MASK);
-      const count = Math.min(length - done, PAGE_SIZE - offset);
-      const page = this.#page(at);
-      bytes.set(offset === 0 && count === page.length ? page : page.subarray(offset, offset + count), done);
-      done += count;
+      pieces.push(pieceOf(this.#page(at), at, length - done));
     }
-    return bytes;
+    return joined(pieces);
   }
 
   /** Copies as many bytes as can be read before the first fault, at most `length`. */
   readAvailable(vaddr: bigint, length: number): Uint8Array {
-    for (let wanted = length; wanted > 0;) {
-      try {
-        return this.readBytes(vaddr, wanted);
-      } catch (error) {
-        if (!(error instanceof FaultError)) throw error;
-        wanted = Math.min(wanted, Math.ceil(wanted / PAGE_SIZE - 1) * PAGE_SIZE - Number(vaddr & OFFSET_MASK));
-      }
+    const pieces: Uint8Array[] = [];
+    for (let done = 0; done < length; done += pieces.at(-1)!.length) {
+      const at = BigInt.asUintN(64, vaddr + BigInt(done));
+      const page = this.#pageIfReadable(at);
+      if (page === undefined) break;
+      pieces.push(pieceOf(page, at, length - done));
     }
-    return new Uint8Array(0);
+    return joined(pieces);
   }
 
   /** Reads a NUL-terminated string of at most `limit` bytes; it also ends where memory cannot be read. @throws FaultError at the first byte */
@@ -109,6 +103,15 @@ export class MemoryReader {
     return Number(vaddr & OFFSET_MASK) + size <= PAGE_SIZE;
   }
 
+  #pageIfReadable(vaddr: bigint): Uint8Array | undefined {
+    try {
+      return this.#page(vaddr);
+    } catch (error) {
+      if (error instanceof FaultError) return undefined;
+      throw error;
+    }
+  }
+
   /** The 4 KiB that hold an address. */
   #page(vaddr: bigint): Uint8Array {
     const vpn = Number(BigInt.asUintN(64, vaddr) >> PAGE_SHIFT);
@@ -122,6 +125,23 @@ export class MemoryReader {
     this.#pages.set(vpn, page);
     return page;
   }
+}
+
+/** What a page holds from an address on, at most `length` bytes. */
+function pieceOf(page: Uint8Array, vaddr: bigint, length: number): Uint8Array {
+  const offset = Number(vaddr & OFFSET_MASK);
+  return page.subarray(offset, offset + length);
+}
+
+/** Copies pages together. Room is made only now that they are known to be there: a damaged length costs nothing. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let position = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, position);
+    position += piece.length;
+  }
+  return bytes;
 }
 
 /** The 4 KiB at a 4 KiB-aligned physical address, whatever the dump's page size. */
