@@ -5,6 +5,7 @@ import { openSink } from './character-sink.ts';
 import { ControlServer } from './control/control-server.ts';
 import { serveGdb } from './gdb.ts';
 import { InteractiveConsole } from './interactive.ts';
+import { LineTimestamps } from './line-timestamps.ts';
 import { MachineSession, type SessionEnd } from './machine-session.ts';
 
 /** How long a character without a newline may wait to be shown. */
@@ -13,7 +14,8 @@ const FLUSH_MS = 20;
 /** Boots and runs until the end. @returns exit status @throws UsageError, ImageError, UnimplementedError */
 export async function bootOnTerminal(plan: BootPlan): Promise<number> {
   using sink = openSink(plan.serial, '-serial');
-  const output = new ConsoleBuffer(bytes => sink.write(bytes));
+  const stamps = new LineTimestamps();
+  const output = new ConsoleBuffer(bytes => sink.write(stamps.apply(bytes)));
   using session = new MachineSession(plan, byte => output.write(byte));
   // Prompts end without a newline.
   const flusher = setInterval(() => output.flush(), FLUSH_MS);
@@ -27,6 +29,7 @@ export async function bootOnTerminal(plan: BootPlan): Promise<number> {
           : plan.monitor === 'none' && session.devices.consoleOnTerminal,
       monitor: plan.monitor,
       escapeKey: plan.escapeKey,
+      toggleTimestamps: () => stamps.toggle(),
     });
     const status = report(await session.run(), session, plan);
     gdb?.exited(status);

@@ -35,7 +35,7 @@ export function escapeHelp(escapeKey = CTRL_A): string {
     ['h', 'print this help'],
     ['x', 'end the machine'],
     ['s', 'save disk data back to file (it always is)'],
-    ['t', 'time stamps: not supported'],
+    ['t', 'time stamps in front of lines, on or off'],
     ['b', 'send break (the magic SysRq key: C-a b, then its letter)'],
     ['c', 'switch between console and monitor'],
     [key, `send ${key}`],

@@ -2,7 +2,7 @@
 import type { MonitorPlace } from '../commands/boot-options.ts';
 import { type ConsoleRequest, EscapeKeys, escapeHelp, type TypedPiece } from './escape-keys.ts';
 import { LineEditor } from './line-editor.ts';
-import { PROMPT, runMonitorCommand, type MonitorTarget } from './monitor.ts';
+import { completeMonitorLine, PROMPT, runMonitorCommand, type MonitorTarget } from './monitor.ts';
 
 /** A machine that somebody sits at. */
 export interface InteractiveTarget extends MonitorTarget {
@@ -25,6 +25,8 @@ export interface KeyboardOptions {
   readonly monitor: MonitorPlace;
   /** Code of the escape key. */
   readonly escapeKey: number;
+  /** Turns time stamps in front of the guest's lines on or off. */
+  readonly toggleTimestamps?: () => void;
 }
 
 const CTRL_A = 1;
@@ -52,7 +54,7 @@ export class InteractiveConsole implements Disposable {
     this.#terminal = terminal;
     this.#options = options;
     this.#keys = new EscapeKeys(options.escapeKey);
-    this.#editor = new LineEditor(text => terminal.stdout.write(text));
+    this.#editor = new LineEditor(text => terminal.stdout.write(text), completeMonitorLine);
     this.#inMonitor = options.monitor === 'terminal';
     this.#enterRawMode();
     terminal.stdin.on('data', this.#onData);
@@ -106,7 +108,7 @@ export class InteractiveConsole implements Disposable {
         // All disks are written at once.
         break;
       case 'timestamps':
-        this.#print(['time stamps are not supported: the kernel has printk.time']);
+        this.#options.toggleTimestamps?.();
         break;
       default:
         if (this.#options.monitor !== 'none') this.#switch();

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { escapeHelp, EscapeKeys } from '../../../../scripts/console/escape-keys.ts';
 import { ConsoleExpect, ExpectTimeout } from '../../../../scripts/console/expect.ts';
 import { InteractiveConsole, type InteractiveTarget } from '../../../../scripts/console/interactive.ts';
+import { LineTimestamps } from '../../../../scripts/console/line-timestamps.ts';
 import { LineEditor } from '../../../../scripts/console/line-editor.ts';
 import { Screen } from '../../../../scripts/console/screen.ts';
 
@@ -45,6 +46,21 @@ describe('LineEditor', () => {
     expect(editor.push(typed('infx\u007fo\rquit'))).toEqual(['info']);
     expect(echo).toBe('infx\b \bo\r\nquit');
     expect(editor.push(typed('\u0015stop\n'))).toEqual(['stop']);
+  });
+
+  test('completes words, and goes through the lines before', () => {
+    let echo = '';
+    const words = ['system_reset', 'system_powerdown', 'stop'];
+    const editor = new LineEditor(
+      text => (echo += text),
+      line => words.filter(word => word.startsWith(line)),
+    );
+    expect(editor.push(typed('sy\tr\t\r'))).toEqual(['system_reset ']);
+    expect(echo).toBe('system_reset \r\n');
+    expect(editor.push(typed('x\t\r'))).toEqual(['x']);
+    // Up, up, down; then an unknown key.
+    expect(editor.push(typed('\u001b[A\u001b[A\u001b[B\u001b[3~y\r'))).toEqual(['xy']);
+    expect(editor.push(typed('half\u0003\u001bOA\r'))).toEqual(['xy']);
   });
 
   test('does not erase what is not there', () => {
@@ -105,6 +121,20 @@ test("without escape keys every key is the guest's", async () => {
   expect(guest).toEqual(['\u0001xls\u0003']);
   expect(calls).toEqual([]);
   console[Symbol.dispose]();
+});
+
+test('time stamps stand in front of lines while they are on', () => {
+  let now = 5000;
+  const stamps = new LineTimestamps(() => now);
+  const shown = (text: string) => Buffer.from(stamps.apply(typed(text))).toString('latin1');
+  expect(shown('login: ')).toBe('login: ');
+  stamps.toggle();
+  now += 1234;
+  expect(shown('root\nPass')).toBe('root\n[00:00:01.234] Pass');
+  now += 3_600_000;
+  expect(shown('word:\n\n')).toBe('word:\n[01:00:01.234] \n');
+  stamps.toggle();
+  expect(shown('# ')).toBe('# ');
 });
 
 test('another escape key can be chosen', () => {
