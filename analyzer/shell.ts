@@ -186,6 +186,9 @@ async function importModule(path: string): Promise<unknown> {
   );
 }
 
+/** Commands whose words are another command's, or an expression: none of them is an option of their own. */
+const RAW_COMMANDS = new Set(['foreach', 'eval', 'gdb', 'alias']);
+
 function execute(
   session: Session,
   command: Command,
@@ -193,11 +196,7 @@ function execute(
   json: boolean,
 ): Pick<LineResult, 'text' | 'error'> {
   try {
-    // `foreach` passes the options on: it takes all words as they are.
-    const args =
-      command.name === 'foreach' || command.name === 'eval' || command.name === 'gdb'
-        ? rawArguments(command, words)
-        : parseArguments(command, words);
+    const args = RAW_COMMANDS.has(command.name) ? rawArguments(command, words) : parseArguments(command, words);
     const data = command.run(session, args);
     return {
       text: json
