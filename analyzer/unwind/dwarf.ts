@@ -27,12 +27,6 @@ export interface DwarfFrame {
   readonly cfa: bigint | undefined;
 }
 
-/** Registers that a call leaves as they were; AAPCS64 "General-purpose Registers", System V AMD64 ABI "Registers". */
-const PRESERVED: Readonly<Record<'aarch64' | 'x86_64', readonly number[]>> = {
-  aarch64: [19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
-  x86_64: [3, 6, 12, 13, 14, 15],
-};
-
 /** Registers by name (`struct pt_regs`) as DWARF numbers them. */
 export function numbered(program: Program, named: ReadonlyMap<string, bigint>): Map<number, bigint> {
   const registers = new Map<number, bigint>();
@@ -114,7 +108,10 @@ function stepOut(
   const { architecture } = program;
   const registers = new Map<number, bigint>([[STACK_POINTER[architecture], frame.cfa!]]);
   try {
-    for (const number of PRESERVED[architecture]) {
+    // Also registers that a call may change keep their values: the compiler says of none that it holds a variable
+    // behind a call, unless it knows that the callee leaves it alone.
+    for (const number of DWARF_REGISTERS[architecture].keys()) {
+      if (number === STACK_POINTER[architecture] || number === row.returnRegister) continue;
       const value = ruled(program, frame, row.rules.get(number) ?? { kind: 'same' }, number);
       if (value !== undefined) registers.set(number, value);
     }
