@@ -27,6 +27,22 @@ describe.each(BUSES)('virtio on %s', bus => {
   });
 });
 
+describe.each(['aarch64', 'x86_64'] as const)('%s', architecture => {
+  test('fw_cfg gives Linux files of the command line, and takes the place of VMCOREINFO', async () => {
+    const script =
+      'cat /sys/firmware/qemu_fw_cfg/by_name/opt/greeting/raw; echo; ls /sys/firmware/qemu_fw_cfg/by_name/etc';
+    const boot = await guestWithScript(script, ['qemu_fw_cfg'], { architecture, flavour: 'cloud' });
+    const firmwareFiles = [{ name: 'opt/greeting', bytes: Buffer.from('hello from outside') }];
+    const { stop, console, machine } = await runGuest(boot, { firmwareFiles });
+    expect(stop).toEqual({ kind: 'power-off' });
+    expect(console).toContain('hello from outside\n');
+    expect(console).toContain('vmcoreinfo\n');
+    expect(machine.vmcoreinfo).toMatchObject({ guestFormat: 1 });
+    const { paddr } = machine.vmcoreinfo!;
+    expect(Buffer.from(machine.memory.read(paddr + 12, 10)).toString()).toBe('VMCOREINFO');
+  });
+});
+
 // Debian's arm64 kernels have no driver for it.
 test('pvpanic is on the PCI bus', async () => {
   const boot = await guestWithScript('cd /sys/bus/pci/devices/0000:00:01.0; cat vendor device', [], {
