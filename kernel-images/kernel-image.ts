@@ -165,7 +165,7 @@ function readVmlinux(bytes: Uint8Array, file: string): KernelImage {
   const version = findVersionBanner(bytes);
   // other kernels for PCs have a PVH entry
   if (version === '' && findPvhEntry(parseElf(new MemorySourceBytes(file, bytes))) === undefined)
-    throw new ImageError('an ELF file, but no kernel: neither a Linux version banner nor a PVH note', { file });
+    throw new ImageError('an ELF file, but no Linux kernel: neither a version banner nor a PVH note', { file });
   return { format: 'vmlinux', architecture, version, bytes, memorySize: 0 };
 }
 
