@@ -38,9 +38,9 @@ export function tracedGuest<G extends Guest>(guest: G, { channels, record }: Tra
   };
   return {
     ...guest,
-    translateBlock: (code, start, modeKey, nextPage, limit) => {
+    translateBlock: (code, start, modeKey, nextPage, limit, debuggerSteps) => {
       let next: DataView | undefined;
-      const block = guest.translateBlock(code, start, modeKey, () => (next = nextPage()), limit);
+      const block = guest.translateBlock(code, start, modeKey, () => (next = nextPage()), limit, debuggerSteps);
       if (block === undefined) return undefined;
       if (channels.has('in_asm')) recordTranslation(code, block, modeKey, next);
       return tracesExecution ? withCall(block) : block;

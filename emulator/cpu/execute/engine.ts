@@ -152,12 +152,12 @@ export class Engine {
   step(cpu: ExecutionCpu): void {
     this.#begin(cpu, 1);
     this.memory.int32[(cpu.base + CPU_STATE.exit) >> 2] = 0;
-    this.#runAlone(cpu);
+    this.#runAlone(cpu, true);
     this.#end();
   }
 
-  /** Runs the instruction at the PC as a block of its own, and delivers its exception. */
-  #runAlone(cpu: ExecutionCpu): void {
+  /** Runs the instruction at the PC as a block of its own, and delivers its exception. @returns whether there was one */
+  #runAlone(cpu: ExecutionCpu, debuggerSteps: boolean): boolean {
     const { int32 } = this.memory;
     const exit = (cpu.base + CPU_STATE.exit) >> 2;
     const low = int32[(cpu.base + CPU_STATE.pc) >> 2]!;
@@ -165,14 +165,17 @@ export class Engine {
     const page = cpu.codePage(low, high);
     const nextPage = (): DataView | undefined => cpu.nextCodePage(low, high)?.code;
     const offset = low & (PAGE - 1);
-    const block = page && this.#guest.translateBlock(page.code, offset, cpu.codeMode, nextPage, offset + 1);
+    const { codeMode } = cpu;
+    const block = page && this.#guest.translateBlock(page.code, offset, codeMode, nextPage, offset + 1, debuggerSteps);
     cpu.unit.allowingCodeWrites(() => {
       if (block !== undefined) evaluateBlock(block, cpu.pc & -4096n, cpu);
     });
-    if (block === undefined || (int32[exit]! & EXIT.exception) !== 0) {
+    const failed = block === undefined || (int32[exit]! & EXIT.exception) !== 0;
+    if (failed) {
       int32[exit]! &= ~EXIT.exception;
       cpu.guest.deliverException();
     }
+    return failed;
   }
 
   #begin(cpu: ExecutionCpu, instructions: number): void {
@@ -233,10 +236,12 @@ export class Engine {
       }
       if ((int32[exit] & EXIT.exception) !== 0) {
         int32[exit] &= ~EXIT.exception;
-        if (cpu.unit.heldBack) this.#runAlone(cpu);
+        // a store that was held back is no exception: the slice ends where it would have ended without
+        let failed = true;
+        if (cpu.unit.heldBack) failed = this.#runAlone(cpu, false);
         else cpu.guest.deliverException();
         // a CPU that stops by its exception (triple fault) never comes to another checkpoint
-        if (this.#budget <= 0) int32[exit] |= EXIT.budget;
+        if (failed && this.#budget <= 0) int32[exit] |= EXIT.budget;
         previous = undefined;
       }
     }

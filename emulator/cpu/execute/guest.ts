@@ -135,6 +135,7 @@ export interface Guest {
    * @param modeKey as `GuestCpu.modeKey` gave it
    * @param nextPage gives the bytes of the page behind, or undefined when fetching from it faults
    * @param limit the block ends behind the first instruction that comes to this offset in the page: 4096 without a debugger
+   * @param debuggerSteps the block is one instruction for a debugger, to whom each element of a repeated one is a step
    * @returns undefined when it needed the next page and did not get it
    */
   translateBlock(
@@ -143,6 +144,7 @@ export interface Guest {
     modeKey: number,
     nextPage: () => DataView | undefined,
     limit: number,
+    debuggerSteps?: boolean,
   ): Block | undefined;
   /**
    * A store into code that runs takes effect at the next instruction, without a barrier. The engine then leaves the block before such a store,

@@ -28,8 +28,8 @@ export function createX64Guest(model: X64Model, cpuCount: number, current: () =>
   return {
     name: 'x86_64',
     layout: X64_LAYOUT,
-    translateBlock: (code, start, key, nextPage, limit) =>
-      translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1, limit),
+    translateBlock: (code, start, key, nextPage, limit, debuggerSteps) =>
+      translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1, limit, debuggerSteps),
     storesChangeRunningCode: true,
     helpers: systemHelpers(current),
     createCpu: (engine, surroundings) => new X64Cpu(engine, model, cpuCount, surroundings),

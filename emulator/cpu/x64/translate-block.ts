@@ -22,7 +22,8 @@ export type NextPage = () => DataView | undefined;
  * @param code the bytes of the page
  * @param nextPage gives the bytes of the following page, for an instruction that crosses
  * @param pauseEndsTurn false on a machine of one CPU, where PAUSE does nothing
- * @param end offset in the page at which no other instruction of the block begins; just behind `start`, a debugger steps
+ * @param end offset in the page at which no other instruction of the block begins
+ * @param debuggerSteps a repeated string instruction is to do one element
  * @returns undefined when an instruction crosses and `nextPage` gives nothing
  */
 export function translateBlock(
@@ -33,9 +34,10 @@ export function translateBlock(
   nextPage: NextPage,
   pauseEndsTurn = true,
   end = code.byteLength,
+  debuggerSteps = false,
 ): Block | undefined {
   const decoder = decoderFor(features);
-  const single = mode.stepping || end === start + 1;
+  const single = mode.stepping || debuggerSteps;
   const t = new Translation(start, mode, features, { pauseEndsTurn, single });
   const limit = single ? 1 : MAX_INSTRUCTIONS;
   const last = Math.min(end, code.byteLength);

@@ -188,6 +188,21 @@ test('slices end at the same instruction whether code is interpreted or compiled
   expect(stops[0]).toEqual(stops[1]);
 });
 
+test('a repeated store takes as long into code that has run as into other memory', async () => {
+  // the nops are code that has run; lea rsi, [rip]; mov edi, …; add edi, 0x200; mov ecx, 5; rep movsb
+  const program = (destination: number): number[] => {
+    const nops = Array.from({ length: 8 }, () => 0x90);
+    const edi = [0xbf, 0, 0, destination >> 16, 0, 0x81, 0xc7, 0, 2, 0, 0];
+    return [...nops, 0x48, 0x8d, 0x35, 0, 0, 0, 0, ...edi, 0xb9, 5, 0, 0, 0, 0xf3, 0xa4, ...STOP];
+  };
+  const retired = [0x10_0000, 0x40_0000].map(async destination => {
+    const machine = loaded(program(destination), {});
+    await machine.run(1e6);
+    return machine.instructions;
+  });
+  expect(await retired[0]).toBe(await retired[1]);
+});
+
 function loaded(code: readonly number[], config: Partial<PcConfig>): PcBoard['machine'] {
   const { board } = createBoard(config);
   board.loadLinux({ kernel: bzImage(code), commandLine: '' });
