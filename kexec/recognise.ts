@@ -113,9 +113,11 @@ export function findVerifiedRegions(
   return undefined;
 }
 
+/** Two in a row: an address with a small number behind it is there by chance, too. */
 function findRegion(bytes: Uint8Array, segments: readonly RecognisedSegment[], unit: number): number | undefined {
   for (let at = 0; at + REGION_SIZE <= bytes.length; at += 8) {
-    if (regionAt(bytes, at, segments, unit) !== undefined) return at;
+    const [first, second] = [at, at + REGION_SIZE].map(place => regionAt(bytes, place, segments, unit));
+    if (first !== undefined && second !== undefined && first !== second) return at;
   }
   return undefined;
 }
@@ -141,6 +143,7 @@ function regionAt(
   segments: readonly RecognisedSegment[],
   unit: number,
 ): RecognisedSegment | undefined {
+  if (at + REGION_SIZE > bytes.length) return undefined;
   const [start, length] = [readU64(bytes, at), readU64(bytes, at + 8)];
   return segments.find(({ mem, memsz }) => start === BigInt(mem) && length === BigInt(memsz / unit));
 }
