@@ -59,7 +59,7 @@ export function openDump(paths: readonly string[]): Dump {
   if (namesRawMemory(first)) return rawDump(paths);
   const sources = paths.map(openSource);
   const kinds = sources.map(({ source }) => source.read(0, Math.min(source.size, SNIFF_SIZE)));
-  if (kinds.every(isDiskDump)) return diskDump(first, sources);
+  if (kinds.every(isDiskDump)) return diskDump(paths, sources);
   if (sources.length > 1) throw new UsageError('only kdump-compressed dumps can be split over several files');
   if (isElf(kinds[0]!)) return elfDump(first, sources[0]!);
   throw new FormatError('not a dump that can be read', {
@@ -153,9 +153,21 @@ function unsupportedMachine(path: string, found: string): never {
   throw new FormatError('a dump of another architecture', { file: path, expected: 'aarch64 or x86_64', found });
 }
 
-function diskDump(path: string, sources: readonly OpenSource[]): Dump {
+/** Several files are the parts of one dump, or they do not belong together. */
+function checkParts(paths: readonly string[], files: readonly DiskDumpFile[]): void {
+  const [first] = files;
+  for (const [index, { header, subHeader, maxPfn }] of files.entries()) {
+    if (subHeader.split === 0) throw new UsageError(`${paths[index]!}: not a part of a split dump`);
+    const same = maxPfn === first!.maxPfn && header.release === first!.header.release;
+    if (!same) throw new UsageError(`${paths[0]!} and ${paths[index]!} are parts of different dumps`);
+  }
+}
+
+function diskDump(paths: readonly string[], sources: readonly OpenSource[]): Dump {
+  const [path = ''] = paths;
   const files = sources.map(({ source }) => new DiskDumpFile(source));
   const first = files[0]!;
+  if (files.length > 1) checkParts(paths, files);
   const { machine } = first.header;
   if (machine !== 'aarch64' && machine !== 'x86_64') unsupportedMachine(path, `machine "${machine}"`);
   const notes = files.map(file => file.notes()).find(list => list.length > 0) ?? [];
