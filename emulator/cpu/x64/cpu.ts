@@ -153,6 +153,9 @@ export class X64Cpu implements GuestCpu {
     state.set32(X64_STATE.FSW, 0);
     state.set32(X64_STATE.TOP, 0);
     state.set32(X64_STATE.emptyTags, 0);
+    state.set32(X64_STATE.FOP, 0);
+    state.set64(X64_STATE.FIP, 0n);
+    state.set64(X64_STATE.FDP, 0n);
   }
 
   /** Starts at a kernel's entry, as QEMU's direct boot leaves it: flat segments, interrupts off. */

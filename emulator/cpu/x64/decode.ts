@@ -57,6 +57,8 @@ export interface Decoded {
   readonly operandSize: 2 | 4 | 8;
   /** Address size in bytes. */
   readonly addressSize: 2 | 4 | 8;
+  /** The ModRM byte, 0 without one. */
+  readonly modrm: number;
   /** ModRM.reg and .rm with REX bits; 0 without ModRM. */
   readonly reg: number;
   readonly rm: number;
@@ -363,6 +365,7 @@ function finish(reader: CodeReader, head: Head, row: Instruction, hasModrm: bool
     opcode: head.opcode,
     operandSize,
     addressSize,
+    modrm,
     reg: ((modrm >> 3) & 7) | (prefixes.rex & REX.R ? 8 : 0),
     rm: (modrm & 7) | (prefixes.rex & REX.B ? 8 : 0),
     memory,

@@ -89,11 +89,32 @@ function environment(which: number): InstructionSemantics {
   return (t, a) => void t.ir.call(x87Environment, t.ir.i32(which), t.address(a), t.ir.i32(t.insn.operandSize));
 }
 
+function clearPointers({ ir }: Translation): void {
+  ir.set(X64_STATE.FIP, ir.i64(0));
+  ir.set(X64_STATE.FOP, ir.i32(0));
+  ir.set(X64_STATE.FDP, ir.i64(0));
+}
+
 function statusWord(t: Translation): Value<'i32'> {
   return t.ir.or(t.ir.get(X64_STATE.FSW), t.ir.shl(t.ir.get(X64_STATE.TOP), 11));
 }
 
-export const x87Instructions: Semantics<typeof X87> = {
+/** Instructions that leave the pointers to the last instruction. Source: Intel SDM vol. 1 "x87 FPU Instruction and Data (Operand) Pointers". */
+const CONTROL = /^F(N?CLEX|LDCW|NSTCW|NSTSW|NINIT|LDENV|NSTENV|NSAVE|RSTOR|WAIT)|^WAIT/;
+
+/** Keeps instruction pointer, opcode and the offset of a memory operand behind an instruction. */
+function recording(mnemonic: string, semantics: InstructionSemantics): InstructionSemantics {
+  if (CONTROL.test(mnemonic)) return semantics;
+  return (t, a, b, c, d) => {
+    semantics(t, a, b, c, d);
+    const { ir, insn } = t;
+    ir.set(X64_STATE.FIP, t.ip(ir.instructionOffset));
+    ir.set(X64_STATE.FOP, ir.i32(((insn.opcode & 7) << 8) | insn.modrm));
+    if (a?.kind === 'memory') ir.set(X64_STATE.FDP, ir.toI64(t.effectiveAddress(a)));
+  };
+}
+
+const instructions: Semantics<typeof X87> = {
   FADDm: memory('ADD'),
   FMULm: memory('MUL'),
   FCOMm: memory('COM'),
@@ -193,7 +214,10 @@ export const x87Instructions: Semantics<typeof X87> = {
   FLDENV: environment(0),
   FRSTOR: environment(1),
   FNSTENV: environment(2),
-  FNSAVE: environment(3),
+  FNSAVE: (t, a, b, c, d) => {
+    environment(3)(t, a, b, c, d);
+    clearPointers(t);
+  },
   FLDCW: (t, a) => {
     const { ir } = t;
     const value = ir.and(ir.toI32(t.load(t.address(a), 2)), ir.i32(0x1f7f));
@@ -205,6 +229,16 @@ export const x87Instructions: Semantics<typeof X87> = {
   FNSTSW: (t, a) => t.store(t.address(a), 2, statusWord(t)),
   FNSTSW_AX: t => t.setGpr(GPR.AX, 2, statusWord(t)),
   FNCLEX: registers('CLEAR'),
-  FNINIT: registers('INIT'),
+  FNINIT: t => {
+    call(t, packX87('INIT'));
+    clearPointers(t);
+  },
   FWAIT: registers('WAIT'),
 };
+
+export const x87Instructions = Object.fromEntries(
+  Object.entries(instructions).map(([mnemonic, semantics]) => [
+    mnemonic,
+    typeof semantics === 'function' ? recording(mnemonic, semantics) : semantics,
+  ]),
+) as Semantics<typeof X87>;

@@ -111,6 +111,17 @@ describe('XSAVE and XRSTOR of the YMM state', () => {
   });
 });
 
+describe('pointers to the last x87 instruction', () => {
+  test('FXSAVE has opcode, instruction and operand of the last one that is no control instruction', () => {
+    machine.cpu.state.setGpr(GPR.DX, BigInt(AT.DATA + 0x400));
+    // fld1; fadd qword [rdx]; fnclex; fxsave64 [rbx]
+    machine.run(0xd9, 0xe8, 0xdc, 0x02, 0xdb, 0xe2, 0x48, 0x0f, 0xae, 0x03, HLT);
+    expect(machine.read64(AT.DATA) >> 48n).toBe(0x402n);
+    expect(machine.read64(AT.DATA + 8)).toBe(BigInt(AT.CODE + 2));
+    expect(machine.read64(AT.DATA + 16)).toBe(BigInt(AT.DATA + 0x400));
+  });
+});
+
 describe('AVX', () => {
   test.each([
     ['is #UD without the YMM state in XCR0', XCR0.X87 | XCR0.SSE, 6],
