@@ -87,10 +87,15 @@ class PointerKey {
   readonly #settings = new Map<string, Setting>();
   /** Key and TCR_EL1 of the current setting, in 32-bit words. */
   readonly #words = new Int32Array(6);
+  /** Where they are in a CPU state block, in words. */
+  readonly #wordOffsets: Int32Array;
   #current: Setting | undefined;
 
   constructor(number: number) {
     this.#number = number;
+    const { low, high } = KEY_REGISTERS[number]!;
+    const fields = [low, high, TRANSLATION_REGISTERS.TCR_EL1].map(register => register.field.offset >> 2);
+    this.#wordOffsets = Int32Array.from(fields.flatMap(offset => [offset, offset + 1]));
   }
 
   sign(cpu: A64Cpu, slot: number, pointer: bigint, modifier: bigint): bigint {
@@ -130,15 +135,15 @@ class PointerKey {
 
   /** Reads the words that the setting depends on. @returns whether they changed */
   #adoptWords({ engine: { base, int32 } }: A64Cpu): boolean {
-    const { low, high } = KEY_REGISTERS[this.#number]!;
     const words = this.#words;
+    const offsets = this.#wordOffsets;
+    const first = base >> 2;
     let changed = false;
-    let at = 0;
-    for (const { field } of [low, high, TRANSLATION_REGISTERS.TCR_EL1]) {
-      const index = (base + field.offset) >> 2;
-      changed = words[at] !== int32[index] || words[at + 1] !== int32[index + 1] || changed;
-      words[at++] = int32[index]!;
-      words[at++] = int32[index + 1]!;
+    for (let at = 0; at < words.length; at++) {
+      const word = int32[first + offsets[at]!]!;
+      if (words[at] === word) continue;
+      words[at] = word;
+      changed = true;
     }
     return changed;
   }
@@ -160,10 +165,11 @@ function algorithmOf({ features }: A64Cpu): PacAlgorithm {
   return features.has('FEAT_PACIMP') ? mixedCode : qarma5;
 }
 
+const SCTLR_OFFSET = TRANSLATION_REGISTERS.SCTLR_EL1.field.offset;
+
 /** SCTLR_EL1 lets this key be used. */
-function isEnabled(cpu: A64Cpu, number: number): boolean {
-  const word = cpu.engine.int32[(cpu.engine.base + TRANSLATION_REGISTERS.SCTLR_EL1.field.offset) >> 2]!;
-  return cpu.exceptionLevel < 2 && (word & KEY_REGISTERS[number]!.enable) !== 0;
+function isEnabled({ engine: { int32, base } }: A64Cpu, number: number): boolean {
+  return (int32[(base + SCTLR_OFFSET) >> 2]! & KEY_REGISTERS[number]!.enable) !== 0;
 }
 
 /** The helpers by name; they act on the CPU that `current` gives. */

@@ -19,9 +19,16 @@ const zero: Modifier = t => t.ir.i64(0);
 const sp: Modifier = t => t.xOrSp(31);
 const x16: Modifier = t => t.x(16);
 
-/** Calls a helper with a key number; the slot spreads instruction and stack addresses. */
-function call(t: Translation, helper: Helper, key: number, pointer: Value<'i64'>, modifier: Value<'i64'>) {
+/** Calls a helper with a key number; the slot spreads instruction and stack addresses. At EL2 the keys are disabled. */
+function call(
+  t: Translation,
+  helper: Helper,
+  key: number,
+  pointer: Value<'i64'>,
+  modifier: Value<'i64'>,
+): Value<'i64'> {
   const { ir } = t;
+  if (t.mode.exceptionLevel === 2) return pointer;
   const slot = ir.toI32(ir.xor(ir.shrU(pointer, 2), ir.shrU(modifier, 4)));
   return ir.call(helper, ir.i32(key), slot, pointer, modifier);
 }
