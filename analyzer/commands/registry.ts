@@ -49,7 +49,14 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   ptov: async () => (await import('./convert.ts')).ptov,
   q: async () => (await import('./shell-commands.ts')).exit,
   rd: async () => (await import('./rd.ts')).rd,
-  report: async () => (await import('./report.ts')).report,
+  report: async () => {
+    const [{ report }, { prepareDisassembler }] = await Promise.all([
+      import('./report.ts'),
+      import('../disassembler.ts'),
+    ]);
+    await prepareDisassembler();
+    return report;
+  },
   repeat: async () => (await import('./shell-commands.ts')).repeat,
   runq: async () => (await import('./runq.ts')).runq,
   rustfilt: async () => (await import('./convert.ts')).rustfilt,

@@ -1,11 +1,14 @@
 /** `report`: one page that says what happened. Not one of crash's commands. */
 import { FaultError, UnimplementedError } from '../../capture/formats/errors.ts';
+import { faultingPlace, incidentLines } from '../linux/oops.ts';
 import { panicMessage } from '../linux/panic.ts';
 import { readLog } from '../linux/printk.ts';
 import { stateLetters } from '../linux/sched.ts';
+import { lines } from '../text/layout.ts';
 import { bt } from './bt.ts';
 import { Arguments } from './command.ts';
 import type { Command } from './command.ts';
+import { dis } from './dis.ts';
 import { memoryUseView } from './kmem-summary.ts';
 import { mod } from './mod.ts';
 import { taskHeader } from './select-tasks.ts';
@@ -28,7 +31,7 @@ export const report: Command<ReportData> = {
   synopsis: '',
   options: [],
   description:
-    'Gathers the panic, the oops in the log, the stack with its likely culprit, tainted modules, memory and blocked tasks.',
+    'Gathers the panic, the stack with its likely culprit, the instruction that faulted, the log of the crash, tainted\nmodules, blocked tasks and memory.',
   examples: [{ line: 'report > report.txt', why: 'for a bug tracker' }],
   run: session => ({ sections: SECTIONS.map(([title, write]) => ({ title, text: guarded(() => write(session)) })) }),
   text: ({ sections }) =>
@@ -46,6 +49,7 @@ const SECTIONS: readonly (readonly [title: string, write: (session: Session) => 
     'Stack',
     session => bt.text(bt.run(session, new Arguments([session.panicTask.address.toString(16)], new Map())), session),
   ],
+  ['Faulting instruction', faultingCode],
   ['Log of the crash', crashLog],
   [
     'Modules that taint the kernel',
@@ -83,14 +87,37 @@ function culprit(session: Session): string {
   return `${first.symbol}+0x${first.offset.toString(16)} at ${first.pc.toString(16)}, ${module}${line === undefined ? '' : `\n${line}`}\n`;
 }
 
-const OOPS_START =
-  /Unable to handle|BUG: |Internal error|Oops|general protection|kernel BUG at|Kernel panic|sysrq: Trigger|SysRq : Trigger|watchdog: BUG|NMI watchdog/;
 const MAX_LINES = 80;
+/** Lines of a log without an incident. */
+const LAST_LINES = 20;
 
-function crashLog({ program }: Session): string {
-  const lines = readLog(program).flatMap(({ text }) => text.split('\n'));
-  const start = lines.findIndex(line => OOPS_START.test(line));
-  return (start === -1 ? lines.slice(-20) : lines.slice(start, start + MAX_LINES)).map(line => `${line}\n`).join('');
+function logLines({ program }: Session): string[] {
+  return readLog(program).flatMap(({ text }) => text.split('\n'));
+}
+
+function crashLog(session: Session): string {
+  const all = logLines(session);
+  const incident = incidentLines(all);
+  if (incident.length === 0) return lines(all.slice(-LAST_LINES));
+  const more = incident.length - MAX_LINES;
+  return lines([...incident.slice(0, MAX_LINES), ...(more > 0 ? [`(${more} more lines)`] : [])]);
+}
+
+/** Instructions shown up to the one that faulted. */
+const INSTRUCTIONS_BEFORE = 8;
+
+/** The oops's place, decoded: what was executed last, with the instruction that faulted at the end. */
+function faultingCode(session: Session): string {
+  const place = faultingPlace(incidentLines(logLines(session)));
+  const start = place === undefined ? undefined : session.program.symbols.find(place.symbol);
+  if (place === undefined || start === undefined) return '';
+  const address = `0x${(start + BigInt(place.offset)).toString(16)}`;
+  const text = dis.text(dis.run(session, new Arguments([address], new Map([['-r', ['']]]))), session);
+  const source = session.sourceLine(start + BigInt(place.offset));
+  return `${text
+    .split('\n')
+    .slice(-1 - INSTRUCTIONS_BEFORE)
+    .join('\n')}${source === undefined ? '' : `${source}\n`}`;
 }
 
 function blockedTasks({ tasks }: Session): string {
