@@ -104,9 +104,10 @@ function search(
   const [low, high] = range === undefined ? [0, Number.MAX_SAFE_INTEGER] : sizes(range);
   const found = new Map<string, number>();
   for (const source of session.program.types.all) {
-    for (const kind of ['struct', 'union'] as const) {
+    for (const kind of ['struct', 'union', 'typedef'] as const) {
       for (const name of source.names(kind)) {
-        const type = source.find(name, kind);
+        const named = source.find(name, kind);
+        const type = kind === 'typedef' ? anonymousOf(named) : named;
         if (!(type instanceof StructType) || type.size < low || type.size > high || found.has(name)) continue;
         if (member === undefined || hasMember(type, member)) found.set(name, type.size);
       }
@@ -117,6 +118,12 @@ function search(
     .sort((a, b) => a.size - b.size || (a.name < b.name ? -1 : 1));
 }
 
+/** The structure without a tag that a typedef names. */
+function anonymousOf(type: CType | undefined): CType | undefined {
+  const target = type?.kind === 'typedef' ? type.target : undefined;
+  return target instanceof StructType && target.name === '' ? target : undefined;
+}
+
 function sizes(text: string): [number, number] {
   const [low = '', high = low] = text.split('-');
   return [Number(parseNumber(low)), Number(parseNumber(high))];
@@ -124,13 +131,13 @@ function sizes(text: string): [number, number] {
 
 const MAX_DEPTH = 32;
 
-/** A member of that type, an array of them or a pointer to one, also in an embedded structure. */
+/** A member of that type, an array of them or a pointer to one, also in an embedded structure that has a name. */
 function hasMember(type: StructType, name: string, depth = 0): boolean {
   return type.members.some(member => {
     const inner = pointee(member.type);
     if ('name' in inner && inner.name === name) return true;
     const bare = stripTypedefs(member.type);
-    return bare instanceof StructType && depth < MAX_DEPTH && hasMember(bare, name, depth + 1);
+    return bare instanceof StructType && bare.name !== '' && depth < MAX_DEPTH && hasMember(bare, name, depth + 1);
   });
 }
 

@@ -26,6 +26,8 @@ const TAGS_OF_KIND: Readonly<Record<TagKind, readonly number[]>> = {
   typedef: [DW_TAG.typedef, DW_TAG.base_type],
 };
 
+const DEFINING_TAGS: ReadonlySet<number> = new Set(Object.values(TAGS_OF_KIND).flat());
+
 /** Debug information of a vmlinux or of a module; read bit by bit as it is asked for. */
 export class DebugInfo implements TypeSource {
   /** What has to be added to the file's addresses to get those of the dump. */
@@ -34,7 +36,8 @@ export class DebugInfo implements TypeSource {
   readonly lines: SourceLines;
   readonly types: DwarfTypes;
   readonly frames: CallFrames;
-  readonly #found = new Map<string, CType | null>();
+  /** First definition of each kind by name, and whether all of the file was searched. */
+  readonly #found = new Map<string, { readonly definitions: Die[]; complete: boolean }>();
   readonly #variables = new Map<string, DwarfVariable | null>();
 
   /**
@@ -56,14 +59,26 @@ export class DebugInfo implements TypeSource {
 
   /** A definition of a type by name. */
   find(name: string, kind: TagKind): CType | undefined {
-    const key = `${kind} ${name}`;
-    const known = this.#found.get(key);
-    if (known !== undefined) return known ?? undefined;
-    this.#found.set(key, null);
-    const die = this.#first(name, entry => TAGS_OF_KIND[kind].includes(entry.tag) && !entry.flag(DW_AT.declaration));
-    const type = die === undefined ? undefined : this.types.type(die);
-    this.#found.set(key, type ?? null);
-    return type;
+    const known = this.#known(name);
+    const tags = TAGS_OF_KIND[kind];
+    const isWanted = ({ tag }: Die): boolean => tags.includes(tag);
+    const found = known.definitions.find(isWanted);
+    if (found !== undefined || known.complete) return found === undefined ? undefined : this.types.type(found);
+    // The search goes on from the start: what it meets of other kinds is kept, so that a name is searched to the end once.
+    known.definitions.length = 0;
+    const die = this.#first(name, entry => {
+      if (!DEFINING_TAGS.has(entry.tag) || entry.flag(DW_AT.declaration)) return false;
+      if (!known.definitions.some(({ tag }) => tag === entry.tag)) known.definitions.push(entry);
+      return isWanted(entry);
+    });
+    known.complete = die === undefined;
+    return die === undefined ? undefined : this.types.type(die);
+  }
+
+  #known(name: string): { readonly definitions: Die[]; complete: boolean } {
+    let known = this.#found.get(name);
+    if (known === undefined) this.#found.set(name, (known = { definitions: [], complete: false }));
+    return known;
   }
 
   findFunction(name: string): FunctionType | undefined {

@@ -16,6 +16,8 @@ const CHUNK = 2 * 2 ** 20;
 /** Names that are the end of many longer ones in the string table. */
 const MAX_STRINGS = 64;
 const MAX_HITS = 100_000;
+/** Bytes of a reference to `.debug_str` in 32-bit DWARF. */
+const OFFSET_SIZE = 4;
 
 /** Entries whose `DW_AT_location` is a fixed link-time address. */
 export function* diesAtAddress(units: DwarfUnits, address: bigint): Generator<Die> {
@@ -53,16 +55,16 @@ function* addressIndices(units: DwarfUnits, address: bigint): Generator<number> 
 
 /** Entries with a `DW_AT_name`, in the order of the file. */
 export function* diesNamed(units: DwarfUnits, name: string): Generator<Die> {
-  const offsets = stringOffsets(units, name);
-  const patterns = offsets.map(offset => {
-    const pattern = new Uint8Array(4);
+  const inline = [Buffer.from(`${name}\0`, 'latin1')];
+  // Compilers write names that are no longer than an offset into the entry itself, assemblers all of them.
+  if (name.length < OFFSET_SIZE) yield* diesWith(units, inline, DW_AT.name, name);
+  const patterns = stringOffsets(units, name).map(offset => {
+    const pattern = new Uint8Array(OFFSET_SIZE);
     writeU32(pattern, 0, offset);
     return pattern;
   });
   yield* diesWith(units, patterns, DW_AT.name, name);
-  // Names shorter than an offset stand in the entry itself; assemblers write longer ones there, too.
-  if (offsets.length === 0 || name.length < 4)
-    yield* diesWith(units, [Buffer.from(`${name}\0`, 'latin1')], DW_AT.name, name);
+  if (patterns.length === 0 && name.length >= OFFSET_SIZE) yield* diesWith(units, inline, DW_AT.name, name);
 }
 
 /** Where a name may stand in `.debug_str`: alone, else as the end of a longer one, as linkers merge strings. */
