@@ -434,13 +434,19 @@ export class X64Cpu implements GuestCpu {
       real: !this.isProtected || this.isVm86,
       privileged: cpl === 0,
       stack32: (state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0,
-      flat: FLAT_SEGMENTS.every(n => state.base(n) === 0n),
+      flat: this.#isFlat(),
       stepping: this.#isStepping(),
       fpuUsable: (registers.cr0 & (CR0.EM | CR0.TS)) === 0 && (registers.cr4 & CR4.OSFXSR) !== 0,
       avxUsable: (registers.cr4 & CR4.OSXSAVE) !== 0 && (registers.xcr0 & XCR0.YMM) !== 0,
     });
     const key = this.#contextKey(this.#currentPrivilege);
     this.engine.setContext(key, key);
+  }
+
+  #isFlat(): boolean {
+    const { int32, base } = this.engine;
+    for (const word of FLAT_WORDS) if (int32[(base >> 2) + word] !== 0) return false;
+    return true;
   }
 
   #isStepping(): boolean {
@@ -521,7 +527,11 @@ export class X64Cpu implements GuestCpu {
 /** Numbers in the list of such pages; beyond it, loads of CR3 flush everything. */
 const MAXIMUM_LOCAL_PAGES = 32;
 const SUPERVISOR: Privilege = { user: false, smapBlocked: false };
-const FLAT_SEGMENTS = [SEGMENT.ES, SEGMENT.CS, SEGMENT.SS, SEGMENT.DS];
+/** Words of the CPU state that hold the bases of ES, CS, SS and DS. */
+const FLAT_WORDS = [SEGMENT.ES, SEGMENT.CS, SEGMENT.SS, SEGMENT.DS].flatMap(n => {
+  const word = X64_STATE.segments[n]!.base.offset >> 2;
+  return [word, word + 1];
+});
 
 const NO_RESULT: WalkResult = {
   paddr: 0,
