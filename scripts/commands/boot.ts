@@ -109,13 +109,15 @@ export async function runBoot(args: readonly string[]): Promise<number> {
 
 /** Looks at the files that the options name, and chooses what they leave open. @throws UsageError, ImageError */
 export async function planBoot(options: BootOptions): Promise<BootPlan> {
-  const image = await readKernelImage(readOptionFile('-kernel', options.kernel), options.kernel);
+  const kernel = readOptionFile('-kernel', options.kernel);
+  const initrd = options.initrd === undefined ? undefined : readOptionFile('-initrd', options.initrd);
+  if (options.dtb !== undefined) readOptionFile('-dtb', options.dtb);
+  const image = await readKernelImage(kernel, options.kernel);
   const architecture = options.architecture ?? image.architecture;
   requireArchitecture(image, architecture, options.kernel);
   if (image.format === 'vmlinux' && architecture === 'aarch64')
     throw new ImageError('an arm64 vmlinux cannot be booted: give its Image', { file: options.kernel });
-  if (options.initrd !== undefined) await checkInitrd(readOptionFile('-initrd', options.initrd), options.initrd);
-  if (options.dtb !== undefined) readOptionFile('-dtb', options.dtb);
+  if (initrd !== undefined) await checkInitrd(initrd, options.initrd!);
   for (const disk of options.disks) checkDisk(disk.file);
   const machine = machineText(options, architecture);
   const cpu = options.cpu ?? ARCHITECTURE_DEFAULTS[architecture].cpu;

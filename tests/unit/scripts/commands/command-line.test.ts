@@ -1,5 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,9 +23,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+/** What Node compiles is kept between tests. */
+function environment(): NodeJS.ProcessEnv {
+  const NODE_COMPILE_CACHE = process.env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), 'kdump-lab-node');
+  return { ...process.env, NODE_COMPILE_CACHE, KDUMP_LAB_CACHE: join(folder, 'cache') };
+}
+
 function kdumpLab(...args: string[]) {
   // An empty cache, and a mirror where nobody listens: nothing here may need the network.
-  const env = { ...process.env, KDUMP_LAB_CACHE: join(folder, 'cache') };
+  const env = environment();
   return spawnSync(PROGRAM, args, { encoding: 'utf8', cwd: folder, env });
 }
 
@@ -111,6 +126,57 @@ describe('bad input of boot', () => {
   });
 });
 
+describe('the first start', () => {
+  /** A checkout with nothing installed, and an npm that does what a script says. */
+  function checkout(npm: string): { readonly program: string; readonly env: NodeJS.ProcessEnv } {
+    mkdirSync(join(folder, 'scripts'));
+    mkdirSync(join(folder, 'bin'));
+    copyFileSync(PROGRAM, join(folder, 'scripts/kdump-lab'));
+    writeFileSync(join(folder, 'scripts/kdump-lab.ts'), 'console.log("started");');
+    writeFileSync(join(folder, 'bin/npm'), `#!/bin/sh\n${npm}\n`, { mode: 0o755 });
+    return {
+      program: join(folder, 'scripts/kdump-lab'),
+      env: { HOME: folder, PATH: `${join(folder, 'bin')}:/usr/bin:/bin`, NODE: process.execPath },
+    };
+  }
+  const half = 'mkdir -p node_modules/.bin; ln -sf "$NODE" node_modules/.bin/node';
+  const whole = `${half}; echo {} > node_modules/.package-lock.json`;
+
+  test('installs, and starts', () => {
+    const { program, env } = checkout(whole);
+    const first = spawnSync(program, { encoding: 'utf8', env });
+    expect(first).toMatchObject({ status: 0, stdout: 'started\n', stderr: 'kdump-lab: installing packages (once)\n' });
+    expect(spawnSync(program, { encoding: 'utf8', env })).toMatchObject({ status: 0, stdout: 'started\n', stderr: '' });
+  });
+
+  test('that cannot install says so', () => {
+    const { program, env } = checkout('exit 7');
+    const run = spawnSync(program, { encoding: 'utf8', env });
+    expect(run).toMatchObject({ status: 1, stdout: '' });
+    expect(run.stderr).toMatch(/the packages could not be installed: check the network, then try again\n$/);
+  });
+
+  test('that was interrupted installs again the next time', async () => {
+    const { program, env } = checkout(
+      `${half}; [ -e again ] && echo {} > node_modules/.package-lock.json && exit; sleep 60`,
+    );
+    const child = spawn(program, { cwd: folder, env, detached: true });
+    let stderr = '';
+    child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
+    while (!existsSync(join(folder, 'node_modules/.bin/node'))) {
+      await new Promise(resolve => {
+        setTimeout(resolve, 20);
+      });
+    }
+    // A terminal sends it to all of them.
+    process.kill(-child.pid!, 'SIGINT');
+    expect(await new Promise(resolve => child.on('close', resolve))).toBe(130);
+    expect(stderr).toMatch(/kdump-lab: interrupted\n$/);
+    writeFileSync(join(folder, 'again'), '');
+    expect(spawnSync(program, { encoding: 'utf8', cwd: folder, env }).stdout).toBe('started\n');
+  });
+});
+
 test('an interrupt while it waits for the network ends it with one line and status 130', async () => {
   // A server that accepts and says nothing.
   const { createServer } = await import('node:net');
@@ -118,7 +184,7 @@ test('an interrupt while it waits for the network ends it with one line and stat
   const connected = new Promise(resolve => server.once('connection', resolve));
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
-  const env = { ...process.env, KDUMP_LAB_CACHE: join(folder, 'cache') };
+  const env = environment();
   const child = spawn(PROGRAM, ['run', '--mirror', `http://127.0.0.1:${port}/debian`], { cwd: folder, env });
   let stderr = '';
   child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
