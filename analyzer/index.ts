@@ -2,10 +2,21 @@
  * The analyzer as a library: open a dump, read structures, walk tasks, unwind stacks, run commands for their data.
  *
  * ```ts
- * using program = new Program({ dump: ['vmcore'] });
+ * import { Program, Session, TaskTable, runLine } from 'kdump-lab/analyzer/index.ts';
+ *
+ * using program = new Program({ dump: ['vmcore'] }); // and vmlinux: 'vmlinux' for lines, locals and arguments
+ * // Typed helpers: the kernel's own names.
  * const tasks = new TaskTable(program);
  * for (const task of tasks.all) process.stdout.write(`${task.pid} ${task.comm}\n`);
+ * const uts = program.findGlobal('uts_namespace', 'init_uts_ns')?.embedded('name');
+ * process.stdout.write(`${uts?.string('release')}\n`);
+ * // Commands: their text, or their data as `--json` prints them.
+ * const session = new Session(program);
+ * const { text, error } = await runLine(session, 'ps -m');
+ * const json = JSON.parse((await runLine(session, 'irq -s', true)).text) as { command: string; data: unknown };
  * ```
+ *
+ * What fails throws one of the errors of `capture/formats/errors.ts`: a FaultError is memory that the dump lacks.
  */
 export { Program } from './program.ts';
 export type { ProgramFiles } from './program.ts';
@@ -36,3 +47,6 @@ export type { Command, OptionSpec } from './commands/command.ts';
 export { COMMANDS, loadCommand, registerCommand } from './commands/registry.ts';
 export { runLine, toJson } from './shell.ts';
 export type { LineResult } from './shell.ts';
+export { DATA_SCHEMAS, lineSchema } from './schema/schema.ts';
+export type { Schema } from './schema/schema.ts';
+export { FaultError, FormatError, UnimplementedError, UsageError } from '../capture/formats/errors.ts';
