@@ -37,7 +37,8 @@ export function findVariable(session: Session, name: string, file?: string): Val
   const all = program.symbols.findAll(name);
   const symbol = file === undefined ? all[0] : all.find(({ address }) => isOfFile(session, address, file));
   if (symbol === undefined) return findEnumerator(program.types, name);
-  if (/[tTwW]/.test(symbol.type))
+  // x86_64 kernels of 7.x have init_task among their text.
+  if (/[tTwW]/.test(symbol.type) && !Object.hasOwn(VARIABLE_TYPES, name))
     return {
       type:
         program.types.findFunction(name) ??
