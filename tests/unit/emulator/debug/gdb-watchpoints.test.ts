@@ -52,6 +52,22 @@ test.skipIf(!hasGdb)('x86_64 stops behind the store', async () => {
   expect(output).toContain('$2 = 2\n');
 });
 
+test.skipIf(!hasGdb)('x86_64 stops at a byte that REP STOSB comes to', async () => {
+  // mov edi, 0x2000; mov ecx, 0x100; mov al, 7; rep stosb; jmp .
+  const program = Uint8Array.of(0xbf, 0, 0x20, 0, 0, 0xb9, 0, 1, 0, 0, 0xb0, 7, 0xf3, 0xaa, 0xeb, 0xfe);
+  const machine = { architecture: 'x86_64', cpu: 'qemu64', program } as const;
+  const output = await gdb(
+    machine,
+    'watch *(char *)0x2080',
+    'continue',
+    'print *(char *)0x2080',
+    'print *(char *)0x207f',
+  );
+  expect(output).toMatch(/Old value = 0[^]*New value = 7/);
+  expect(output).toContain("$1 = 7 '\\a'\n");
+  expect(output).toContain("$2 = 7 '\\a'\n");
+});
+
 test.skipIf(!hasGdb)('x86_64 breakpoints stop where they are, in a hot loop too', async () => {
   const rounds = Array.from({ length: 80 }, () => 'continue');
   const output = await gdb(X64_LOOP, 'break *0x100b', ...rounds, 'print $rax', 'stepi', 'print/x $rip');
