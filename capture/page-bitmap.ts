@@ -95,8 +95,9 @@ export class PageBitmap {
 
   /** The runs of the set, in order. */
   *ranges(start = 0, end = this.maxPfn): Generator<PfnRange> {
-    for (let from = this.next(start); from < end;) {
-      const to = Math.min(this.nextMissing(from), end);
+    const limit = Math.min(end, this.maxPfn);
+    for (let from = this.next(start); from < limit;) {
+      const to = Math.min(this.nextMissing(from), limit);
       yield { start: from, end: to };
       from = this.next(to);
     }

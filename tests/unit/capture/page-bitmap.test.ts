@@ -18,6 +18,13 @@ describe('PageBitmap', () => {
     expect([...bitmap.bytes]).toEqual([1, 2]);
   });
 
+  test('has no runs beyond its last page', () => {
+    const bitmap = new PageBitmap(16);
+    bitmap.add(15);
+    expect([...bitmap.ranges(100, 200)]).toEqual([]);
+    expect([...bitmap.ranges(0, 200)]).toEqual([{ start: 15, end: 16 }]);
+  });
+
   test('drops bits beyond the last page', () => {
     expect([...new PageBitmap(3, Uint8Array.of(0xff, 0xff)).bytes]).toEqual([7, 0]);
   });
