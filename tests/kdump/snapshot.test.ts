@@ -5,10 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
-import { OverlayBackend } from '../../emulator/devices/block/overlay-backend.ts';
-import { createMachine } from '../../emulator/machine/create-machine.ts';
-import type { BoardChoice, Machine } from '../../emulator/machine/machine-interface.ts';
+import { type BoardChoice, createMachine, FileBackend, type Machine, OverlayBackend } from '../../emulator/index.ts';
 import { type Architecture, readKernelImage } from '../../kernel-images/kernel-image.ts';
 import { EPOCH_SECONDS } from '../../scripts/lab/emulated-machine.ts';
 import { runFlow } from '../../scripts/lab/flow.ts';

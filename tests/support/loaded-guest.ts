@@ -3,10 +3,7 @@ import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Program } from '../../analyzer/program.ts';
-import { FileBackend } from '../../emulator/devices/block/file-backend.ts';
-import { PcBoard } from '../../emulator/machine/pc-x86_64/board.ts';
-import { VirtBoard } from '../../emulator/machine/virt-aarch64/board.ts';
-import { chooseLoadAddresses } from '../../emulator/machine/virt-aarch64/layout.ts';
+import { chooseLoadAddresses, createMachine, FileBackend } from '../../emulator/index.ts';
 import type { LoadedImage } from '../../kexec/recognise.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
 import { describeLiveKernel, loadedImageOf, openLiveKernel } from '../../scripts/lab/live-kernel.ts';
@@ -66,24 +63,23 @@ function deviceTree(read: LoadedGuest['read'], paddr: number): Uint8Array {
   return read(paddr, Buffer.from(read(paddr, 8)).readUInt32BE(4)).slice();
 }
 
-function createBoard(prepared: PreparedRun, disk: FileBackend, consoleOutput: (byte: number) => void): WatchedBoard {
+function createBoard(prepared: PreparedRun, disk: FileBackend, serialOutput: (byte: number) => void): WatchedBoard {
   const { scenario, image, initramfs, productionCommandLine, seeds } = prepared;
-  const { cpu, cpus, memorySize } = scenario;
-  const shared = { cpu, cpuCount: cpus, memoryBytes: memorySize, consoleOutput, epochSeconds: 0 };
-  const boot = { kernel: image.bytes, initrd: initramfs.production, commandLine: productionCommandLine };
-  if (scenario.architecture === 'x86_64') {
-    const pc = new PcBoard({ ...shared, board: 'q35', drives: [{ backend: disk, bus: 'pci' }] });
-    pc.loadLinux(boot);
-    return watchPc(pc);
-  }
-  const virt = new VirtBoard({
-    ...shared,
-    gicVersion: 3,
-    its: true,
-    virtualization: false,
-    seeds,
-    drives: [{ backend: disk, bus: 'mmio' }],
+  const isPc = scenario.architecture === 'x86_64';
+  const machine = createMachine({
+    board: isPc ? { type: 'q35' } : { type: 'virt', gicVersion: 3, its: true, virtualization: false, seeds },
+    cpu: scenario.cpu,
+    cpuCount: scenario.cpus,
+    memoryBytes: scenario.memorySize,
+    drives: [{ backend: disk, bus: isPc ? 'pci' : 'mmio' }],
+    serialOutput,
+    epochSeconds: 0,
   });
-  virt.loadLinux({ ...boot, kernelMemorySize: image.memorySize });
-  return watchVirt(virt, 1);
+  machine.boot({
+    kernel: image.bytes,
+    kernelMemorySize: image.memorySize,
+    initrd: initramfs.production,
+    commandLine: productionCommandLine,
+  });
+  return machine.architecture === 'x86_64' ? watchPc(machine.board) : watchVirt(machine.board, 1);
 }
