@@ -48,8 +48,8 @@ function kernelOf(architecture: Architecture): KexecKernel {
     architecture,
     hasKexecLoad: true,
     hasKexecFileLoad: architecture === 'x86_64',
-    // KEXEC_PRESERVE_CONTEXT needs CONFIG_KEXEC_JUMP; the other two came with v6.5 and v6.10.
-    knownFlags: architecture === 'x86_64' ? 3 : 1,
+    // KEXEC_PRESERVE_CONTEXT needs CONFIG_KEXEC_JUMP, which is off; the other two came with v6.5 and v6.10.
+    knownFlags: 1,
     // Up to KEXEC_FILE_NO_INITRAMFS; KEXEC_FILE_DEBUG came with v6.8.
     knownFileFlags: 7,
     mayBoot: true,
