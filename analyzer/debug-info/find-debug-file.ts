@@ -2,7 +2,7 @@
  * Finds the debug information that was split off a stripped file.
  *
  * Source: GDB manual "Debugging Information in Separate Files": by build id under `.build-id`, by the name in
- * `.gnu_debuglink` beside the file, in its `.debug` folder, and under the global folder.
+ * `.gnu_debuglink` beside the file, in its `.debug` folder, and under the global folder; last what debuginfod's clients keep.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -13,6 +13,7 @@ import { alignUp, cString, readU32 } from '../../capture/formats/bytes.ts';
 import { SHT, buildIdOf, findSection, parseElf, sectionBytes } from '../../capture/formats/elf.ts';
 import type { ElfFile } from '../../capture/formats/elf.ts';
 import { FormatError } from '../../capture/formats/errors.ts';
+import { cachePath } from './debuginfod-cache.ts';
 
 /** Where distributions install debug information. */
 export const DEBUG_FOLDER = '/usr/lib/debug';
@@ -26,7 +27,8 @@ export function hasDebugInfo(elf: ElfFile): boolean {
 /** Opens the separate debug file of a stripped one, or nothing when it is not found. @param folder global debug folder */
 export function findDebugFile(elf: ElfFile, folder = DEBUG_FOLDER): ElfFile | undefined {
   const buildId = buildIdOf(elf);
-  for (const { path, crc } of [...byBuildId(buildId, folder), ...byDebugLink(elf, folder)]) {
+  const fetched = buildId === undefined ? [] : [{ path: cachePath(buildId), crc: undefined }];
+  for (const { path, crc } of [...byBuildId(buildId, folder), ...byDebugLink(elf, folder), ...fetched]) {
     const found = openMatching(path, buildId, crc);
     if (found !== undefined) return found;
   }

@@ -81,6 +81,7 @@ async function printAbout(path: string, wantsLog: boolean): Promise<number> {
 
 async function runWithDump(options: CliOptions): Promise<number> {
   if (options.dump.length === 0) throw new UsageError('no dump given');
+  await fetchDebugInfo(options.vmlinux);
   using program = openProgram(options);
   const session = startSession(program, options);
   showWarnings(program);
@@ -97,6 +98,13 @@ async function runWithDump(options: CliOptions): Promise<number> {
     );
   const { runPrompt } = await import('./prompt.ts');
   return await runPrompt(session, options, startFiles(options));
+}
+
+/** Asks debuginfod's servers for what a stripped vmlinux lacks, when the user has named any. */
+async function fetchDebugInfo(vmlinux: string | undefined): Promise<void> {
+  if (vmlinux === undefined || (process.env['DEBUGINFOD_URLS'] ?? '') === '') return;
+  const { fetchMissing } = await import('../debug-info/debuginfod.ts');
+  for (const problem of await fetchMissing(vmlinux)) process.stderr.write(`crash: ${problem}\n`);
 }
 
 function openProgram({ dump, vmlinux, systemMap, flags }: CliOptions): Program {
