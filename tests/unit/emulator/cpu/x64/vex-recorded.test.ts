@@ -18,7 +18,8 @@ describe.each(['evaluate', 'compile'] as const)('recorded results, %s', execute 
   const driver = ourDriver(execute);
 
   test.each([...byRow])('%s', (_row, cases) => {
-    for (const recorded of cases) {
+    // compiling takes longer than everything else: one case a row
+    for (const recorded of execute === 'compile' ? cases.slice(0, 1) : cases) {
       const [row, code, seed] = recorded;
       const input = recordedCase(recorded);
       driver.reset();
