@@ -11,7 +11,7 @@ import { durationText, uptimeSeconds } from '../linux/timekeeping.ts';
 import { center, centerRight, hex16 } from '../text/layout.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
-import { taskHeader, tasksNamed } from './select-tasks.ts';
+import { taskHeader, tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
 
 interface Row {
@@ -101,12 +101,7 @@ const POLICIES = ['NORMAL', 'FIFO', 'RR', 'BATCH', 'ISO', 'IDLE', 'DEADLINE', 'E
 
 function select(session: Session, args: Arguments): Task[] {
   const { tasks } = session;
-  const named = args.positionals.flatMap(word => {
-    const found = tasksNamed(session, word);
-    if (found.length === 0) throw new UsageError(`invalid task or pid value: ${word}`);
-    return found;
-  });
-  let chosen: readonly Task[] = args.positionals.length === 0 ? tasks.all : named;
+  let chosen: readonly Task[] = args.positionals.length === 0 ? tasks.all : tasksOf(session, args.positionals);
   if (args.has('-k')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);
   if (args.has('-u')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
   if (args.has('-G')) chosen = chosen.filter(task => task.isThreadLeader);

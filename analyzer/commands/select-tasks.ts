@@ -27,14 +27,18 @@ export function tasksNamed(session: Session, word: string): Task[] {
   return tasks.all.filter(task => task.comm === word.slice(0, 15));
 }
 
-/** The tasks that all arguments name; without arguments the current task. @throws UsageError when one names none */
+/**
+ * The tasks that all arguments name; without arguments the current task. A word that names none is a warning beside
+ * others that do.
+ * @throws UsageError when no word names a task
+ */
 export function tasksOf(session: Session, words: readonly string[]): Task[] {
   if (words.length === 0) return [session.current];
-  return words.flatMap(word => {
-    const found = tasksNamed(session, word);
-    if (found.length === 0) throw new UsageError(`invalid task or pid value: ${word}`);
-    return found;
-  });
+  const found = words.map(word => ({ word, tasks: tasksNamed(session, word) }));
+  const missing = found.filter(({ tasks }) => tasks.length === 0).map(({ word }) => word);
+  if (missing.length === words.length) throw new UsageError(`invalid task or pid value: ${missing.join(' ')}`);
+  for (const word of missing) session.program.warn(`invalid task or pid value: ${word}`);
+  return found.flatMap(({ tasks }) => tasks);
 }
 
 /** The line that heads a task's output. */
