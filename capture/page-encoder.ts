@@ -5,7 +5,7 @@ import { FaultError, FormatError } from './formats/errors.ts';
 import type { MemorySource, StoredPage } from './formats/memory-source.ts';
 import type { PageEraser } from './page-eraser.ts';
 import type { PfnRange } from './page-bitmap.ts';
-import type { BlockCompress } from './page-compressor/lzo1x.ts';
+import type { BlockCompress } from './page-compressor/matching.ts';
 import { compressedRoom, pageCompressor } from './page-compressor/page-compressor.ts';
 
 /** What became of a page. */

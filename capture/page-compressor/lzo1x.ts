@@ -4,9 +4,8 @@
  * Source: `Documentation/staging/lzo.rst` (Linux v6.12) "LZO stream format as understood by Linux's LZO decompressor".
  * Greedy matching over a hash of four bytes; the longer nothing matches, the larger the steps.
  */
-
-/** Compresses a block into an output that has room for an incompressible one; returns the number of bytes. */
-export type BlockCompress = (input: Uint8Array, output: Uint8Array) => number;
+import { copyBytes, fourBytes, matchLength } from './matching.ts';
+import type { BlockCompress } from './matching.ts';
 
 const HASH_BITS = 12;
 const HASH_MULTIPLIER = 0x9e37_79b1;
@@ -40,8 +39,7 @@ export function lzo1xCompressor(): BlockCompress {
         position += 1 + ((position - literals) >> 5);
         continue;
       }
-      let length = 4;
-      while (position + length < size && input[position + length] === input[candidate + length]) length++;
+      const length = matchLength(input, position, candidate);
       out = writeLiterals(input, literals, position, output, out);
       out = writeMatch(distance, length, output, out);
       position += length;
@@ -67,12 +65,7 @@ function writeLiterals(input: Uint8Array, from: number, to: number, output: Uint
     output[out++] = 0;
     out = writeRun(count - 18, output, out);
   }
-  if (count <= 16) for (let index = from; index < to; index++) output[out++] = input[index]!;
-  else {
-    output.set(input.subarray(from, to), out);
-    out += count;
-  }
-  return out;
+  return copyBytes(input, from, to, output, out);
 }
 
 /** Writes one match in the shortest of the forms M2, M3 and M4. */
@@ -101,9 +94,4 @@ function writeRun(rest: number, output: Uint8Array, start: number): number {
   for (; left > 255; left -= 255) output[out++] = 0;
   output[out++] = left;
   return out;
-}
-
-/** Four bytes as one integer, to hash and to compare them; faster here than a DataView made for each block. */
-export function fourBytes(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }

@@ -7,7 +7,7 @@ import { constants, createDeflate, createZstdCompress, deflateSync, zstdCompress
 
 import type { Compressor } from '../formats/compression.ts';
 import { lzo1xCompressor } from './lzo1x.ts';
-import type { BlockCompress } from './lzo1x.ts';
+import type { BlockCompress } from './matching.ts';
 import { snappyCompressor } from './snappy.ts';
 
 /** Room that a compressor may need beyond the page: its worst case is an incompressible one. */

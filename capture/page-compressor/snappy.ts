@@ -3,8 +3,8 @@
  *
  * Source: Snappy "format_description.txt": a length, then literals and copies with offsets of 11 or 16 bits.
  */
-import { fourBytes } from './lzo1x.ts';
-import type { BlockCompress } from './lzo1x.ts';
+import { copyBytes, fourBytes, matchLength } from './matching.ts';
+import type { BlockCompress } from './matching.ts';
 
 const HASH_BITS = 12;
 const HASH_MULTIPLIER = 0x1e35_a7bd;
@@ -32,8 +32,7 @@ export function snappyCompressor(): BlockCompress {
         position += 1 + ((position - literals) >> 5);
         continue;
       }
-      let length = 4;
-      while (position + length < size && input[position + length] === input[candidate + length]) length++;
+      const length = matchLength(input, position, candidate);
       out = writeLiterals(input, literals, position, output, out);
       out = writeCopy(position - candidate, length, output, out);
       position += length;
@@ -64,12 +63,7 @@ function writeLiterals(input: Uint8Array, from: number, to: number, output: Uint
     output[out++] = (count - 1) & 0xff;
     output[out++] = (count - 1) >> 8;
   }
-  if (count <= 16) for (let index = from; index < to; index++) output[out++] = input[index]!;
-  else {
-    output.set(input.subarray(from, to), out);
-    out += count;
-  }
-  return out;
+  return copyBytes(input, from, to, output, out);
 }
 
 function writeCopy(distance: number, length: number, output: Uint8Array, start: number): number {

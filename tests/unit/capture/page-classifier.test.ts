@@ -4,6 +4,7 @@ import { Vmcoreinfo } from '../../../capture/formats/vmcoreinfo.ts';
 import { wordsOf } from '../../../capture/formats/bytes.ts';
 import { DUMP_LEVEL, PageClassifier } from '../../../capture/page-classifier.ts';
 import { pageLayout } from '../../../capture/page-layout.ts';
+import { PAGE_VMCOREINFO_6_1 } from '../../support/page-vmcoreinfo.ts';
 
 const LRU = 1 << 4;
 const SLAB = 1 << 9;
@@ -15,28 +16,7 @@ const HEAD = 1 << 16;
 const BUDDY = -129;
 const OFFLINE = -257;
 
-const LAYOUT = pageLayout(
-  new Vmcoreinfo(`SIZE(page)=64
-OFFSET(page.flags)=0
-OFFSET(page.mapping)=24
-OFFSET(page._mapcount)=48
-OFFSET(page.private)=40
-OFFSET(page.compound_dtor)=16
-OFFSET(page.compound_order)=17
-OFFSET(page.compound_head)=8
-LENGTH(zone.free_area)=11
-NUMBER(PG_lru)=4
-NUMBER(PG_private)=13
-NUMBER(PG_swapcache)=10
-NUMBER(PG_swapbacked)=19
-NUMBER(PG_slab)=9
-NUMBER(PG_hwpoison)=22
-NUMBER(PG_head_mask)=65536
-NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129
-NUMBER(HUGETLB_PAGE_DTOR)=2
-NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257
-`),
-);
+const LAYOUT = pageLayout(new Vmcoreinfo(`${PAGE_VMCOREINFO_6_1}NUMBER(PG_hwpoison)=22\n`));
 
 interface PageFields {
   readonly flags?: number;

@@ -3,28 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../../capture/formats/errors.ts';
 import { Vmcoreinfo } from '../../../capture/formats/vmcoreinfo.ts';
 import { pageLayout } from '../../../capture/page-layout.ts';
-
-/** Lines of Debian's 6.1 for amd64. */
-const LINUX_6_1 = `SIZE(page)=64
-OFFSET(page.flags)=0
-OFFSET(page.mapping)=24
-OFFSET(page.lru)=8
-OFFSET(page._mapcount)=48
-OFFSET(page.private)=40
-OFFSET(page.compound_dtor)=16
-OFFSET(page.compound_order)=17
-OFFSET(page.compound_head)=8
-LENGTH(zone.free_area)=11
-NUMBER(PG_lru)=4
-NUMBER(PG_private)=13
-NUMBER(PG_swapcache)=10
-NUMBER(PG_swapbacked)=19
-NUMBER(PG_slab)=9
-NUMBER(PG_head_mask)=65536
-NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129
-NUMBER(HUGETLB_PAGE_DTOR)=2
-NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257
-`;
+import { PAGE_VMCOREINFO_6_1 as LINUX_6_1 } from '../../support/page-vmcoreinfo.ts';
 
 const without = (line: string): string =>
   LINUX_6_1.split('\n')
