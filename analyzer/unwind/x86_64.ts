@@ -2,9 +2,13 @@
  * Backtraces of x86_64: ORC, from the registers that a switch, an NMI or the crash left on the stack.
  *
  * Sources: `arch/x86/kernel/unwind_orc.c`, `arch/x86/include/asm/{switch_to,ptrace}.h` (Linux v6.12).
- * Not modelled: kernels without ORC (UNWINDER_FRAME_POINTER, UNWINDER_GUESS): their stacks are followed by frame pointer.
+ * Not modelled: kernels without ORC (UNWINDER_FRAME_POINTER, UNWINDER_GUESS): their stacks are followed by DWARF
+ * when there is a vmlinux, else by frame pointer.
  */
-import { FaultError } from '../../capture/formats/errors.ts';
+import { FaultError, FormatError } from '../../capture/formats/errors.ts';
+import { linkAddress } from '../debug-info/debug-files.ts';
+import type { DebugInfo } from '../debug-info/dwarf/debug-info.ts';
+import type { UnwindRow } from '../debug-info/dwarf/frame-program.ts';
 import { ORC_REG, OrcTables } from '../debug-info/orc.ts';
 import type { OrcEntry } from '../debug-info/orc.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
@@ -50,7 +54,20 @@ export function unwindX86(program: Program, task: Task, taskTable: TaskTable, fr
   if (from !== undefined) return { items: walkFrom(program, from, stacks), end: stack.end - PT_REGS_SIZE };
   const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
   const items = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
+  // ORC says where the registers of user space are; without it they are where the kernel puts them.
+  const isUser = !task.isKernelThread && task.pid !== 0 && start !== undefined;
+  if (!orcTables(program).available && isUser) appendUserRegisters(program, items, stack.end - PT_REGS_SIZE);
   return { items, end: stack.end - PT_REGS_SIZE };
+}
+
+function appendUserRegisters(program: Program, items: StackItem[], address: bigint): void {
+  try {
+    const registers = readRegisters(program, address);
+    if (registers.user && !items.some(item => item.kind === 'registers' && item.user)) items.push(registers);
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    items.push({ kind: 'problem', text: error.message });
+  }
 }
 
 /** Frames from an address of the stack on: from the first word there from which a stack can be followed. */
@@ -151,7 +168,8 @@ function caller(
   stacks: readonly StackRange[],
   items: StackItem[],
 ): Position | undefined {
-  const entry = orc.find(at.exact ? at.pc : at.pc - 1n) ?? (orc.available ? undefined : FRAME_POINTER);
+  const address = at.exact ? at.pc : at.pc - 1n;
+  const entry = orc.find(address) ?? (orc.available ? undefined : (frameEntry(program, address) ?? FRAME_POINTER));
   if (entry === undefined || isGap(entry)) return guessCaller(program, at, stacks);
   if (entry.type === 'end' || entry.type === 'undefined') return undefined;
   const base = frameBase(program, entry, at);
@@ -196,6 +214,35 @@ function callTarget(program: Program, returnAddress: bigint): bigint | undefined
   const call = returnAddress - CALL_REL32_SIZE;
   if (program.memory.readU8(call) !== CALL_REL32) return undefined;
   return BigInt.asUintN(64, returnAddress + BigInt(program.memory.readI32(call + 1n)));
+}
+
+/** Without ORC but with a vmlinux: DWARF's rules for the stack pointer and RBP, in ORC's terms. */
+function frameEntry(program: Program, address: bigint): OrcEntry | undefined {
+  const info = program.debug.at(address);
+  const row = info === undefined ? undefined : tolerantRow(info, linkAddress(info, address));
+  if (row === undefined || row.cfa.kind !== 'register') return undefined;
+  const [RBP, RSP] = [6, 7];
+  if (row.cfa.register !== RSP && row.cfa.register !== RBP) return undefined;
+  const saved = row.rules.get(RBP);
+  const bpOffset = saved?.kind === 'offset' ? saved.offset : undefined;
+  return {
+    spReg: row.cfa.register === RSP ? ORC_REG.SP : ORC_REG.BP,
+    spOffset: row.cfa.offset,
+    bpReg: bpOffset === undefined ? ORC_REG.UNDEFINED : ORC_REG.PREV_SP,
+    bpOffset: bpOffset ?? 0,
+    type: 'call',
+    signal: row.isSignal,
+  };
+}
+
+/** Damaged tables describe nothing. */
+function tolerantRow(info: DebugInfo, address: bigint): UnwindRow | undefined {
+  try {
+    return info.frames.find(address);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return undefined;
+  }
 }
 
 /** Without ORC: `push %rbp; mov %rsp,%rbp` in every function. */
