@@ -1,5 +1,5 @@
 /** `report`: one page that says what happened. Not one of crash's commands. */
-import { FaultError, UnimplementedError } from '../../capture/formats/errors.ts';
+import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
 import { faultingPlace, incidentLines } from '../linux/oops.ts';
 import { panicMessage } from '../linux/panic.ts';
 import { readLog } from '../linux/printk.ts';
@@ -68,7 +68,8 @@ function guarded(write: () => string): string {
   try {
     return write();
   } catch (error) {
-    if (error instanceof FaultError || error instanceof UnimplementedError) return `(${error.message})\n`;
+    if (error instanceof FaultError || error instanceof FormatError || error instanceof UnimplementedError)
+      return `(${error.message})\n`;
     throw error;
   }
 }

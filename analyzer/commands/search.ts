@@ -76,6 +76,8 @@ interface Range {
   readonly reader: MemoryReader;
   readonly start: bigint;
   readonly end: bigint;
+  /** What is taken from an address for the reader: the direct map is read by physical addresses, without page tables. */
+  readonly base: bigint;
 }
 
 interface Matcher {
@@ -115,7 +117,7 @@ function* ranges(session: Session, args: Arguments): Generator<Range> {
   for (const range of allRanges(session, args)) {
     const start = from !== undefined && from > range.start ? from : range.start;
     const end = to !== undefined && to < range.end ? to : range.end;
-    if (start < end) yield { reader: range.reader, start, end };
+    if (start < end) yield { ...range, start, end };
   }
 }
 
@@ -133,25 +135,31 @@ function* allRanges(session: Session, args: Arguments): Generator<Range> {
   const { program } = session;
   const limit = BigInt(program.dump.memory.maxPfn) * BigInt(program.dump.memory.pageSize);
   if (args.has('-p')) {
-    yield* presentRanges(session, program.physical, 0n, limit);
+    yield* presentRanges(session, 0n, limit);
     return;
   }
   if (args.has('-u')) {
     const { mm } = session.current;
     if (mm === undefined) throw new UsageError(`task ${session.current.pid} has no user memory`);
     const reader = userReader(program, mm);
-    for (const { start, end } of vmas(program, mm)) yield { reader, start, end };
+    for (const { start, end } of vmas(program, mm)) yield { reader, start, end, base: 0n };
     return;
   }
-  if (!args.has('-V')) yield* presentRanges(session, program.memory, program.space.directMap(0), limit);
-  if (!args.has('-K')) for (const { start, end } of mappedAreas(program)) yield { reader: program.memory, start, end };
+  if (!args.has('-V')) yield* presentRanges(session, program.space.directMap(0), limit);
+  if (!args.has('-K'))
+    for (const { start, end } of mappedAreas(program)) yield { reader: program.memory, start, end, base: 0n };
   if (!args.has('-V'))
-    yield { reader: program.memory, start: program.symbols.kernelStart & ~0xfffn, end: program.symbols.kernelEnd };
+    yield {
+      reader: program.memory,
+      start: program.symbols.kernelStart & ~0xfffn,
+      end: program.symbols.kernelEnd,
+      base: 0n,
+    };
 }
 
 /** Runs of pages that the dump has, at a base. */
-function* presentRanges(session: Session, reader: MemoryReader, base: bigint, limit: bigint): Generator<Range> {
-  const { memory } = session.program.dump;
+function* presentRanges({ program }: Session, base: bigint, limit: bigint): Generator<Range> {
+  const { memory } = program.dump;
   const size = BigInt(memory.pageSize);
   let start: number | undefined;
   const end = Number(limit / size);
@@ -160,7 +168,8 @@ function* presentRanges(session: Session, reader: MemoryReader, base: bigint, li
     if (present && start === undefined) start = pfn;
     if (!present && start !== undefined) {
       yield {
-        reader,
+        reader: program.physical,
+        base,
         start: BigInt.asUintN(64, base + BigInt(start) * size),
         end: BigInt.asUintN(64, base + BigInt(pfn) * size),
       };
@@ -169,11 +178,11 @@ function* presentRanges(session: Session, reader: MemoryReader, base: bigint, li
   }
 }
 
-function scan({ reader, start, end }: Range, matcher: Matcher, hits: Hit[]): void {
+function scan({ reader, start, end, base }: Range, matcher: Matcher, hits: Hit[]): void {
   for (let at = start; at < end && hits.length < MAX_HITS;) {
     const stop = (at & ~BigInt(CHUNK - 1)) + BigInt(CHUNK);
     const length = Number((stop < end ? stop : end) - at);
-    const bytes = readOrSkip(reader, at, length);
+    const bytes = readOrSkip(reader, BigInt.asUintN(64, at - base), length);
     if (bytes !== undefined) scanChunk(bytes, at, matcher, hits);
     at = stop;
   }
@@ -243,7 +252,7 @@ function stackGroups(session: Session, args: Arguments, matcher: Matcher): NonNu
     .map(task => {
       const hits: Hit[] = [];
       const stack = taskStack(program, task);
-      scan({ reader: program.memory, start: stack.start, end: stack.end }, matcher, hits);
+      scan({ reader: program.memory, start: stack.start, end: stack.end, base: 0n }, matcher, hits);
       return { header: taskHeader(task), hits };
     })
     .filter(({ hits }) => hits.length > 0);

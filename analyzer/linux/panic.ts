@@ -1,5 +1,5 @@
 /** Who panicked, and why; `kernel/panic.c`, `kernel/kexec_core.c`. */
-import { FaultError } from '../../capture/formats/errors.ts';
+import { FaultError, FormatError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
 import { readLog } from './printk.ts';
 import type { Task, TaskTable } from './sched.ts';
@@ -56,7 +56,7 @@ export function panicMessage(program: Program): string | undefined {
   try {
     records = readLog(program).map(({ text }) => text);
   } catch (error) {
-    if (error instanceof FaultError) return undefined;
+    if (error instanceof FaultError || error instanceof FormatError) return undefined;
     throw error;
   }
   for (const pattern of PANIC_TEXTS) {

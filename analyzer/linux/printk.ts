@@ -1,6 +1,6 @@
 /** The kernel log; `kernel/printk/printk_ringbuffer.h` since 5.10, `struct printk_log` before it. */
 import { cString, readSize64, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
-import { UnimplementedError } from '../../capture/formats/errors.ts';
+import { FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
 import { possibleCpus } from './cpumask.ts';
 import { StructObject } from '../types/object.ts';
@@ -24,7 +24,8 @@ const DESC_FINALIZED = 2;
 const DESC_ID_MASK = 0x3fff_ffff_ffff_ffffn;
 /** `BLK_DATALESS`: an odd position means that the record has no text. */
 const DATALESS = 1n;
-const MAX_RECORDS = 2 ** 24;
+const MAX_COUNT_BITS = 24;
+const MAX_RECORDS = 2 ** MAX_COUNT_BITS;
 const MAX_LOG_BYTES = 2 ** 30;
 
 /** Reads the log from its oldest record. @throws UnimplementedError when the kernel keeps its log in another way */
@@ -40,7 +41,13 @@ export function readLog(program: Program): LogRecord[] {
 
 /** The lockless ring buffer: descriptors from tail to head, each with an info and a block of text. */
 function readRingbuffer(program: Program, ring: StructObject): LogRecord[] {
-  const count = 2 ** ring.num('desc_ring.count_bits');
+  const countBits = ring.num('desc_ring.count_bits');
+  if (countBits > MAX_COUNT_BITS)
+    throw new FormatError('the log has an impossible number of descriptors', {
+      expected: `at most 2^${MAX_COUNT_BITS}`,
+      found: `2^${countBits}`,
+    });
+  const count = 2 ** countBits;
   const descriptors = arrayReader(program, ring.pointer('desc_ring.descs'), 'prb_desc', count);
   const infos = arrayReader(program, ring.pointer('desc_ring.infos'), 'printk_info', count);
   const textSize = Math.min(MAX_LOG_BYTES, 2 ** ring.num('text_data_ring.size_bits'));
