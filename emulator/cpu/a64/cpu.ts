@@ -36,24 +36,24 @@ import { DATA_ABORT, EXCEPTION_CLASS, FAULT } from './system/syndrome.ts';
 
 /** SCTLR_EL1 bits that let EL0 do something. */
 const EL0_CONTROL = {
-  UMA: 1n << 9n,
-  EnRCTX: 1n << 10n,
-  DZE: 1n << 14n,
-  UCT: 1n << 15n,
-  nTWI: 1n << 16n,
-  nTWE: 1n << 18n,
-  UCI: 1n << 26n,
+  UMA: 1 << 9,
+  EnRCTX: 1 << 10,
+  DZE: 1 << 14,
+  UCT: 1 << 15,
+  nTWI: 1 << 16,
+  nTWE: 1 << 18,
+  UCI: 1 << 26,
 } as const;
 
 /** SCTLR_ELx bits that make accesses fault. */
-const SCTLR = { A: 1n << 1n, SA: 1n << 3n, SA0: 1n << 4n } as const;
+const SCTLR = { A: 1 << 1, SA: 1 << 3, SA0: 1 << 4 } as const;
 /** SCTLR_EL1.BT0, SCTLR_EL1.BT1, SCTLR_EL2.BT. */
 const SCTLR_BT = [1n << 35n, 1n << 36n, 1n << 36n] as const;
 /** Bits of SCTLR_ELx on which cached translations depend: M, WXN. */
 const SCTLR_TRANSLATION = (1n << 0n) | (1n << 19n);
-const CPACR_FPEN = 3n << 20n;
-const CPACR_FPEN_ALL = 3n << 20n;
-const CPACR_FPEN_EL1 = 1n << 20n;
+const CPACR_FPEN = 3 << 20;
+const CPACR_FPEN_ALL = 3 << 20;
+const CPACR_FPEN_EL1 = 1 << 20;
 const CPTR_EL2_TFP = 1n << 10n;
 /** CSSELR_EL1: level × 2, and InD for the instruction cache of level 1. */
 const CSSELR_LEVEL_2 = 2;
@@ -317,7 +317,7 @@ export class A64Cpu implements GuestCpu {
 
   /** SCTLR_EL1 lets EL0 do this. */
   el0May(control: keyof typeof EL0_CONTROL): boolean {
-    return (this.read(TRANSLATION_REGISTERS.SCTLR_EL1) & EL0_CONTROL[control]) !== 0n;
+    return (this.registers.getLow(TRANSLATION_REGISTERS.SCTLR_EL1.field) & EL0_CONTROL[control]) !== 0;
   }
 
   /** Whether EL2 exists and any of these HCR_EL2 bits is set. */
@@ -514,7 +514,8 @@ export class A64Cpu implements GuestCpu {
   contextChanged(): void {
     const level = this.exceptionLevel;
     const isEl0 = level === 0;
-    const control = this.read(level === 2 ? HYPERVISOR_REGISTERS.SCTLR_EL2 : TRANSLATION_REGISTERS.SCTLR_EL1);
+    const { field } = level === 2 ? HYPERVISOR_REGISTERS.SCTLR_EL2 : TRANSLATION_REGISTERS.SCTLR_EL1;
+    const control = this.registers.getLow(field);
     this.#modeKey = modeKey({
       exceptionLevel: level,
       simdTrapped: this.#isSimdTrapped(level),
@@ -523,8 +524,8 @@ export class A64Cpu implements GuestCpu {
       cacheMaintenanceTrapped: isEl0 && !(this.el0May('DZE') && this.el0May('UCI') && this.el0May('UCT')),
       handlerStack: !isEl0 && this.process.field('SP') === 1,
       breakpoints: this.debug.hasBreakpoints,
-      alignmentChecked: (control & SCTLR.A) !== 0n,
-      stackChecked: (control & (isEl0 ? SCTLR.SA0 : SCTLR.SA)) !== 0n,
+      alignmentChecked: (control & SCTLR.A) !== 0,
+      stackChecked: (control & (isEl0 ? SCTLR.SA0 : SCTLR.SA)) !== 0,
     });
     const current = this.#contextKey(level);
     const unprivileged = this.#unprivilegedLevel();
@@ -546,7 +547,7 @@ export class A64Cpu implements GuestCpu {
   #isSimdTrapped(level: ExceptionLevel): boolean {
     const el2 = this.configuration.hasEl2 && (this.read(HYPERVISOR_REGISTERS.CPTR_EL2) & CPTR_EL2_TFP) !== 0n;
     if (el2 || level === 2) return el2;
-    const enabled = this.read(TRANSLATION_REGISTERS.CPACR_EL1) & CPACR_FPEN;
+    const enabled = this.registers.getLow(TRANSLATION_REGISTERS.CPACR_EL1.field) & CPACR_FPEN;
     return enabled !== CPACR_FPEN_ALL && !(level === 1 && enabled === CPACR_FPEN_EL1);
   }
 

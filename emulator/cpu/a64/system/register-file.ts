@@ -25,6 +25,10 @@ export class RegisterFile {
   set32(field: StateField<'i32'>, value: number): void {
     this.#view.setInt32(this.#base + field.offset, value, true);
   }
+  /** Bits 31 to 0 of a field, signed: for what is asked at every exception. */
+  getLow(field: StateField<'i64'>): number {
+    return this.#view.getInt32(this.#base + field.offset, true);
+  }
   /** Bits 63 to 32 of a field, signed. */
   getHigh(field: StateField<'i64'>): number {
     return this.#view.getInt32(this.#base + field.offset + 4, true);

@@ -15,8 +15,8 @@ import { DAIF } from './process-state.ts';
 import { TRANSLATION_REGISTERS } from './registers/control.ts';
 import { BREAKPOINT_REGISTERS, BREAKPOINTS, DEBUG_REGISTERS, WATCHPOINTS } from './registers/debug.ts';
 
-const MDSCR = { SS: 1n << 0n, KDE: 1n << 13n, MDE: 1n << 15n } as const;
-const OSLSR_OSLK = 1n << 1n;
+const MDSCR = { SS: 1 << 0, KDE: 1 << 13, MDE: 1 << 15 } as const;
+const OSLSR_OSLK = 1 << 1;
 
 /** DBGBCR<n>_EL1.BT, without its low bit, which says linked. */
 const TYPE = { ADDRESS: 0b000, CONTEXT: 0b001 } as const;
@@ -178,13 +178,13 @@ export class SelfHostedDebug {
   /** Debug exceptions are enabled: always at EL0, with KDE and PSTATE.D clear at EL1. */
   get #isEnabled(): boolean {
     const cpu = this.#cpu;
-    if ((cpu.read(DEBUG_REGISTERS.OSLSR_EL1) & OSLSR_OSLK) !== 0n) return false;
+    if ((cpu.registers.getLow(DEBUG_REGISTERS.OSLSR_EL1.field) & OSLSR_OSLK) !== 0) return false;
     if (cpu.exceptionLevel === 0) return true;
     return cpu.exceptionLevel === 1 && this.#has(MDSCR.KDE) && (cpu.process.daif & DAIF.D) === 0;
   }
 
-  #has(control: bigint): boolean {
-    return (this.#cpu.read(DEBUG_REGISTERS.MDSCR_EL1) & control) !== 0n;
+  #has(control: number): boolean {
+    return (this.#cpu.registers.getLow(DEBUG_REGISTERS.MDSCR_EL1.field) & control) !== 0;
   }
 
   #linkMatches({ linkedTo }: Conditions): boolean {
