@@ -176,8 +176,7 @@ export class Program implements Disposable {
     const elf = parseElf(new FileSource(path));
     const [ours, theirs] = [buildIdOf(elf), this.vmcoreinfo.buildId];
     if (ours !== undefined && theirs !== undefined && ours !== theirs) {
-      throw new FormatError(`${path} and ${this.dump.path} do not match`, {
-        file: path,
+      throw new FormatError(`${path} and ${this.dump.path} do not match!`, {
         expected: `build id ${theirs}`,
         found: ours,
       });

@@ -42,7 +42,8 @@ export function dereference(memory: MemoryReader, value: Value): Value {
   const bare = stripTypedefs(value.type);
   if (bare.kind === 'array') return { type: bare.element, address: value.address ?? 0n };
   if (bare.kind === 'function') return value;
-  if (bare.kind === 'int' && bare.size === 8) return { type: LONG, address: BigInt.asUintN(64, numberOf(memory, value)) };
+  if (bare.kind === 'int' && bare.size === 8)
+    return { type: LONG, address: BigInt.asUintN(64, numberOf(memory, value)) };
   if (bare.kind !== 'pointer') throw new UsageError('Attempt to take contents of a non-pointer value.');
   if (stripTypedefs(bare.target).kind === 'void')
     throw new UsageError('Attempt to take contents of a non-pointer value.');

@@ -72,16 +72,19 @@ function floatText(type: CType, raw: bigint, bits: number): string {
   return floatBits(raw, bits / 8);
 }
 
-/** Text of IEEE 754 bits, as C's `%g` with enough digits to tell the value. */
+/** Text of IEEE 754 bits, as C's `%.17g` (`%.9g` for 4 bytes) writes it. */
 export function floatBits(raw: bigint, size: number): string {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(BigInt.asUintN(64, raw));
   const value = size === 4 ? bytes.readFloatLE() : bytes.readDoubleLE();
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value < 0 ? '-inf' : 'inf';
-  const digits = Number(value.toPrecision(size === 4 ? 9 : 17));
-  const text = String(digits);
-  return text.replace(/e([-+])(\d)$/, 'e$10$2');
+  const precision = size === 4 ? 9 : 17;
+  const isTiny = value !== 0 && Math.abs(value) < 1e-4;
+  const text = isTiny ? value.toExponential(precision - 1) : value.toPrecision(precision);
+  const [mantissa = '', exponent] = text.split('e');
+  const short = mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa;
+  return exponent === undefined ? short : `${short}e${exponent.replace(/^([-+])(\d)$/, '$10$2')}`;
 }
 
 const ESCAPES: Readonly<{ [byte: number]: string }> = {
