@@ -97,7 +97,7 @@ export const bt: Command<BtData> = {
     { flag: '--locals', help: 'our own: as --args, and local variables' },
   ],
   description:
-    'Follows frame records (arm64) or ORC (x86_64) from where a task was switched out, or from where a running one was\nstopped, over IRQ and exception stacks to the registers that user space had.',
+    'Follows frame records (arm64) or ORC (x86_64; DWARF where a kernel has none) from where a task was switched out, or from\nwhere a running one was stopped, over IRQ and exception stacks to the registers that user space had. --args and --locals add\nwhat DWARF knows of each frame: inlined functions, arguments (NAME@entry: as it was called), locals.',
   examples: [
     { line: 'bt', why: 'how the panic came about' },
     { line: 'bt -a', why: 'what all CPUs did' },

@@ -125,7 +125,40 @@ class VariableReader {
     const holder = die.has(DW_AT.location) ? die : origin(die);
     const expression = holder === undefined ? undefined : locationAt(holder, lookupAddress(this.#frame));
     if (expression === undefined) return undefined;
-    return valueAt(locate(expression, this.#context()), type, this.#frame);
+    return this.#valueAt(locate(expression, this.#context()), type);
+  }
+
+  #valueAt(location: Location, type: CType): Value | undefined {
+    switch (location.kind) {
+      case 'memory':
+        return { type, address: location.address };
+      case 'register': {
+        const bits = this.#frame.registers.get(location.register);
+        return bits === undefined || sizeOf(type) > 8 ? undefined : scalarOf(type, bits);
+      }
+      case 'value':
+        return scalarOf(type, location.value);
+      case 'bytes':
+        return valueOfBytes(type, location.bytes);
+      case 'pieces': {
+        const parts = location.pieces.map(({ size, location: part }) => this.#bytesOf(part, size));
+        return parts.every(part => part !== undefined) ? valueOfBytes(type, Buffer.concat(parts)) : undefined;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** Bytes of a part of a variable. @throws FaultError */
+  #bytesOf(location: Location, size: number): Uint8Array | undefined {
+    if (location.kind === 'memory') return this.#program.memory.readBytes(location.address, size);
+    if (location.kind === 'bytes') return location.bytes.subarray(0, size);
+    const bits = location.kind === 'register' ? this.#frame.registers.get(location.register) : undefined;
+    const value = location.kind === 'value' ? location.value : bits;
+    if (value === undefined || size > 8) return undefined;
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(BigInt.asUintN(64, value));
+    return bytes.subarray(0, size);
   }
 
   /** What the caller passed, for a parameter that came in a register. */
@@ -185,23 +218,6 @@ function scalarOf(type: CType, bits: bigint): Value {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(cut);
   return { type, bytes: bytes.subarray(0, size) };
-}
-
-function valueAt(location: Location, type: CType, frame: DwarfFrame): Value | undefined {
-  switch (location.kind) {
-    case 'memory':
-      return { type, address: location.address };
-    case 'register': {
-      const bits = frame.registers.get(location.register);
-      return bits === undefined || sizeOf(type) > 8 ? undefined : scalarOf(type, bits);
-    }
-    case 'value':
-      return scalarOf(type, location.value);
-    case 'bytes':
-      return valueOfBytes(type, location.bytes);
-    default:
-      return undefined;
-  }
 }
 
 function valueOfBytes(type: CType, bytes: Uint8Array): Value {
