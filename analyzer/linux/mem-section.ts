@@ -31,19 +31,16 @@ export interface MemSection {
 /** The present sections, through `mem_section[root][index]` of SPARSEMEM_EXTREME; none without sparse memory. */
 export function memSections(program: Program): MemSection[] {
   const { memory, vmcoreinfo, space } = program;
-  const table = program.symbols.find('mem_section') ?? vmcoreinfo.symbol('mem_section');
   const type = program.types.findStruct('mem_section');
   const bits = vmcoreinfo.number('SECTION_SIZE_BITS');
-  if (table === undefined || type === undefined || bits === undefined) return [];
-  // VMCOREINFO gives the value of the pointer, symbols its address.
-  const isPointer = program.symbols.find('mem_section') !== undefined;
-  const roots = isPointer ? memory.readU64(table) : table;
+  const roots = sectionRoots(program);
+  if (roots === 0n || type === undefined || bits === undefined) return [];
   const pagesPerSection = 2 ** Number(bits) / space.pageSize;
   const perRoot = Math.floor(space.pageSize / type.size);
   const count = Math.min(MAX_SECTIONS, Math.ceil(program.dump.memory.maxPfn / pagesPerSection));
   const found: MemSection[] = [];
   for (let number = 0; number < count; number++) {
-    const root = roots === 0n ? 0n : memory.readU64(roots + 8n * BigInt(Math.floor(number / perRoot)));
+    const root = memory.readU64(roots + 8n * BigInt(Math.floor(number / perRoot)));
     if (root === 0n) continue;
     const section = new StructObject(memory, type, root + BigInt((number % perRoot) * type.size));
     const value = section.pointer('section_mem_map');
@@ -55,6 +52,14 @@ export function memSections(program: Program): MemSection[] {
     found.push({ number, address: section.address, codedMap, map, state: state.join(''), pfn });
   }
   return found;
+}
+
+/** Address of the table of roots: VMCOREINFO gives the value of the pointer `mem_section`, symbols its place. */
+function sectionRoots({ memory, symbols, vmcoreinfo }: Program): bigint {
+  const known = vmcoreinfo.symbol('mem_section');
+  if (known !== undefined) return known;
+  const pointer = symbols.find('mem_section');
+  return pointer === undefined ? 0n : memory.readU64(pointer);
 }
 
 /** A unit of hot-pluggable memory. */
@@ -69,7 +74,7 @@ export interface MemoryBlock {
   readonly startSection: number;
 }
 
-/** `MEM_ONLINE` and others; `include/linux/memory.h`. */
+/** `MEM_ONLINE` and others as macros; `include/linux/memory.h`. Kernels of 7.x have `enum memory_block_state` instead. */
 const STATES: Readonly<Record<number, string>> = {
   1: 'ONLINE',
   2: 'GOING_OFFLINE',
@@ -98,8 +103,15 @@ export function memoryBlocks(program: Program): MemoryBlock[] {
       start,
       last: start + perBlock * sectionSize - 1,
       node: block.has('nid') ? block.num('nid') : 0,
-      state: STATES[state] ?? String(state),
+      state: stateName(program, state),
       startSection,
     };
   });
+}
+
+function stateName(program: Program, state: number): string {
+  const named = program.types
+    .findEnum('memory_block_state')
+    ?.enumerators.find(({ value }) => Number(value) === state)?.name;
+  return named?.replace(/^MEM_/, '') ?? STATES[state] ?? String(state);
 }
