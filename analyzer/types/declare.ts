@@ -4,6 +4,8 @@ import type { CType, FunctionType, Member, StructType } from './types.ts';
 
 const INDENT = '    ';
 const MAX_DEPTH = 32;
+/** Characters of stars, brackets and parameters around a name. */
+const MAX_DECLARATOR = 4096;
 
 /** Text of a type without a name: `struct list_head *`, `int (*)(void)`. */
 export function typeName(type: CType): string {
@@ -17,6 +19,8 @@ export function declare(type: CType, name: string): string {
 
 /** Wraps a name in stars, brackets and parentheses; `base` makes the text of the innermost type. */
 export function declarator(type: CType, inner: string, base: (type: CType) => string): string {
+  // Damaged debug information may have a pointer to itself: its text would never end.
+  if (inner.length > MAX_DECLARATOR) return inner.slice(0, MAX_DECLARATOR);
   switch (type.kind) {
     case 'pointer': {
       const { target } = type;
@@ -36,6 +40,7 @@ export function declarator(type: CType, inner: string, base: (type: CType) => st
 
 /** A qualifier of a pointer stands behind the star, all others in front of the base. */
 function qualifiedDeclarator(qualifier: string, target: CType, inner: string, base: (type: CType) => string): string {
+  if (withoutQualifiers(target).kind === 'qualified') return inner;
   if (target.kind === 'pointer') {
     const { target: pointee } = target;
     const bare = pointee.kind === 'function' || pointee.kind === 'array';
@@ -50,7 +55,9 @@ function qualifiedDeclarator(qualifier: string, target: CType, inner: string, ba
 }
 
 function withoutQualifiers(type: CType): CType {
-  return type.kind === 'qualified' ? withoutQualifiers(type.target) : type;
+  let bare = type;
+  for (let depth = 0; depth < MAX_DEPTH && bare.kind === 'qualified'; depth++) bare = bare.target;
+  return bare;
 }
 
 function parameters(type: FunctionType): string {

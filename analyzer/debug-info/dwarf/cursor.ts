@@ -2,6 +2,9 @@
 import { cString, readSize64, readU16, readU32, readU8 } from '../../../capture/formats/bytes.ts';
 import { FormatError } from '../../../capture/formats/errors.ts';
 
+/** Beyond it a LEB128 number has more than 64 bits, padding included. */
+const MAX_SHIFT = 77n;
+
 /** Reads forward over bytes. Beyond the end it throws FormatError. */
 export class Cursor {
   readonly bytes: Uint8Array;
@@ -83,6 +86,7 @@ export class Cursor {
   bigUleb(): bigint {
     let value = 0n;
     for (let shift = 0n; ; shift += 7n) {
+      if (shift > MAX_SHIFT) throw this.#tooLong();
       const byte = this.u8();
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return BigInt.asUintN(64, value);
@@ -93,10 +97,15 @@ export class Cursor {
   bigSleb(): bigint {
     let value = 0n;
     for (let shift = 7n; ; shift += 7n) {
+      if (shift > MAX_SHIFT) throw this.#tooLong();
       const byte = this.u8();
       value |= BigInt(byte & 0x7f) << (shift - 7n);
       if (byte < 0x80) return BigInt.asIntN(Number(shift), value);
     }
+  }
+
+  #tooLong(): FormatError {
+    return new FormatError('a LEB128 number is too long', { offset: this.offset, expected: 'at most 10 bytes' });
   }
 
   /** A string up to its NUL. */

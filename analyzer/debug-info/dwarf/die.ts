@@ -1,5 +1,4 @@
 /** Debugging information entries: one entry of a unit, its attributes read when asked for; DWARF 5 section 2 "General Description". */
-import { cString } from '../../../capture/formats/bytes.ts';
 import { FormatError, UnimplementedError } from '../../../capture/formats/errors.ts';
 import type { Abbreviation } from './abbreviations.ts';
 import { DW_AT, DW_FORM } from './constants.ts';
@@ -62,15 +61,23 @@ export class Die {
 
   /** Offset behind this entry and all inside it. */
   get next(): number {
+    let at = this.#over ?? this.attributesEnd;
+    for (let depth = this.#over === undefined ? 1 : 0; depth > 0 && at < this.unit.end;) {
+      const die = this.unit.dieAt(at);
+      const over = die === undefined ? undefined : die.#over;
+      if (die === undefined) depth--;
+      else if (over === undefined) depth++;
+      at = die === undefined ? at + 1 : (over ?? die.attributesEnd);
+    }
+    return at;
+  }
+
+  /** Offset behind all inside this entry, when that is known without reading it. */
+  get #over(): number | undefined {
     if (!this.abbreviation.hasChildren) return this.attributesEnd;
     const sibling = this.#find(DW_AT.sibling);
-    if (sibling !== undefined) {
-      const target = this.#referenceOffset(sibling);
-      if (target > this.offset) return target;
-    }
-    let at = this.attributesEnd;
-    for (let child = this.unit.dieAt(at); child !== undefined; child = this.unit.dieAt(at)) at = child.next;
-    return at + 1;
+    const target = sibling === undefined ? 0 : this.#referenceOffset(sibling);
+    return target > this.offset ? target : undefined;
   }
 
   /** A string attribute. */
@@ -205,8 +212,8 @@ export class Die {
   #string({ form, cursor }: AttributePlace): string | undefined {
     const { units, offsetSize } = this.unit;
     if (form === DW_FORM.string) return cursor.string();
-    if (form === DW_FORM.strp) return cString(units.str.all(), cursor.sectionOffset(offsetSize));
-    if (form === DW_FORM.line_strp) return cString(units.lineStr.all(), cursor.sectionOffset(offsetSize));
+    if (form === DW_FORM.strp) return units.str.string(cursor.sectionOffset(offsetSize));
+    if (form === DW_FORM.line_strp) return units.lineStr.string(cursor.sectionOffset(offsetSize));
     const index = this.#index({ form, cursor, constant: 0 }, DW_FORM.strx, DW_FORM.strx1);
     return index === undefined ? undefined : this.unit.indexedString(index);
   }

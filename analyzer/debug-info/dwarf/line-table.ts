@@ -3,7 +3,6 @@
  *
  * Source: DWARF 5 section 6.2 "Line Number Information", and the same of DWARF 2 to 4.
  */
-import { cString } from '../../../capture/formats/bytes.ts';
 import { FormatError } from '../../../capture/formats/errors.ts';
 import { Cursor } from './cursor.ts';
 import type { DwarfSection } from './sections.ts';
@@ -179,9 +178,9 @@ function readForm(cursor: Cursor, form: number, strings: LineStrings, offsetSize
     case DW_FORM.string:
       return cursor.string();
     case DW_FORM.line_strp:
-      return cString(strings.lineStr.all(), cursor.sectionOffset(offsetSize));
+      return strings.lineStr.string(cursor.sectionOffset(offsetSize));
     case DW_FORM.strp:
-      return cString(strings.str.all(), cursor.sectionOffset(offsetSize));
+      return strings.str.string(cursor.sectionOffset(offsetSize));
     case DW_FORM.udata:
       return cursor.uleb();
     case DW_FORM.data1:

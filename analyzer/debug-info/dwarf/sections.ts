@@ -3,9 +3,10 @@
  *
  * Sources: gABI "Section Compression"; AMD64 ABI and ELF for the Arm 64-bit Architecture, "Relocation" (of modules).
  */
-import { readI32, readSize64, readU32, readU64, writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
+import { cString, readI32, readSize64, readU32, readU64, writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
 import { EM, ET, SHF, SHT, findSection, sectionBytes } from '../../../capture/formats/elf.ts';
 import type { ElfFile, Shdr } from '../../../capture/formats/elf.ts';
+import { FormatError } from '../../../capture/formats/errors.ts';
 
 /** Address that each section of a relocatable file was loaded at, by section number. */
 export type SectionAddresses = (section: number) => bigint;
@@ -47,6 +48,17 @@ export class DwarfSection {
   all(): Uint8Array {
     this.#whole ??= this.read(0, this.size);
     return this.#whole;
+  }
+
+  /** The text at an offset, up to its NUL. @throws FormatError when it lies outside */
+  string(offset: number): string {
+    const bytes = this.all();
+    if (offset < bytes.length) return cString(bytes, offset);
+    throw new FormatError('a name lies outside of its section', {
+      offset,
+      expected: `below ${bytes.length}`,
+      found: `${offset}`,
+    });
   }
 
   /** Contents of a section that cannot be read in parts: a compressed one, or one of a file that is not linked yet. */

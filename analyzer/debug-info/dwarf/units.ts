@@ -4,7 +4,6 @@
  * Source: DWARF 5 section 6.1.2 "Lookup by Address" (`.debug_aranges`), 7.5 "Format of Debugging Information"; versions 2 to 5.
  * Not modelled: split DWARF (`.dwo`), supplementary files, type units.
  */
-import { cString } from '../../../capture/formats/bytes.ts';
 import { FormatError } from '../../../capture/formats/errors.ts';
 import type { ElfFile } from '../../../capture/formats/elf.ts';
 import { readAbbreviations } from './abbreviations.ts';
@@ -106,7 +105,7 @@ export class Unit {
   indexedString(index: number): string {
     const base = this.root?.sectionOffset(DW_AT.str_offsets_base) ?? 8;
     const cursor = new Cursor(this.units.strOffsets.all(), base + this.offsetSize * index);
-    return cString(this.units.str.all(), cursor.sectionOffset(this.offsetSize));
+    return this.units.str.string(cursor.sectionOffset(this.offsetSize));
   }
 
   #abbreviation(code: number, offset: number): Abbreviation {
