@@ -120,6 +120,8 @@ export interface FilteredPages {
   readonly dumped: PageBitmap;
   readonly counts: ExclusionCounts;
   readonly warnings: readonly string[];
+  /** Page structures of left-out pages are left out, too. */
+  readonly withoutVmemmap?: boolean;
 }
 
 /**
@@ -177,6 +179,7 @@ export async function writeKdump(
     dumped,
     level,
     compressor,
+    withoutVmemmap: filtered.withoutVmemmap,
     part: options.part,
     eraseInfo: options.eraseInfo,
     encode: encoder.encode,

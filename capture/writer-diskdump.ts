@@ -34,6 +34,8 @@ export interface DiskDumpPlan {
   readonly level: number;
   /** For the header; pages say for themselves how they are compressed. */
   readonly compressor: Compressor | undefined;
+  /** Page structures of left-out pages are left out. */
+  readonly withoutVmemmap?: boolean | undefined;
   /** The pages of this file, when the dump is split over several. */
   readonly part: PfnRange | undefined;
   /** makedumpfile's list of what was erased. */
@@ -82,7 +84,9 @@ function layOut({ description, dumped }: DiskDumpPlan): Layout {
 export async function writeDiskDump(sink: DumpSink, plan: DiskDumpPlan): Promise<DiskDumpResult> {
   const layout = layOut(plan);
   const { description } = plan;
-  const status = plan.compressor === undefined ? 0 : COMPRESSOR_FLAG[plan.compressor];
+  const status =
+    (plan.compressor === undefined ? 0 : COMPRESSOR_FLAG[plan.compressor]) |
+    (plan.withoutVmemmap === true ? DUMP_DH.EXCLUDED_VMEMMAP : 0);
   sink.write(0, mainHeader(plan, layout, sink.isStream ? status : status | DUMP_DH.COMPRESSED_INCOMPLETE));
   if (description.notes.length > 0) sink.write(description.pageSize + KDUMP_SUB_HEADER.size, description.notes);
   sink.write(description.pageSize, subHeader(plan, 0));

@@ -26,6 +26,7 @@ import { DUMP_LEVEL, MAX_DUMP_LEVEL } from '../../capture/page-classifier.ts';
 import { noExclusions } from '../../capture/page-filter.ts';
 import type { PfnRange } from '../../capture/page-bitmap.ts';
 import { DEFAULT_SPLIT_BLOCK, checkParts, splitRanges } from '../../capture/split.ts';
+import { excludeUnusedVmemmap } from '../../capture/unused-vmemmap.ts';
 import { FlattenedSink, rearrange } from '../../capture/writer-flattened.ts';
 import type { Erasure } from './makedumpfile/erase.ts';
 import { Messages, PROCESS_TERMINAL, STEP, memUsageText, reportText, writeAll } from './makedumpfile/messages.ts';
@@ -259,7 +260,10 @@ class Job {
     const filtered = filterSource(source, level, (done, total) => messages.progress(STEP.FILTER, done, total, start));
     messages.stepTime(STEP.FILTER, start);
     for (const warning of filtered.warnings) messages.common(`WARNING: ${warning}\n`);
-    return filtered;
+    if (!this.#options.excludeUnusedVm) return filtered;
+    const removed = excludeUnusedVmemmap(needKernel(source), source.pages.exists, filtered.dumped);
+    messages.progressLine(`Excluded ${removed} unused vmemmap pages`);
+    return { ...filtered, withoutVmemmap: true };
   }
 
   #printVtop({ kernel }: SourceDump): void {

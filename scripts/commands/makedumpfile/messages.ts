@@ -87,6 +87,11 @@ export class Messages {
     this.#terminal.err(`\r${step.padEnd(NAME_WIDTH)}: [${percent} %] ${spinner}  ${eta.padStart(16)}`);
   }
 
+  /** A line of its own between progress indicators. */
+  progressLine(text: string): void {
+    if ((this.#level & MESSAGE.PROGRESS) !== 0) this.#terminal.err(`\n${text}\n`);
+  }
+
   /** Ends the line of a progress indicator. */
   progressEnd(): void {
     if ((this.#level & MESSAGE.PROGRESS) !== 0) this.#terminal.err('\n');

@@ -18,6 +18,8 @@ export interface Options {
   /** `-d`: the levels to try, one after the other. */
   readonly levels: readonly number[];
   readonly elf: boolean;
+  /** `-e`: leave out the structures of left-out pages. */
+  readonly excludeUnusedVm: boolean;
   readonly flatten: boolean;
   readonly force: boolean;
   readonly split: boolean;
@@ -92,7 +94,6 @@ const OPTIONS = {
 /** makedumpfile's options that this one does not have, and why. */
 const ABSENT: Readonly<Record<string, string>> = {
   'exclude-xen-user-domain': 'Xen dumps (-X)',
-  'exclude-unused-vm': 'leaving out unused vmemmap pages (-e)',
   eppic: 'eppic macros',
   'xen-syms': 'Xen dumps',
   'xen-vmcoreinfo': 'Xen dumps',
@@ -141,6 +142,7 @@ export function parseOptions(args: readonly string[]): Options {
     messageLevel: parseMessageLevel(values),
     ...files(mode, values, positionals),
   };
+  if (options.excludeUnusedVm && values['work-dir'] === undefined) throw new UsageError('-e requires --work-dir');
   checkCombination(options, values['read-vmcoreinfo'] !== undefined);
   return options;
 }
@@ -159,9 +161,13 @@ function checkName(name: string, rawName: string): void {
 
 function flags(
   values: Values,
-): Pick<Options, 'elf' | 'flatten' | 'force' | 'split' | 'partialDmesg' | 'dryRun' | 'checkParams'> {
+): Pick<
+  Options,
+  'elf' | 'excludeUnusedVm' | 'flatten' | 'force' | 'split' | 'partialDmesg' | 'dryRun' | 'checkParams'
+> {
   return {
     elf: values.elf === true,
+    excludeUnusedVm: values['exclude-unused-vm'] === true,
     flatten: values.flatten === true,
     force: values.force === true,
     split: values.split === true,

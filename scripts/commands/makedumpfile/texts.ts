@@ -25,6 +25,7 @@ VMCORE is an ELF core, a kdump-compressed or a flattened file; a kdump-compresse
   -E                   an ELF core instead of a kdump-compressed file
   -d LEVEL[,...]       leave out pages: 1 zero, 2 non-private cache, 4 all cache, 8 user data, 16 free; the sum of them.
                        Further levels are tried when the dump does not fit
+  -e                   leave out the page structures of pages that are left out (x86_64; needs --work-dir)
   -L SIZE              limit of the dump's size; suffixes K, M, G, T, P, E
   --num-threads N      compress on N threads
   --splitblock-size K  where --split may cut, in KiB (default 1 GiB)

@@ -65,7 +65,12 @@ describe('parseOptions', () => {
     expect(() => parse(line)).toThrow(UsageError);
   });
 
-  test.each(['-X core dump', '--xen-syms xen core dump', '--diskset=a dump', '--eppic m core dump', '-e core dump'])(
+  test('takes -e with --work-dir', () => {
+    expect(parse('-e -d 31 --work-dir /tmp core dump').excludeUnusedVm).toBe(true);
+    expect(() => parse('-e -d 31 core dump')).toThrow('-e requires --work-dir');
+  });
+
+  test.each(['-X core dump', '--xen-syms xen core dump', '--diskset=a dump', '--eppic m core dump'])(
     'says that %j is missing',
     line => {
       expect(() => parse(line)).toThrow(UnimplementedError);
