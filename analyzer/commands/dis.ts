@@ -140,7 +140,9 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
   if (bytes.length === 0) reader.readU8(range.start);
   const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
   const name = (address: bigint): string | undefined => (isUser ? undefined : codeName(session, address, radix));
-  const all = disassemble(architecture, bytes, range.start, name);
+  const target = (address: bigint): string | undefined =>
+    isUser ? undefined : codeName(session, address, radix, true);
+  const all = disassemble(architecture, bytes, range.start, target);
   let previous: string | undefined;
   return chosenOf(all, range).map(instruction => {
     const { address } = instruction;
@@ -156,16 +158,21 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
 /** What the compiler leaves room with for a call of ftrace. */
 const FTRACE_NOP = 'nopl   0x0(%rax,%rax,1)';
 
-/** `name+offset`, as gdb names code. */
-function codeName({ program: { symbols } }: Session, address: bigint, radix: 10 | 16): string | undefined {
+/** `name+offset`, as gdb names code; where a line begins, crash names it. @param isTarget of a branch: gdb names it */
+function codeName(
+  { program: { symbols } }: Session,
+  address: bigint,
+  radix: 10 | 16,
+  isTarget = false,
+): string | undefined {
   const place = symbols.lookup(address);
   if (place === undefined) return undefined;
   const { symbol } = place;
-  if (place.offset === 0) return symbol.name;
+  if (place.offset === 0 && !isTarget) return symbol.name;
   const name =
     symbol.nameOffset === undefined ? symbol.name : stripClone(symbols.gdbName(symbol.address) ?? symbol.name);
   const offset = radix === 16 ? `0x${place.offset.toString(16)}` : String(place.offset);
-  return `${name}+${offset}`;
+  return place.offset === 0 ? name : `${name}+${offset}`;
 }
 
 function chosenOf(all: readonly DisassembledInstruction[], range: CodeRange): readonly DisassembledInstruction[] {

@@ -75,7 +75,5 @@ export const DIFFERENCES: Differences = {
     'p-jiffies': 'crash reads wrong memory after `p -u` in the same session',
     'gdb-p': 'crash reads wrong memory after `p -u` in the same session',
     'set-v': 'paths of the machine on which crash ran',
-    'dis-r': 'of two names of one address gdb takes the array of thunks, we the thunk',
-    'dis-rl': 'of two names of one address gdb takes the array of thunks, we the thunk',
   },
 };
