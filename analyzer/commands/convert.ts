@@ -10,10 +10,8 @@ import type { Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
 import { parseHex } from './numbers.ts';
 import type { Session } from './session.ts';
-
-interface TextData {
-  readonly text: string;
-}
+import { VIEW_OUTPUT } from './view.ts';
+import type { View } from './view.ts';
 
 /** `btop`. */
 export const btop: Command<{ readonly pairs: readonly (readonly [bigint, bigint])[] }> = {
@@ -199,7 +197,7 @@ const CONTROL_NAMES =
   );
 
 /** `ascii`. */
-export const ascii: Command<TextData> = {
+export const ascii: Command<View> = {
   name: 'ascii',
   summary: 'the ASCII table, or the text in a number',
   synopsis: '[value]...',
@@ -208,14 +206,18 @@ export const ascii: Command<TextData> = {
     'Without a value: the table. With hexadecimal values: their bytes as text, in the order they have in memory.',
   examples: [{ line: 'ascii 62696c2f7273752f', why: '/usr/lib' }],
   run(_session, args) {
-    if (args.positionals.length === 0) return { text: asciiTable() };
-    const rows = args.positionals.map(word => {
+    if (args.positionals.length === 0) return { data: { table: asciiTable() }, text: asciiTable() };
+    const data = args.positionals.map(word => {
       const value = parseHex(word);
-      return `${hex16(value)}: ${Array.from({ length: 8 }, (_, index) => byteName(Number((value >> BigInt(8 * index)) & 0xffn))).join('')}\n`;
+      const bytes = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(8 * index)) & 0xffn));
+      return { value, characters: bytes.map(byteName) };
     });
-    return { text: rows.join('') };
+    return {
+      data,
+      text: data.map(({ value, characters }) => `${hex16(value)}: ${characters.join('')}\n`).join(''),
+    };
   },
-  text: data => data.text,
+  ...VIEW_OUTPUT,
 };
 
 function byteName(byte: number): string {
@@ -242,7 +244,7 @@ function cellText(code: number): string {
 }
 
 /** `rustfilt`. */
-export const rustfilt: Command<TextData> = {
+export const rustfilt: Command<View> = {
   name: 'rustfilt',
   summary: 'readable names of Rust symbols',
   synopsis: 'symbol...',
@@ -250,7 +252,11 @@ export const rustfilt: Command<TextData> = {
   description: 'Decodes names of the legacy mangling (`_ZN…E`) and of the v0 mangling (`_R…`).',
   examples: [{ line: 'rustfilt _ZN4core3fmt5write17h0123456789abcdefE', why: 'core::fmt::write' }],
   run(_session, args) {
-    return { text: args.positionals.map(word => `${demangleRust(word) ?? `Not a rust symbol: \n${word}`}\n`).join('') };
+    const data = args.positionals.map(symbol => ({ symbol, name: demangleRust(symbol) }));
+    return {
+      data,
+      text: data.map(({ symbol, name }) => `${name ?? `Not a rust symbol: \n${symbol}`}\n`).join(''),
+    };
   },
-  text: data => data.text,
+  ...VIEW_OUTPUT,
 };

@@ -29,7 +29,8 @@ interface NetData {
   readonly tasks?: readonly Sockets[];
   readonly full?: boolean;
   readonly radix?: 10 | 16;
-  readonly text?: string;
+  /** With -N: dotted. */
+  readonly address?: string;
 }
 
 /** `net`. */
@@ -50,7 +51,7 @@ export const net: Command<NetData> = {
   description: 'Without options lists the devices of the initial namespace with their addresses.',
   examples: [{ line: 'net -s 140', why: 'who a process talks to' }],
   run(session, args) {
-    if (args.has('-N')) return { text: `${dotted(parseHex(args.value('-N')!))}\n` };
+    if (args.has('-N')) return { address: dotted(parseHex(args.value('-N')!)) };
     if (args.has('-a')) return { neighbours: arpEntries(session.program) };
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
     const ofTasks = args.has('-s') || args.has('-S');
@@ -65,7 +66,7 @@ export const net: Command<NetData> = {
     return { tasks, full: args.has('-S'), radix };
   },
   text(data, session) {
-    if (data.text !== undefined) return data.text;
+    if (data.address !== undefined) return `${data.address}\n`;
     if (data.devices !== undefined)
       return `   NET_DEVICE     NAME       IP ADDRESS(ES)\n${data.devices.map(({ struct, name, addresses }) => `${hex16(struct.address)}  ${name.padEnd(10)} ${addresses.join(', ')}\n`).join('')}`;
     if (data.neighbours !== undefined) return neighboursText(data.neighbours);

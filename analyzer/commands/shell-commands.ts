@@ -2,13 +2,16 @@
 import { UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import type { Command } from './command.ts';
 import { extensionNames } from './registry.ts';
+import type { Alias } from './session.ts';
+import { VIEW_OUTPUT } from './view.ts';
+import type { View } from './view.ts';
 
 interface TextData {
   readonly text: string;
 }
 
 /** `alias`. */
-export const alias: Command<TextData> = {
+export const alias: Command<View> = {
   name: 'alias',
   summary: 'short names for command lines',
   synopsis: '[alias] [command string]',
@@ -18,23 +21,27 @@ export const alias: Command<TextData> = {
   examples: [{ line: 'alias kp kmem -p', why: 'kp from now on' }],
   run(session, args) {
     const [name, ...words] = args.positionals;
-    if (name === undefined)
-      return {
-        text: `ORIGIN   ALIAS    COMMAND\n${[...session.aliases].map(([key, value]) => aliasLine(key, value)).join('')}`,
-      };
+    if (name === undefined) return aliasesView([...session.aliases]);
     if (words.length > 0) {
       const command = words.join(' ');
       if (command === '') session.aliases.delete(name);
       else session.aliases.set(name, { command, origin: 'runtime' });
     }
     const entry = session.aliases.get(name);
-    if (entry === undefined) return { text: words.length > 0 ? '' : `alias does not exist: ${name}\n` };
-    return { text: `ORIGIN   ALIAS    COMMAND\n${aliasLine(name, entry)}` };
+    if (entry !== undefined) return aliasesView([[name, entry]]);
+    return { data: [], text: words.length > 0 ? '' : `alias does not exist: ${name}\n` };
   },
-  text: data => data.text,
+  ...VIEW_OUTPUT,
 };
 
-function aliasLine(name: string, { command, origin }: { command: string; origin: string }): string {
+function aliasesView(aliases: readonly (readonly [name: string, alias: Alias])[]): View {
+  return {
+    data: aliases.map(([name, { command, origin }]) => ({ name, command, origin })),
+    text: `ORIGIN   ALIAS    COMMAND\n${aliases.map(([name, alias]) => aliasLine(name, alias)).join('')}`,
+  };
+}
+
+function aliasLine(name: string, { command, origin }: Alias): string {
   return `${origin.padEnd(8)} ${name.padEnd(8)} ${command}\n`;
 }
 
