@@ -157,7 +157,11 @@ class Resolver {
     for (let element = first; element.address !== 0n && !seen.has(element.address!);) {
       elements.push(element);
       seen.add(element.address!);
-      element = this.#object(via.split('.').reduce((value, part) => member(this.#session.program.memory, this.#object(value), part), element));
+      element = this.#object(
+        via
+          .split('.')
+          .reduce((value, part) => member(this.#session.program.memory, this.#object(value), part), element),
+      );
       if (elements.length > MAX_ELEMENTS) break;
     }
     return elements;
