@@ -162,15 +162,10 @@ function x64Text(
   address: bigint,
   symbolAt: SymbolAt,
 ): string {
-  const operands = x64Operands(rawOperands);
-  const withoutMemory = operands.replaceAll(/-?(?:0x[\da-f]+)?\([^)]*\)/g, '').replaceAll(/%[c-gs]s:/g, '');
-  const hasRegister = withoutMemory.includes('%');
-  const prefix = /^(?:lock|rep|repe|repne|repz|repnz|notrack) /.exec(rawMnemonic)?.[0] ?? '';
-  const sized = SIZED.exec(rawMnemonic.slice(prefix.length));
-  if (rawMnemonic.startsWith('push') && operands.startsWith('$')) return pushText(code);
-  const mnemonic =
-    ALWAYS_SIZED.exec(rawMnemonic)?.[1] ??
-    (sized !== null && hasRegister ? prefix + sized[1]! : rawMnemonic.replace(/^movabsq$/, 'movabs'));
+  const special = specialText(rawMnemonic, rawOperands, code);
+  if (special !== undefined) return special;
+  const operands = x64Operands(rawOperands, rawMnemonic.endsWith('q'));
+  const mnemonic = x64Mnemonic(rawMnemonic, operands);
   if (operands === '') return mnemonic;
   if (STRING_OPERATION.test(mnemonic)) return stringOperation(mnemonic, operands);
   const fixed = x64Displacement(mnemonic, operands, code);
@@ -178,6 +173,24 @@ function x64Text(
     ? fixed.replace(/^0x([\da-f]+)$/, (_all, digits: string) => withSymbol(BigInt(`0x${digits}`), symbolAt))
     : fixed;
   return `${mnemonic.padEnd(X64_COLUMN)} ${target}${ripComment(target, address + BigInt(code.length), symbolAt)}`;
+}
+
+/** Without the size letter where a register tells the size. */
+function x64Mnemonic(rawMnemonic: string, operands: string): string {
+  const withoutMemory = operands.replaceAll(/-?(?:0x[\da-f]+)?\([^)]*\)/g, '').replaceAll(/%[c-gs]s:/g, '');
+  const prefix = /^(?:lock|rep|repe|repne|repz|repnz|notrack) /.exec(rawMnemonic)?.[0] ?? '';
+  const sized = SIZED.exec(rawMnemonic.slice(prefix.length));
+  const always = ALWAYS_SIZED.exec(rawMnemonic)?.[1];
+  if (always !== undefined) return always;
+  if (sized !== null && withoutMemory.includes('%')) return prefix + sized[1]!;
+  return rawMnemonic.replace(/^movabsq$/, 'movabs');
+}
+
+/** Instructions that binutils spells in a way of their own. */
+function specialText(mnemonic: string, operands: string, code: Uint8Array): string | undefined {
+  const isTwoByteNop = code.length === 2 && code[0] === 0x66 && code[1] === 0x90;
+  if (isTwoByteNop) return 'xchg   %ax,%ax';
+  return mnemonic.startsWith('push') && operands.startsWith('$') ? pushText(code) : undefined;
 }
 
 /** `push` of an immediate: extended to 64 bits with its sign; Intel SDM vol. 2 "PUSH". */
@@ -197,9 +210,9 @@ function stringOperation(mnemonic: string, operands: string): string {
 }
 
 /** No blanks, hexadecimal numbers, 64-bit two's complement for negative immediates, scale written out. */
-function x64Operands(operands: string): string {
+function x64Operands(operands: string, isQuad: boolean): string {
   const compact = operands.replaceAll(', ', ',');
-  const wide = /%r(?:[a-ds][a-z]|\d+)\b(?![dwb])/.test(compact.replaceAll(/\([^)]*\)/g, ''));
+  const wide = isQuad || /%r(?:[a-ds][a-z]|\d+)\b(?![dwb])/.test(compact.replaceAll(/\([^)]*\)/g, ''));
   return compact
     .replaceAll(/\$(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => {
       const value = sign === '-' ? -BigInt(digits) : BigInt(digits);

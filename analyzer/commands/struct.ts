@@ -124,8 +124,7 @@ function memberDefinitions(type: StructType, members: readonly string[], base: b
 function offsetText(type: StructType, base: bigint | undefined): string {
   const blank = ' '.repeat(offsetWidth(type));
   const lines = definitionLines(type).map(line => {
-    const isPlain = line.offset === undefined || line.text.startsWith('}');
-    const column = isPlain ? blank : placeColumn(type, line.offset, base);
+    const column = line.offset === undefined ? blank : placeColumn(type, line.offset, base);
     return `${column} ${'    '.repeat(line.depth)}${line.text}\n`;
   });
   return `${type.kind} ${type.name} {\n${lines.join('')}}\n`;
@@ -249,24 +248,30 @@ export function memberText(
 
 /** How deep a member is in anonymous structures, and whether nothing follows it there: gdb's commas and indents. */
 function nesting(type: StructType, path: string): { depth: number; isLast: boolean } {
-  const name = path.split(/[.[]/)[0]!;
-  let outer = type;
+  const dot = path.lastIndexOf('.');
+  if (dot !== -1) {
+    const outer = structureOf(type.place(path.slice(0, dot))?.type);
+    return { depth: 1, isLast: outer?.members.at(-1)?.name === path.slice(dot + 1) };
+  }
+  const name = path.replace(/\[.*$/, '');
   const MAX_DEPTH = 32;
-  for (let depth = 1; depth < MAX_DEPTH; depth++) {
-    const { members } = outer;
+  let outer: StructType | undefined = type;
+  for (let depth = 1; depth < MAX_DEPTH && outer !== undefined; depth++) {
+    const { members }: StructType = outer;
     const index = members.findIndex(member => member.name === name);
     if (index !== -1) return { depth, isLast: index === members.length - 1 && name === path };
-    const inner = members.find(member => member.name === '' && holds(member.type, name));
-    const bare = inner === undefined ? undefined : stripTypedefs(inner.type);
-    if (bare === undefined || (bare.kind !== 'struct' && bare.kind !== 'union')) break;
-    outer = bare;
+    outer = structureOf(members.find(member => member.name === '' && holds(member.type, name))?.type);
   }
   return { depth: 1, isLast: false };
 }
 
+function structureOf(type: CType | undefined): StructType | undefined {
+  const bare = type === undefined ? undefined : stripTypedefs(type);
+  return bare?.kind === 'struct' || bare?.kind === 'union' ? bare : undefined;
+}
+
 function holds(type: CType, name: string): boolean {
-  const bare = stripTypedefs(type);
-  return (bare.kind === 'struct' || bare.kind === 'union') && bare.place(name) !== undefined;
+  return structureOf(type)?.place(name) !== undefined;
 }
 
 /** With `-p`: the pointer as it is declared, and what it points to. */

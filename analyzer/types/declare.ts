@@ -113,9 +113,15 @@ function memberLines(member: Member, depth: number, base: number): DefinitionLin
   const closing = declarator(member.type, member.name, () => '}');
   return [
     { depth, text: `${body.kind} {`, offset: undefined },
-    ...definitionLines(body, depth + 1, offset),
+    ...innerLines(body, member, depth, offset),
     { depth, text: `${closing};`, offset: member.name === '' ? undefined : offset },
   ];
+}
+
+/** Places are told of what is reached without a name between: inside a named member its own place stands for all. */
+function innerLines(body: StructType, member: Member, depth: number, offset: number): DefinitionLine[] {
+  const lines = definitionLines(body, depth + 1, offset);
+  return member.name === '' ? lines : lines.map(line => ({ depth: line.depth, text: line.text, offset: undefined }));
 }
 
 /** The anonymous structure or enumeration that a member defines in place, behind pointers and arrays. */
