@@ -3,7 +3,7 @@
  *
  * Sources: `Documentation/arch/x86/boot.rst` (v6.12) "64-bit Boot Protocol", `Documentation/arch/x86/zero-page.rst`; Linux v6.12
  * `arch/x86/kernel/kexec-bzimage64.c` "setup_boot_parameters", `arch/x86/kernel/crash.c` "crash_setup_memmap_entries".
- * Not modelled: EFI, EDD, IMA.
+ * Not modelled: EFI, IMA; with kexec-tools EDD, which it reads from /sys/firmware/edd.
  */
 import { readU32, readU64, readU8, writeU16, writeU32, writeU64 } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
@@ -42,6 +42,8 @@ export interface BootParameters {
   readonly screenInfo?: Uint8Array | undefined;
   /** First `struct setup_data`. */
   readonly setupData?: number | undefined;
+  /** The running kernel's parameters: its disks (EDD) are passed on. */
+  readonly running?: Uint8Array | undefined;
 }
 
 /** Builds the page. @throws UsageError when the memory map has more entries than the page holds */
@@ -50,6 +52,8 @@ export function buildBootParams({ image, ...told }: BootParameters): Uint8Array 
   const headerEnd = HEADER_END_BASE + readU8(image.bytes, SETUP_HEADER.jump + 1);
   params.set(image.bytes.subarray(SETUP_HEADER.setup_sects, headerEnd), SETUP_HEADER.setup_sects);
   params.set(told.screenInfo ?? [], SCREEN_INFO_AT);
+  writeU16(params, EXT_MEM_K, 0);
+  for (const { at, size } of EDD) params.set(told.running?.subarray(at, at + size) ?? [], at);
   params[SETUP_HEADER.type_of_loader] = TYPE_OF_LOADER;
   params[SETUP_HEADER.loadflags] = 0;
   writeAddresses(params, told);
@@ -66,6 +70,14 @@ const TOOLS_PARAMS = {
   aux_device_info: 0x1ff,
 } as const;
 const SCREEN_INFO_AT = 0;
+/** Memory beyond 1 MiB by the BIOS, within `struct screen_info`; both loaders clear it. */
+const EXT_MEM_K = 2;
+/** eddbuf_entries and edd_mbr_sig_buf_entries, edd_mbr_sig_buffer, eddbuf. */
+const EDD = [
+  { at: 0x1e9, size: 2 },
+  { at: 0x290, size: 0x40 },
+  { at: 0xd00, size: 0x1ec },
+] as const;
 /** `struct screen_info`, within which the old protocol's command line has its place. */
 export const SCREEN_INFO_SIZE = 0x40;
 const SCREEN_INFO = {
@@ -131,7 +143,11 @@ const COMMAND_LINE_SIZE = 2048;
 
 /** That of the running kernel, or that of a text screen. */
 function setScreenInfo(params: Uint8Array, screenInfo: Uint8Array | undefined): void {
-  if (screenInfo !== undefined) return params.set(screenInfo, SCREEN_INFO_AT);
+  if (screenInfo !== undefined) {
+    params.set(screenInfo, SCREEN_INFO_AT);
+    writeU16(params, EXT_MEM_K, 0);
+    return;
+  }
   params[SCREEN_INFO.orig_video_cols] = 80;
   params[SCREEN_INFO.orig_video_lines] = 25;
   params[SCREEN_INFO.orig_video_isVGA] = 1;

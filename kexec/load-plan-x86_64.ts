@@ -2,7 +2,7 @@
  * Loads an x86 bzImage as the kernel does in `kexec_file_load`.
  *
  * Source: Linux v6.12 `arch/x86/kernel/kexec-bzimage64.c` "bzImage64_load", `arch/x86/kernel/crash.c` "crash_load_segments".
- * Not modelled: EFI, EDD, IMA's measurements, kexec handover.
+ * Not modelled: EFI, IMA's measurements, kexec handover.
  */
 import { alignUp, writeU32 } from '../capture/formats/bytes.ts';
 import { ELF64_EHDR } from '../capture/formats/elf.ts';
@@ -171,6 +171,7 @@ function addKernelSegments(
     memoryMap,
     acpiRsdp: firmware.acpiRsdp,
     screenInfo: firmware.screenInfo,
+    running: firmware.bootParams,
     setupData: request.rngSeed === undefined ? undefined : params.mem + seedOffset,
   });
   params.bytes.set(page);

@@ -106,6 +106,8 @@ export interface X86Firmware {
   readonly firmwareMap?: readonly E820Entry[] | undefined;
   /** Root pointer of ACPI that the kernel was told; 0: it found it by itself. */
   readonly acpiRsdp: number;
+  /** Its boot parameters, whole. */
+  readonly bootParams?: Uint8Array | undefined;
   /** `struct screen_info` of its boot parameters. */
   readonly screenInfo?: Uint8Array | undefined;
   /** Bytes that the purgatory of its kexec_file_load takes, where it is known. */

@@ -11,7 +11,7 @@ import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
 import type { LoadedImage } from '../../kexec/recognise.ts';
 import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
-import { E820_ENTRY_SIZE, MOST_E820_ENTRIES, SCREEN_INFO_SIZE } from '../../kexec/boot-params.ts';
+import { BOOT_PARAMS_SIZE, E820_ENTRY_SIZE, MOST_E820_ENTRIES, SCREEN_INFO_SIZE } from '../../kexec/boot-params.ts';
 import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
 import { MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import {
@@ -88,6 +88,7 @@ export function firmwareOfLiveKernel(program: Program): X86Firmware {
     firmwareMap: firmwareTableOf(program),
     growingHeaderSize: growingHeaderSizeOf(program),
     acpiRsdp: params === undefined ? 0 : Number(program.memory.readU64(params + BigInt(ACPI_RSDP_ADDR))),
+    bootParams: params === undefined ? undefined : program.memory.readBytes(params, BOOT_PARAMS_SIZE),
     screenInfo: params === undefined ? undefined : program.memory.readBytes(params, SCREEN_INFO_SIZE),
   };
 }

@@ -97,6 +97,7 @@ function withBootParams(values: Values, firmware: X86Firmware): X86Firmware {
     ...firmware,
     firmwareMap: told.memoryMap,
     acpiRsdp: readAcpiRsdp(bytes),
+    bootParams: bytes,
     screenInfo: bytes.subarray(0, SCREEN_INFO_SIZE),
   };
 }
