@@ -52,8 +52,8 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
   ['q35, kexec_file_load, 2 CPUs', { ...X86_64, kexecOptions: '-p -s', cpus: 2 }],
   ['microvm, nokaslr, 2 CPUs', { ...X86_64, machine: 'microvm', diskBus: 'mmio', append: 'nokaslr', cpus: 2 }],
   [
-    'Debian 13, q35, -cpu max with five levels, kexec_file_load, 4 CPUs',
-    { ...X86_64, suite: 'trixie', cpu: 'max', cpus: 4, kexecOptions: '-p -s' },
+    'Debian 13, generic kernel, SATA disk, -cpu max with five levels, kexec_file_load, 4 CPUs',
+    { ...X86_64, suite: 'trixie', flavour: 'generic', diskBus: 'ide', cpu: 'max', cpus: 4, kexecOptions: '-p -s' },
   ],
 ])('%s', (_, scenario) => {
   test('a panic ends in a dump that the analyzer reads', async () => {
