@@ -289,14 +289,33 @@ export class KexecTrace implements KernelWatcher {
     const kernel = image.segments.find(({ name }) => name === 'kernel');
     if (kernel === undefined) return;
     const start = this.#board.architecture === 'aarch64' ? kernel.mem : kernel.mem + STARTUP_64;
-    if (start !== image.entry) this.#watchEntry(start, 'the purgatory is done: first instruction of the kernel');
+    if (start !== image.entry) this.#watchVerified(start, 'the purgatory is done: first instruction of the kernel');
   }
 
   #watchEntry(paddr: number, what: string): void {
     this.#probes.plant(paddr, cpu => {
-      this.#emit(cpu, 'entry', `${what} at ${hex(cpu.pc)}: ${cpu.describeMode()}`, { pc: hex(cpu.pc) });
+      this.#entered(cpu, what);
       return 'continue';
     });
+  }
+
+  /** Watches an instruction whose bytes the purgatory compares with a digest, so that they must stay what they are. It runs with physical addresses. */
+  #watchVerified(paddr: number, what: string): void {
+    const { breakpoints } = this.#board.machine.engine.code;
+    const address = BigInt(paddr);
+    const others = breakpoints.hit;
+    breakpoints.add(address);
+    breakpoints.hit = index => {
+      const cpu = this.#board.cpus[index]!;
+      if (cpu.pc !== address) return others(index);
+      breakpoints.remove(address);
+      breakpoints.hit = others;
+      this.#entered(cpu, what);
+    };
+  }
+
+  #entered(cpu: WatchedCpu, what: string): void {
+    this.#emit(cpu, 'entry', `${what} at ${hex(cpu.pc)}: ${cpu.describeMode()}`, { pc: hex(cpu.pc) });
   }
 }
 
