@@ -18,7 +18,15 @@ export async function bootOnTerminal(plan: BootPlan): Promise<number> {
   const output = new ConsoleBuffer(bytes => sink.write(stamps.apply(bytes)));
   using session = new MachineSession(plan, byte => output.write(byte));
   // Prompts end without a newline.
-  const flusher = setInterval(() => output.flush(), FLUSH_MS);
+  const flusher = setInterval(() => {
+    try {
+      output.flush();
+    } catch {
+      // the last flush throws it again, where it is heard
+      clearInterval(flusher);
+      session.quit();
+    }
+  }, FLUSH_MS);
   try {
     using _control = await ControlServer.open(session, plan.controls);
     using gdb = plan.gdbPort === undefined ? undefined : await serveGdb(session, plan.gdbPort);

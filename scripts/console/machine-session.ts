@@ -126,6 +126,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
       case 'halted':
         // Nothing but a key can wake it.
         if (process.stdin.readableEnded) return stop;
+        process.stdin.once('end', () => this.#wake());
         await this.#sleep();
         return undefined;
       case 'reset':
