@@ -50,7 +50,7 @@ continued the next time. What has been fetched is used without asking the networ
 Examples:
   kdump-lab images list
   kdump-lab images fetch --suite trixie --arch x86_64
-  kdump-lab images fetch --all --mirror https://deb.debian.org/debian`;
+  kdump-lab images fetch --all --mirror https://mirror.example.org/debian`;
 
 /** The `images` command with its subcommands. */
 export function imagesCommand(): Command {
