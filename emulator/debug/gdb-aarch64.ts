@@ -7,41 +7,31 @@
 import type { A64Cpu } from '../cpu/a64/index.ts';
 import { A64_STATE } from '../cpu/a64/state.ts';
 import type { Engine } from '../cpu/execute/engine.ts';
-import type { Watchpoints } from '../cpu/execute/watchpoints.ts';
 import { decodeEl1Half } from '../cpu/a64/system/translation-control.ts';
+import { CpuDebugView } from './cpu-debug-view.ts';
 import type { DebugView, PageMapping } from './debug-view.ts';
 import { a64Mappings } from './page-tables.ts';
 import { bytes32, bytes64, feature, register } from './target-description.ts';
 import { grouped, hex32, hex64 } from './register-dump.ts';
-import { VirtualMemory } from './virtual-memory.ts';
 
 /** Register numbers in the order of the description. */
 const NUMBER = { SP: 31, PC: 32, CPSR: 33, V0: 34, FPSR: 66, FPCR: 67, SYSTEM: 68 } as const;
 const SCTLR_M = 1n;
 
-/** The machine-independent part of a debug target is the session's: who runs, who pauses. */
-export class Aarch64DebugView implements DebugView {
+/** The registers and page tables of the machine's CPUs. */
+export class Aarch64DebugView extends CpuDebugView<A64Cpu> implements DebugView {
   readonly description: string;
   readonly stopsAfterAccess = false;
   readonly generalRegisters = NUMBER.V0;
-  readonly #cpus: readonly A64Cpu[];
-  readonly #engine: Engine;
-  readonly #virtual: VirtualMemory;
 
   constructor(cpus: readonly A64Cpu[], engine: Engine) {
-    this.#cpus = cpus;
-    this.#engine = engine;
-    this.#virtual = new VirtualMemory(engine, (cpu, vaddr) => this.translate(cpu, vaddr));
+    super(cpus, engine);
     this.description = describeTarget([...cpus[0]!.systemRegisters()].map(([name]) => name));
-  }
-
-  get cpuCount(): number {
-    return this.#cpus.length;
   }
 
   /** Little endian; system registers cannot be written. */
   readRegister(index: number, register: number): Uint8Array | undefined {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const { registers, process: state, engine } = cpu;
     if (register < NUMBER.SP) return bytes64(registers.x(register));
     if (register === NUMBER.SP) return bytes64(registers.get64(A64_STATE.sp));
@@ -55,7 +45,7 @@ export class Aarch64DebugView implements DebugView {
   }
 
   writeRegister(index: number, register: number, bytes: Uint8Array): boolean {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const { registers } = cpu;
     const size = this.readRegister(index, register)?.length;
     if (size !== bytes.length) return false;
@@ -71,32 +61,20 @@ export class Aarch64DebugView implements DebugView {
     return true;
   }
 
-  readMemory(index: number, address: bigint, length: number): Uint8Array {
-    return this.#virtual.read(index, address, length);
-  }
-
-  writeMemory(index: number, address: bigint, bytes: Uint8Array): boolean {
-    return this.#virtual.write(index, address, bytes);
-  }
-
-  translate(index: number, vaddr: bigint): number | undefined {
-    return this.#cpus[index]!.translateForDebugger(vaddr);
-  }
-
   mappings(index: number, limit: number): readonly PageMapping[] {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const value = (name: string): bigint => this.register(index, name) ?? 0n;
     if ((value('sctlr_el1') & SCTLR_M) === 0n) return [];
     const { features, configuration } = cpu;
     const bits = configuration.model.physicalAddressBits;
     const lower = decodeEl1Half(0, value('tcr_el1'), value('ttbr0_el1'), features, bits);
     const upper = decodeEl1Half(1, value('tcr_el1'), value('ttbr1_el1'), features, bits);
-    const found = a64Mappings(this.#engine.memory, lower, false, limit);
-    return [...found, ...a64Mappings(this.#engine.memory, upper, true, limit - found.length)];
+    const found = a64Mappings(this.engine.memory, lower, false, limit);
+    return [...found, ...a64Mappings(this.engine.memory, upper, true, limit - found.length)];
   }
 
   register(index: number, name: string): bigint | undefined {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const number = /^x(\d+)$/.exec(name)?.[1];
     if (number !== undefined) return Number(number) <= 30 ? cpu.registers.x(Number(number)) : undefined;
     if (name === 'pc') return cpu.engine.pc;
@@ -109,7 +87,7 @@ export class Aarch64DebugView implements DebugView {
   }
 
   dumpRegisters(index: number): readonly string[] {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const { registers } = cpu;
     const vectors = Array.from({ length: 32 }, (_, n) => {
       const view = Buffer.from(this.#vector(cpu, n));
@@ -122,30 +100,8 @@ export class Aarch64DebugView implements DebugView {
     ];
   }
 
-  get watchpoints(): Watchpoints {
-    return this.#engine.watchpoints;
-  }
-
-  addBreakpoint(address: bigint): void {
-    for (const pc of this.#statePcs(address)) this.#engine.code.breakpoints.add(pc);
-  }
-
-  removeBreakpoint(address: bigint): void {
-    for (const pc of this.#statePcs(address)) this.#engine.code.breakpoints.remove(pc);
-  }
-
-  /** What the state's PC may be at an address: with FEAT_BTI, each PSTATE.BTYPE is in its low bits. */
-  #statePcs(address: bigint): readonly bigint[] {
-    if (!this.#cpus[0]!.features.has('FEAT_BTI')) return [address];
-    return [0n, 1n, 2n, 3n].map(branchType => address | branchType);
-  }
-
-  step(index: number): void {
-    this.#engine.step(this.#engine.cpus[index]!);
-  }
-
   describe(index: number): string {
-    const { exceptionLevel, idle } = this.#cpus[index]!;
+    const { exceptionLevel, idle } = this.cpus[index]!;
     return `CPU#${index} EL${exceptionLevel} [${idle}]`;
   }
 

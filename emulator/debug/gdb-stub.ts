@@ -4,37 +4,17 @@
  * Source: "Debugging with GDB", appendix "GDB Remote Serial Protocol": sections "Packets", "Stop Reply Packets", "General Query Packets".
  * Not modelled: reverse execution, non-stop mode, tracepoints, file I/O.
  */
-import type { WatchedAccess, WatchedRange, Watchpoints } from '../cpu/execute/watchpoints.ts';
+import type { WatchedAccess, WatchedRange } from '../cpu/execute/watchpoints.ts';
+import type { DebugView } from './debug-view.ts';
 import { LARGEST_PACKET } from './gdb-packets.ts';
 
 /** A machine as a debugger sees it. */
 export interface GdbTarget {
-  readonly cpuCount: number;
-  /** target.xml. */
-  readonly description: string;
-  /** How many registers from number 0 on the `g` packet has. */
-  readonly generalRegisters: number;
-  /** A register by its number in the description, little endian. */
-  readRegister(cpu: number, register: number): Uint8Array | undefined;
-  /** @returns false when there is no such register, or it cannot have this value */
-  writeRegister(cpu: number, register: number, bytes: Uint8Array): boolean;
-  /** Memory as a CPU maps it; fewer bytes where it ends. */
-  readMemory(cpu: number, address: bigint, length: number): Uint8Array;
-  /** @returns false when not all of it is mapped RAM */
-  writeMemory(cpu: number, address: bigint, bytes: Uint8Array): boolean;
-  addBreakpoint(address: bigint): void;
-  removeBreakpoint(address: bigint): void;
-  /** Stops CPUs at data accesses; absent: gdb steps and compares instead. */
-  readonly watchpoints?: Pick<Watchpoints, 'add' | 'remove' | 'ignoring'>;
-  /** gdb wants the CPU to stop behind the instruction that has come to a watchpoint, not before it. */
-  readonly stopsAfterAccess?: boolean;
-  /** What a CPU does, for `info threads`. */
-  describe(cpu: number): string;
+  /** Its CPUs and memory. */
+  readonly view: DebugView;
   pause(): void;
   /** Goes on; the stub is told by `stopped` when that ends. */
   resume(): void;
-  /** Runs one instruction of a CPU. */
-  step(cpu: number): void;
   /** Runs a command of the monitor. @returns lines */
   monitor(line: string): readonly string[] | Promise<readonly string[]>;
   kill(): void;
@@ -59,6 +39,7 @@ type Handler = (argument: string, data: Buffer) => string | undefined;
 /** One debugger's session. */
 export class GdbStub {
   readonly #target: GdbTarget;
+  readonly #view: DebugView;
   readonly #send: (text: string) => void;
   readonly #breakpoints = new Set<bigint>();
   readonly #watched: WatchedRange[] = [];
@@ -77,6 +58,7 @@ export class GdbStub {
   /** @param send sends a packet with this content */
   constructor(target: GdbTarget, send: (text: string) => void) {
     this.#target = target;
+    this.#view = target.view;
     this.#send = send;
     this.#commands = {
       '?': () => this.#lastStop,
@@ -142,16 +124,16 @@ export class GdbStub {
 
   /** Takes away what the session has left in the machine. */
   close(): void {
-    for (const address of this.#breakpoints) this.#target.removeBreakpoint(address);
+    for (const address of this.#breakpoints) this.#view.removeBreakpoint(address);
     this.#breakpoints.clear();
-    for (const range of this.#watched.splice(0)) this.#target.watchpoints?.remove(range);
+    for (const range of this.#watched.splice(0)) this.#view.watchpoints.remove(range);
   }
 
   // Registers
 
   #readGeneral(): string {
-    const registers = Array.from({ length: this.#target.generalRegisters }, (_, n) =>
-      this.#target.readRegister(this.#cpu, n),
+    const registers = Array.from({ length: this.#view.generalRegisters }, (_, n) =>
+      this.#view.readRegister(this.#cpu, n),
     );
     return registers.map(bytes => hex(bytes ?? new Uint8Array(0))).join('');
   }
@@ -159,22 +141,22 @@ export class GdbStub {
   #writeGeneral(argument: string): string {
     const bytes = Buffer.from(argument, 'hex');
     let offset = 0;
-    for (let n = 0; n < this.#target.generalRegisters && offset < bytes.length; n++) {
-      const size = this.#target.readRegister(this.#cpu, n)?.length ?? 0;
-      if (!this.#target.writeRegister(this.#cpu, n, bytes.subarray(offset, offset + size))) return ERROR.REGISTER;
+    for (let n = 0; n < this.#view.generalRegisters && offset < bytes.length; n++) {
+      const size = this.#view.readRegister(this.#cpu, n)?.length ?? 0;
+      if (!this.#view.writeRegister(this.#cpu, n, bytes.subarray(offset, offset + size))) return ERROR.REGISTER;
       offset += size;
     }
     return OK;
   }
 
   #readRegister(argument: string): string {
-    const bytes = this.#target.readRegister(this.#cpu, Number.parseInt(argument, 16));
+    const bytes = this.#view.readRegister(this.#cpu, Number.parseInt(argument, 16));
     return bytes === undefined ? ERROR.REGISTER : hex(bytes);
   }
 
   #writeRegister(argument: string): string {
     const [register = '', value = ''] = argument.split('=');
-    const worked = this.#target.writeRegister(this.#cpu, Number.parseInt(register, 16), Buffer.from(value, 'hex'));
+    const worked = this.#view.writeRegister(this.#cpu, Number.parseInt(register, 16), Buffer.from(value, 'hex'));
     return worked ? OK : ERROR.REGISTER;
   }
 
@@ -184,7 +166,7 @@ export class GdbStub {
     const range = parseRange(argument);
     if (range === undefined) return ERROR.ARGUMENT;
     const length = Math.min(range.length, LARGEST_PACKET / 2);
-    const bytes = this.#target.readMemory(this.#cpu, range.address, length);
+    const bytes = this.#view.readMemory(this.#cpu, range.address, length);
     return bytes.length === 0 && length > 0 ? ERROR.MEMORY : hex(bytes);
   }
 
@@ -201,7 +183,7 @@ export class GdbStub {
   }
 
   #store(address: bigint, bytes: Uint8Array): string {
-    return this.#target.writeMemory(this.#cpu, address, bytes) ? OK : ERROR.MEMORY;
+    return this.#view.writeMemory(this.#cpu, address, bytes) ? OK : ERROR.MEMORY;
   }
 
   /** `type,address,kind`; the kind of a watchpoint is its length. */
@@ -209,8 +191,7 @@ export class GdbStub {
     const [type = '', ...place] = argument.split(',');
     const range = parseRange(place.join(','));
     const access = WATCHPOINT_TYPES[type];
-    if (!BREAKPOINT_TYPES.has(type) && (access === undefined || this.#target.watchpoints === undefined))
-      return UNSUPPORTED;
+    if (!BREAKPOINT_TYPES.has(type) && access === undefined) return UNSUPPORTED;
     if (range === undefined) return ERROR.ARGUMENT;
     if (access === undefined) return this.#breakpoint(range.address, insert);
     return this.#watchpoint({ address: range.address, size: range.length, access }, insert);
@@ -219,7 +200,7 @@ export class GdbStub {
   #watchpoint(range: WatchedRange, insert: boolean): string {
     if (insert) {
       this.#watched.push(range);
-      this.#target.watchpoints?.add(range);
+      this.#view.watchpoints.add(range);
       return OK;
     }
     const { address, size, access } = range;
@@ -227,17 +208,17 @@ export class GdbStub {
       watched => watched.address === address && watched.size === size && watched.access === access,
     );
     if (index < 0) return ERROR.ARGUMENT;
-    for (const watched of this.#watched.splice(index, 1)) this.#target.watchpoints?.remove(watched);
+    for (const watched of this.#watched.splice(index, 1)) this.#view.watchpoints.remove(watched);
     return OK;
   }
 
   #breakpoint(address: bigint, insert: boolean): string {
     if (insert) {
       this.#breakpoints.add(address);
-      this.#target.addBreakpoint(address);
+      this.#view.addBreakpoint(address);
     } else {
       this.#breakpoints.delete(address);
-      this.#target.removeBreakpoint(address);
+      this.#view.removeBreakpoint(address);
     }
     return OK;
   }
@@ -253,7 +234,7 @@ export class GdbStub {
     this.#waits = true;
     this.#stepsTo = undefined;
     this.#isStepping = true;
-    this.#target.step(cpu);
+    this.#view.step(cpu);
     this.#isStepping = false;
     if (this.#stepsTo === undefined) this.stopped(GDB_SIGNAL.TRAP, cpu);
     else this.#stopAt(cpu, this.#stepsTo);
@@ -261,8 +242,8 @@ export class GdbStub {
 
   /** Stops at a watchpoint, before the instruction or behind it. */
   #stopAt(cpu: number, range: WatchedRange): void {
-    const target = this.#target;
-    if (target.stopsAfterAccess === true) target.watchpoints?.ignoring(() => target.step(cpu));
+    const view = this.#view;
+    if (view.stopsAfterAccess) view.watchpoints.ignoring(() => view.step(cpu));
     this.stopped(GDB_SIGNAL.TRAP, cpu, range);
   }
 
@@ -303,7 +284,7 @@ export class GdbStub {
   #cpuOf(id: string): number | undefined {
     if (id === '-1' || id === '0' || id === '') return this.#cpu;
     const thread = Number.parseInt(id, 16);
-    return thread >= 1 && thread <= this.#target.cpuCount ? thread - 1 : undefined;
+    return thread >= 1 && thread <= this.#view.cpuCount ? thread - 1 : undefined;
   }
 
   // Queries
@@ -320,7 +301,7 @@ export class GdbStub {
       case 'C':
         return `QC${(this.#cpu + 1).toString(16)}`;
       case 'fThreadInfo':
-        return `m${Array.from({ length: this.#target.cpuCount }, (_, cpu) => (cpu + 1).toString(16)).join(',')}`;
+        return `m${Array.from({ length: this.#view.cpuCount }, (_, cpu) => (cpu + 1).toString(16)).join(',')}`;
       case 'sThreadInfo':
         return 'l';
       case 'ThreadExtraInfo':
@@ -342,7 +323,7 @@ export class GdbStub {
   #transfer([object, verb, annex, offset = '', length = '']: readonly string[]): string {
     if (object !== 'features' || verb !== 'read') return UNSUPPORTED;
     if (annex !== 'target.xml') return 'E00';
-    const { description } = this.#target;
+    const { description } = this.#view;
     const start = Number.parseInt(offset, 16);
     const end = start + Number.parseInt(length, 16);
     return `${end >= description.length ? 'l' : 'm'}${description.slice(start, end)}`;
@@ -350,7 +331,7 @@ export class GdbStub {
 
   #threadInfo(id: string): string {
     const cpu = this.#cpuOf(id);
-    return cpu === undefined ? ERROR.ARGUMENT : hex(Buffer.from(this.#target.describe(cpu)));
+    return cpu === undefined ? ERROR.ARGUMENT : hex(Buffer.from(this.#view.describe(cpu)));
   }
 
   #monitor(command: string): undefined {

@@ -4,16 +4,14 @@
  * Source: "Debugging with GDB", appendix "Target Descriptions", section "i386 Features" for feature and register names; Intel SDM
  * vol. 1 "x87 FPU Tag Word". Not modelled: the tag word tells empty from valid only; selectors cannot be written.
  */
-import type { Engine } from '../cpu/execute/engine.ts';
-import type { Watchpoints } from '../cpu/execute/watchpoints.ts';
 import type { X64Cpu } from '../cpu/x64/index.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from '../cpu/x64/state.ts';
 import { CR0, CR4 } from '../cpu/x64/system/control-bits.ts';
+import { CpuDebugView } from './cpu-debug-view.ts';
 import type { DebugView, PageMapping } from './debug-view.ts';
 import { x64Mappings } from './page-tables.ts';
 import { grouped, hex16, hex32, hex64 } from './register-dump.ts';
 import { bytes32, bytes64, feature, register } from './target-description.ts';
-import { VirtualMemory } from './virtual-memory.ts';
 
 /** Register numbers in the order of the description. */
 const NUMBER = {
@@ -62,27 +60,14 @@ function range(first: number, end: number): number[] {
   return Array.from({ length: end - first }, (_, i) => first + i);
 }
 
-/** The machine-independent part of a debug target is the session's: who runs, who pauses. */
-export class X64DebugView implements DebugView {
+/** The registers and page tables of the machine's CPUs. */
+export class X64DebugView extends CpuDebugView<X64Cpu> implements DebugView {
   readonly description = describeTarget();
   readonly generalRegisters = NUMBER.BASES;
-  readonly #cpus: readonly X64Cpu[];
   readonly stopsAfterAccess = true;
-  readonly #engine: Engine;
-  readonly #virtual: VirtualMemory;
-
-  constructor(cpus: readonly X64Cpu[], engine: Engine) {
-    this.#cpus = cpus;
-    this.#engine = engine;
-    this.#virtual = new VirtualMemory(engine, (cpu, vaddr) => this.translate(cpu, vaddr));
-  }
-
-  get cpuCount(): number {
-    return this.#cpus.length;
-  }
 
   readRegister(index: number, number: number): Uint8Array | undefined {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const { state } = cpu;
     if (number < NUMBER.RIP) return bytes64(state.gpr(GPR_ORDER[number]!));
     if (number === NUMBER.RIP) return bytes64(cpu.engine.pc);
@@ -98,7 +83,7 @@ export class X64DebugView implements DebugView {
   }
 
   writeRegister(index: number, number: number, bytes: Uint8Array): boolean {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const { state } = cpu;
     const before = this.readRegister(index, number);
     if (before?.length !== bytes.length) return false;
@@ -116,47 +101,19 @@ export class X64DebugView implements DebugView {
     return true;
   }
 
-  readMemory(index: number, address: bigint, length: number): Uint8Array {
-    return this.#virtual.read(index, address, length);
-  }
-
-  writeMemory(index: number, address: bigint, bytes: Uint8Array): boolean {
-    return this.#virtual.write(index, address, bytes);
-  }
-
-  translate(index: number, vaddr: bigint): number | undefined {
-    return this.#cpus[index]!.translateForDebugger(vaddr);
-  }
-
   mappings(index: number, limit: number): readonly PageMapping[] {
-    const { registers, isLongMode } = this.#cpus[index]!;
+    const { registers, isLongMode } = this.cpus[index]!;
     if ((registers.cr0 & CR0.PG) === 0 || !isLongMode) return [];
-    return x64Mappings(this.#engine.memory, registers.cr3, (registers.cr4 & CR4.LA57) === 0 ? 4 : 5, limit);
-  }
-
-  get watchpoints(): Watchpoints {
-    return this.#engine.watchpoints;
-  }
-
-  addBreakpoint(address: bigint): void {
-    this.#engine.code.breakpoints.add(address);
-  }
-
-  removeBreakpoint(address: bigint): void {
-    this.#engine.code.breakpoints.remove(address);
-  }
-
-  step(index: number): void {
-    this.#engine.step(this.#engine.cpus[index]!);
+    return x64Mappings(this.engine.memory, registers.cr3, (registers.cr4 & CR4.LA57) === 0 ? 4 : 5, limit);
   }
 
   describe(index: number): string {
-    const { cpl, idle } = this.#cpus[index]!;
+    const { cpl, idle } = this.cpus[index]!;
     return `CPU#${index} CPL${cpl} [${idle}]`;
   }
 
   register(index: number, name: string): bigint | undefined {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     const { state } = cpu;
     const general = GPR_NAMES.indexOf(name);
     if (general >= 0) return state.gpr(general);
@@ -168,7 +125,7 @@ export class X64DebugView implements DebugView {
   }
 
   dumpRegisters(index: number): readonly string[] {
-    const cpu = this.#cpus[index]!;
+    const cpu = this.cpus[index]!;
     return [...dumpX64Registers(cpu), ...dumpFloatingPoint(cpu)];
   }
 }

@@ -15,23 +15,10 @@ export async function serveGdb(session: MachineSession, port: number): Promise<G
 }
 
 function gdbTarget(session: MachineSession): GdbTarget {
-  const { debug } = session.machine;
   return {
-    cpuCount: debug.cpuCount,
-    description: debug.description,
-    generalRegisters: debug.generalRegisters,
-    readRegister: (cpu, register) => debug.readRegister(cpu, register),
-    writeRegister: (cpu, register, bytes) => debug.writeRegister(cpu, register, bytes),
-    readMemory: (cpu, address, length) => debug.readMemory(cpu, address, length),
-    writeMemory: (cpu, address, bytes) => debug.writeMemory(cpu, address, bytes),
-    addBreakpoint: address => debug.addBreakpoint(address),
-    removeBreakpoint: address => debug.removeBreakpoint(address),
-    watchpoints: debug.watchpoints,
-    stopsAfterAccess: debug.stopsAfterAccess,
-    describe: cpu => debug.describe(cpu),
+    view: session.machine.debug,
     pause: () => session.pause(),
     resume: () => void session.resume(),
-    step: cpu => debug.step(cpu),
     monitor: line => runMonitorCommand(session, line),
     kill: () => session.quit(),
   };

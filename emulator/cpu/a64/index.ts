@@ -35,6 +35,7 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
   return {
     name: 'aarch64',
     layout: A64_LAYOUT,
+    instructionAlignment: 4,
     translateBlock: (code, start, key, _, limit) => translateBlock(code, start, modeOfKey(key), model.features, limit),
     sharesUpperHalf,
     helpers: {

@@ -12,12 +12,17 @@ export class Breakpoints {
   /** Offsets in a page that have had a breakpoint, in order. They stay: debuggers take breakpoints away at every stop. */
   #offsets: readonly number[] = [];
   readonly #changed: () => void;
+  readonly #alignment: number;
   /** Called when a CPU has come to a breakpoint, before the instruction. Stops the machine. */
   hit: (cpu: number) => void = () => undefined;
 
-  /** @param changed drops all translated code */
-  constructor(changed: () => void) {
+  /**
+   * @param changed drops all translated code
+   * @param alignment of instructions, in bytes: what a guest keeps in the PC's lower bits is no part of the address
+   */
+  constructor(changed: () => void, alignment: number) {
     this.#changed = changed;
+    this.#alignment = alignment;
   }
 
   add(address: bigint): void {
@@ -38,7 +43,7 @@ export class Breakpoints {
 
   /** Whether a block that begins at an offset in its page has to look for a breakpoint. */
   concerns(offset: number): boolean {
-    return this.#offsets.includes(offset);
+    return this.#offsets.includes(offset & -this.#alignment);
   }
 
   /** Offset that a block which begins at `start` must not reach over. */

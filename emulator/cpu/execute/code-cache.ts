@@ -80,7 +80,7 @@ export class CodeCache {
   readonly #trapWrites: (address: number) => void;
   readonly #pageDropped: PageDropped;
   readonly #arena: BytecodeArena;
-  readonly breakpoints = new Breakpoints(() => this.clear());
+  readonly breakpoints: Breakpoints;
 
   constructor(
     memory: GuestMemory,
@@ -95,6 +95,7 @@ export class CodeCache {
     this.#hasCode = new Uint8Array(memory.ramSize / PAGE);
     this.#trapWrites = trapWrites;
     this.#pageDropped = pageDropped;
+    this.breakpoints = new Breakpoints(() => this.clear(), guest.instructionAlignment ?? 1);
   }
 
   /** The page at a linear-memory address in RAM (any byte of it). */

@@ -146,6 +146,8 @@ export interface Guest {
     limit: number,
     debuggerSteps?: boolean,
   ): Block | undefined;
+  /** Bytes to which instructions are aligned, when they are: the lower bits of the state's PC may then tell more. */
+  readonly instructionAlignment?: number;
   /**
    * A store into code that runs takes effect at the next instruction, without a barrier. The engine then leaves the block before such a store,
    * runs its instruction alone, and looks the code up anew.

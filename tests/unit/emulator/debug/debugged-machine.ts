@@ -63,23 +63,10 @@ class Runner {
 }
 
 function targetOf(runner: Runner): GdbTarget {
-  const { debug } = runner.machine;
   return {
-    cpuCount: debug.cpuCount,
-    description: debug.description,
-    generalRegisters: debug.generalRegisters,
-    readRegister: (cpu, register) => debug.readRegister(cpu, register),
-    writeRegister: (cpu, register, bytes) => debug.writeRegister(cpu, register, bytes),
-    readMemory: (cpu, address, length) => debug.readMemory(cpu, address, length),
-    writeMemory: (cpu, address, bytes) => debug.writeMemory(cpu, address, bytes),
-    addBreakpoint: address => debug.addBreakpoint(address),
-    removeBreakpoint: address => debug.removeBreakpoint(address),
-    watchpoints: debug.watchpoints,
-    stopsAfterAccess: debug.stopsAfterAccess,
-    describe: cpu => debug.describe(cpu),
+    view: runner.machine.debug,
     pause: () => runner.pause(),
     resume: () => void runner.run(),
-    step: cpu => debug.step(cpu),
     monitor: line => [`you said ${line}`],
     kill: () => runner.pause(),
   };
