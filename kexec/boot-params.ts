@@ -13,6 +13,12 @@ import { E820_TYPE, type E820Entry } from './running-system.ts';
 import { subtractRanges } from './segments.ts';
 
 export const BOOT_PARAMS_SIZE = 4096;
+/** `startup_64` lies this far behind `startup_32`; boot.rst "64-bit Boot Protocol". */
+export const STARTUP_64 = 0x200;
+/** `struct setup_data`: next (8 bytes), type, length; `SETUP_RNG_SEED` of `asm/bootparam.h`. */
+const SETUP_DATA = { type: 8, len: 12, data: 16 } as const;
+export const SETUP_DATA_HEADER = SETUP_DATA.data;
+const SETUP_RNG_SEED = 9;
 /** Offsets outside of the setup header. */
 const BOOT_PARAMS = {
   ext_ramdisk_image: 0xc0,
@@ -205,6 +211,15 @@ export function readBootParams(params: Uint8Array): ReadBootParams | undefined {
     setupData: Number(readU64(params, SETUP_HEADER.setup_data)),
     memoryMap: readMemoryMap(params),
   };
+}
+
+/** `struct setup_data` with a seed for the kernel's random numbers, the last of its list. */
+export function buildSeedData(seed: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(SETUP_DATA.data + seed.length);
+  writeU32(bytes, SETUP_DATA.type, SETUP_RNG_SEED);
+  writeU32(bytes, SETUP_DATA.len, seed.length);
+  bytes.set(seed, SETUP_DATA.data);
+  return bytes;
 }
 
 /** `acpi_rsdp_addr`; 0 without one. */

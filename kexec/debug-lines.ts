@@ -7,8 +7,10 @@ import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { coreProgramHeaders, type ElfcorehdrContents } from './elfcorehdr.ts';
 import type { Say } from './load-plan.ts';
 
-const hex = (value: number | bigint): string => value.toString(16);
-const hex16 = (value: number | bigint): string => value.toString(16).padStart(16, '0');
+/** `%lx`. */
+export const hex = (value: number | bigint): string => value.toString(16);
+/** `%016lx`. */
+export const hex16 = (value: number | bigint): string => hex(value).padStart(16, '0');
 
 /** RANGE_* of kexec-tools. */
 export const RANGE_TYPE = { RAM: 0, RESERVED: 1, ACPI: 2, ACPI_NVS: 3 } as const;

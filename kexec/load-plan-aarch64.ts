@@ -11,7 +11,7 @@ import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { fixTreeAsKernel, fixTreeAsKexecTools, type CaptureTree } from './device-tree-fixup.ts';
 import { buildElfcorehdr, kernelHeaderSize, kexecToolsHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
-import { describeHeaders, describeLoads } from './debug-lines.ts';
+import { describeHeaders, describeLoads, hex, hex16 } from './debug-lines.ts';
 import { readArm64Image, type Arm64Image } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
 import { buildPurgatory, PURGATORY_SIZE } from './purgatory.ts';
@@ -39,9 +39,6 @@ const MIN_KIMG_ALIGN = 2 * MIB;
 const INITRD_WINDOW = 32 * GIB;
 /** `kexec_file_load`: the largest page size, so that a capture kernel with other pages can map the header alone. */
 const ELFCOREHDR_ALIGN = 64 * 1024;
-
-const hex = (value: number | bigint): string => value.toString(16);
-const hex16 = (value: number | bigint): string => value.toString(16).padStart(16, '0');
 
 /** What the ELF core header says of a system. */
 export function elfcorehdrContents(system: RunningSystem): ElfcorehdrContents {

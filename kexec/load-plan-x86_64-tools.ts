@@ -5,15 +5,15 @@
  * "load_crashdump_segments", `kexec/arch/i386/x86-linux-setup.c` "setup_linux_system_parameters".
  * Not modelled: EFI, EDD, frame buffers, `--real-mode` and `--entry-32bit`, ELF vmlinux, Xen, `--pass-memmap-cmdline`.
  */
-import { alignUp, writeU32 } from '../capture/formats/bytes.ts';
+import { alignUp } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
-import { buildToolsBootParams, TOOLS_BOOT_PARAMS_SIZE } from './boot-params.ts';
+import { buildSeedData, buildToolsBootParams, STARTUP_64, TOOLS_BOOT_PARAMS_SIZE } from './boot-params.ts';
 import { buildElfcorehdr, KEXEC_TOOLS_ALIGN, toolsHeaderSizeOfX86, type ElfcorehdrContents } from './elfcorehdr.ts';
 import { readBzImage, type BzImage } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadRequest, type Say } from './load-plan.ts';
 import type { X86LoadPlan } from './load-plan-x86_64.ts';
-import { describeHeaders, RANGE_TYPE, sayMemoryRanges, type TypedRange } from './debug-lines.ts';
+import { describeHeaders, hex, hex16, RANGE_TYPE, sayMemoryRanges, type TypedRange } from './debug-lines.ts';
 import { buildX86Purgatory, X86_PURGATORY, type Backup } from './purgatory-x86_64.ts';
 import { E820_TYPE, linearAddress, type E820Entry, type RunningSystem, type X86Firmware } from './running-system.ts';
 import { alignDown, SegmentList, sortSegments, subtractRanges, type KexecSegment, type Placement } from './segments.ts';
@@ -27,17 +27,11 @@ const NO_MAX = Number.MAX_SAFE_INTEGER;
 const LEAST_ELFCOREHDR = 16 * 1024;
 /** PURGATORY_CMDLINE_SIZE: room for what a purgatory may append. */
 const PURGATORY_CMDLINE_SIZE = 64;
-const STARTUP_64 = 0x200;
 /** BACKUP_SRC_START, BACKUP_SRC_END: where there is no System RAM below. */
 const DEFAULT_BACKUP: PhysicalRange = { start: 0, end: 0xa_0000 };
 const LOW_MEMORY_END = 0xa_0000;
 /** REALMODE_IVT_END: the interrupt table is no memory to load into. */
 const REALMODE_IVT_END = 0x400;
-const SETUP_RNG_SEED = 9;
-const SETUP_DATA_SIZE = 16;
-
-const hex = (value: number | bigint): string => value.toString(16);
-const hex16 = (value: number | bigint): string => value.toString(16).padStart(16, '0');
 
 /** @throws UsageError, ImageError for what kexec-tools refuses */
 export function planX86KexecLoad(
@@ -316,10 +310,7 @@ function addInitrd(placer: Placer, bytes: Uint8Array | undefined, say: Say): Phy
 
 /** `struct setup_data` with a seed for the capture kernel's random numbers, in the lowest hole. */
 export function addSeed(list: SegmentList, seed: Uint8Array): KexecSegment {
-  const bytes = new Uint8Array(SETUP_DATA_SIZE + seed.length);
-  writeU32(bytes, 8, SETUP_RNG_SEED);
-  writeU32(bytes, 12, seed.length);
-  bytes.set(seed, SETUP_DATA_SIZE);
+  const bytes = buildSeedData(seed);
   const placement = { size: bytes.length, alignment: 1, min: MIN_ADDRESS.setup_data, max: NO_MAX } as const;
   return list.add('setup_data', bytes, { ...placement, direction: 'up' });
 }

@@ -4,12 +4,19 @@
  * Source: Linux v6.12 `arch/x86/kernel/kexec-bzimage64.c` "bzImage64_load", `arch/x86/kernel/crash.c` "crash_load_segments".
  * Not modelled: EFI, IMA's measurements, kexec handover.
  */
-import { alignUp, writeU32 } from '../capture/formats/bytes.ts';
+import { alignUp } from '../capture/formats/bytes.ts';
 import { ELF64_EHDR } from '../capture/formats/elf.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
-import { BOOT_PARAMS_SIZE, buildBootParams, captureMemoryMap } from './boot-params.ts';
-import { describeLoads, sayMemoryRanges } from './debug-lines.ts';
+import {
+  BOOT_PARAMS_SIZE,
+  buildBootParams,
+  buildSeedData,
+  captureMemoryMap,
+  SETUP_DATA_HEADER,
+  STARTUP_64,
+} from './boot-params.ts';
+import { describeLoads, hex, sayMemoryRanges } from './debug-lines.ts';
 import { buildElfcorehdr, kernelHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
 import { readBzImage, type BzImage } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
@@ -27,17 +34,12 @@ import { KEXEC_FILE_FLAGS } from './syscalls.ts';
 
 /** Lowest addresses by what goes there. */
 const MIN_ADDRESS = { purgatory: 0x3000, boot_params: 0x3000, kernel: 0x10_0000, initrd: 0x100_0000 } as const;
-/** `startup_64` lies this far behind `startup_32`; boot.rst "64-bit Boot Protocol". */
-const STARTUP_64 = 0x200;
 /** Room for `elfcorehdr=0x…` on the command line. */
 const MAX_ELFCOREHDR_STR_LEN = 30;
 /** Sizes of what lies behind the command line: `struct setup_data`, that with EFI's addresses, a seed, that of IMA. */
-const SETUP_DATA = { HEADER: 16, EFI: 16 + 96, RNG_SEED: 32, IMA: 16 + 16 } as const;
-const SETUP_RNG_SEED = 9;
+const SETUP_DATA = { HEADER: SETUP_DATA_HEADER, EFI: 16 + 96, RNG_SEED: 32, IMA: 16 + 16 } as const;
 /** What the kernel's own purgatory takes. */
 const KERNEL_PURGATORY = { bufsz: 0x4000, memsz: 0x5000 } as const;
-
-const hex = (value: number): string => value.toString(16);
 
 /** A plan with what x86 needs besides. */
 export interface X86LoadPlan extends LoadPlan {
@@ -176,17 +178,8 @@ function addKernelSegments(
   });
   params.bytes.set(page);
   params.bytes.set(commandLine, BOOT_PARAMS_SIZE);
-  if (request.rngSeed !== undefined) params.bytes.set(seedData(request.rngSeed), seedOffset);
+  if (request.rngSeed !== undefined) params.bytes.set(buildSeedData(request.rngSeed), seedOffset);
   return { params, kernel };
-}
-
-/** `struct setup_data` with a seed. */
-function seedData(seed: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(SETUP_DATA.HEADER + seed.length);
-  writeU32(bytes, 8, SETUP_RNG_SEED);
-  writeU32(bytes, 12, seed.length);
-  bytes.set(seed, SETUP_DATA.HEADER);
-  return bytes;
 }
 
 /** The kernel keeps it all for itself, and does not dump it. */

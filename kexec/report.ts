@@ -4,10 +4,9 @@
  * Sources: kexec-tools 2.0.25 `kexec/kexec.c` "print_segments"; Linux v6.12 `kernel/kexec_file.c` "kexec_file_load".
  */
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
+import { hex } from './debug-lines.ts';
 import type { LoadPlan } from './load-plan.ts';
 import { segmentEnd } from './segments.ts';
-
-const hex = (value: number): string => value.toString(16);
 
 /** The system call and its segments. Buffers have no address here: they are shown by the name of what they hold. */
 export function planLines(plan: LoadPlan): string[] {

@@ -4,6 +4,7 @@
  */
 import { readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
+import { STARTUP_64 } from '../../kexec/boot-params.ts';
 import { mapLines } from '../../kexec/report.ts';
 import { checkKexecLoad, KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import { LOOK_AGAIN, type KernelWatcher, type Takeover } from './host-kexec.ts';
@@ -318,9 +319,6 @@ export class KexecTrace implements KernelWatcher {
     this.#emit(cpu, 'entry', `${what} at ${hex(cpu.pc)}: ${cpu.describeMode()}`, { pc: hex(cpu.pc) });
   }
 }
-
-/** The 64-bit entry of an x86 kernel lies this far behind its beginning; boot.rst "64-bit Boot Protocol". */
-const STARTUP_64 = 0x200;
 
 function loadFlags(flags: bigint): string {
   const architecture = flags - (flags & LOAD_FLAGS_MASK);
