@@ -11,6 +11,8 @@ import {
 } from '../../emulator/index.ts';
 import { type KernelImage, readKernelImage, requireArchitecture } from '../../kernel-images/kernel-image.ts';
 import { readArm64Image } from '../../kexec/images.ts';
+import { ControlServer } from '../console/control/control-server.ts';
+import { RunControl } from '../console/run-control.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
 import { Aarch64Starter, type CaptureImage, type CaptureStarter, X86Starter } from './capture-starter.ts';
@@ -30,6 +32,7 @@ export class EmulatedMachine implements LabMachine {
   readonly name = 'kdump-lab';
   readonly #config: LabMachineConfig;
   #machine: BoardMachine | undefined;
+  #control: RunControl | undefined;
 
   constructor(config: LabMachineConfig) {
     this.#config = config;
@@ -44,14 +47,17 @@ export class EmulatedMachine implements LabMachine {
     const console = new ConsoleBuffer(bytes => listener.onConsole(bytes));
     const { machine, watchers } = create(config, kernel, disk, listener, byte => console.write(byte));
     this.#machine = machine;
-    const stop = await runToStop(machine, watchers, limits.guestSeconds);
+    const disks = [{ option: { id: 'disk0', file: config.disk, readOnly: false, snapshot: false } }];
+    this.#control = new RunControl(machine, disks);
+    using _server = await ControlServer.open(this.#control, config.controls ?? [], this.#control.ended);
+    const stop = await runToStop(this.#control, watchers, limits.guestSeconds);
     console.flush();
     if (disk.error !== undefined) return { kind: 'failed', message: disk.error.message };
     return stop;
   }
 
   interrupt(reason: string): void {
-    this.#machine?.stop({ kind: 'interrupted', reason });
+    this.#control?.interrupt(reason);
   }
 
   progress(): LabProgress {
@@ -62,7 +68,7 @@ export class EmulatedMachine implements LabMachine {
 
 /** A capture kernel that the host cannot load ends the run: the guest decided how much memory there is for it. */
 async function runToStop(
-  machine: BoardMachine,
+  machine: Pick<BoardMachine, 'guestNs' | 'run'>,
   watchers: readonly KernelWatcher[],
   guestSeconds: number,
 ): Promise<LabStop> {

@@ -4,6 +4,7 @@
  * Backends: our own machine, and QEMU (the judge and the yardstick of the benchmark).
  */
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import type { ControlOption } from '../commands/boot/controls.ts';
 import type { KexecEvent } from './kexec-trace.ts';
 import type { HostPart } from './provocations.ts';
 
@@ -35,6 +36,8 @@ export interface LabMachineConfig {
   readonly traceKexec?: boolean;
   /** What the host does to the kernel so that it crashes in a particular state. */
   readonly provocation?: HostPart | undefined;
+  /** Sockets from which the machine is controlled while it runs. */
+  readonly controls?: readonly ControlOption[];
 }
 
 /** What the host starts after a crash. */

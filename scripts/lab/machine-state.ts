@@ -3,14 +3,8 @@ import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { QEMU_SEGMENTS, qemuNote, type QemuSegment } from '../../capture/formats/qemu-note.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
-import {
-  type A64Cpu,
-  GPR,
-  type GuestMemory,
-  SEGMENT,
-  type VmcoreinfoLocation,
-  type X64Cpu,
-} from '../../emulator/index.ts';
+import { type A64Cpu, type GuestMemory, SEGMENT, type VmcoreinfoLocation, type X64Cpu } from '../../emulator/index.ts';
+import { a64Registers, x64Registers } from './cpu-registers.ts';
 
 /** What is needed of a `virt` board. */
 interface VirtParts {
@@ -28,12 +22,12 @@ interface PcParts {
 
 /** A `virt` machine that stands still. */
 export function virtMachineState({ memory, cpus, vmcoreinfo }: VirtParts): MachineState {
-  return { ...memoryOf(memory), architecture: 'aarch64', cpus: cpus.map(a64Registers), ...noteOf(vmcoreinfo) };
+  return { ...memoryOf(memory), architecture: 'aarch64', cpus: cpus.map(a64State), ...noteOf(vmcoreinfo) };
 }
 
 /** A PC that stands still. */
 export function pcMachineState({ memory, cpus, vmcoreinfo }: PcParts): MachineState {
-  return { ...memoryOf(memory), architecture: 'x86_64', cpus: cpus.map(x64Registers), ...noteOf(vmcoreinfo) };
+  return { ...memoryOf(memory), architecture: 'x86_64', cpus: cpus.map(x64State), ...noteOf(vmcoreinfo) };
 }
 
 function memoryOf(memory: GuestMemory): Pick<MachineState, 'name' | 'ram' | 'read'> {
@@ -52,30 +46,10 @@ function noteOf(location: VmcoreinfoLocation | undefined): Pick<MachineState, 'v
 }
 
 /** QEMU numbers threads from 1. */
-function a64Registers({ registers, process: state, engine }: A64Cpu, index: number): CpuRegisters {
-  const values = Array.from({ length: 31 }, (_, n): [string, bigint] => [`x${n}`, registers.x(n)]);
-  return {
-    pid: index + 1,
-    registers: new Map([
-      ...values,
-      ['sp', state.stackPointer(state.exceptionLevel)],
-      ['pc', engine.pc],
-      ['pstate', BigInt(state.saved() >>> 0)],
-    ]),
-  };
+function a64State(cpu: A64Cpu, index: number): CpuRegisters {
+  return { pid: index + 1, registers: a64Registers(cpu) };
 }
 
-const GENERAL: readonly (readonly [name: string, number: number])[] = [
-  ['ax', GPR.AX],
-  ['bx', GPR.BX],
-  ['cx', GPR.CX],
-  ['dx', GPR.DX],
-  ['si', GPR.SI],
-  ['di', GPR.DI],
-  ['sp', GPR.SP],
-  ['bp', GPR.BP],
-  ...Array.from({ length: 8 }, (_, n) => [`r${n + 8}`, n + 8] as const),
-];
 /** Segments in the order of `QEMU_SEGMENTS`, without the two tables. */
 const SEGMENTS = [
   ['cs', SEGMENT.CS],
@@ -88,16 +62,9 @@ const SEGMENTS = [
   ['tr', SEGMENT.TR],
 ] as const;
 
-function x64Registers(cpu: X64Cpu, index: number): MachineState['cpus'][number] {
+function x64State(cpu: X64Cpu, index: number): MachineState['cpus'][number] {
   const { state, registers } = cpu;
-  const values = new Map([
-    ...GENERAL.map(([name, number]) => [name, state.gpr(number)] as const),
-    ...SEGMENTS.slice(0, 6).map(([name, number]) => [name, BigInt(state.selector(number))] as const),
-    ['ip', cpu.ip] as const,
-    ['flags', BigInt(state.eflags >>> 0)] as const,
-    ['fs_base', state.base(SEGMENT.FS)] as const,
-    ['gs_base', state.base(SEGMENT.GS)] as const,
-  ]);
+  const values = x64Registers(cpu);
   const segments = Object.fromEntries([
     ...SEGMENTS.map(([name, number]): [string, QemuSegment] => {
       const { selector, base, limit, attributes } = state.segment(number);

@@ -231,8 +231,8 @@ function packInitramfs(
 
 /** kexec takes the image as Debian ships it; compressed arm64 kernels were unpacked when they were read. */
 function captureKernelBytes(image: KernelImage): Uint8Array {
-  if (image.format === 'vmlinux')
-    throw new ImageError('kexec as a capture kernel wants an Image or bzImage, not a vmlinux');
+  if (image.format === 'vmlinux' || image.format === 'multiboot')
+    throw new ImageError(`kexec as a capture kernel wants an Image or bzImage, not a ${image.format}`);
   return image.bytes;
 }
 

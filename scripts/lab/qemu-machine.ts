@@ -10,6 +10,7 @@ import { join } from 'node:path';
 
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import type { ControlOption } from '../commands/boot/controls.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 
 /** Debian packages that hold the programs, for the message. */
@@ -108,9 +109,16 @@ export function qemuArguments(config: LabMachineConfig, initrd: string): string[
     ['-device', `${device},drive=disk0`],
     ['-display', 'none'],
     ['-serial', 'stdio'],
-    ['-monitor', 'none'],
+    ...(config.controls?.some(({ mode }) => mode === 'readline') === true ? [] : [['-monitor', 'none'] as const]),
     ['-nic', 'none'],
     ['-no-reboot'],
+    ...(config.controls ?? []).map(controlArguments),
   ];
   return options.flat() as string[];
+}
+
+function controlArguments({ mode, address, wait }: ControlOption): readonly [string, string] {
+  const where =
+    address.kind === 'unix' ? `unix:${address.path.replaceAll(',', ',,')}` : `tcp:${address.host}:${address.port}`;
+  return [mode === 'control' ? '-qmp' : '-monitor', `${where},server=on,wait=${wait ? 'on' : 'off'}`];
 }

@@ -7,6 +7,7 @@ import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
 import {
   type A64Cpu,
+  GPR,
   type GuestMemory,
   HOST_CALL_BYTES,
   HOST_CALL_WORD,
@@ -16,6 +17,7 @@ import {
   type X64Cpu,
 } from '../../emulator/index.ts';
 import { readU32, writeU32 } from '../../capture/formats/bytes.ts';
+import { a64Registers, x64Registers } from './cpu-registers.ts';
 
 /** One CPU. */
 export interface WatchedCpu {
@@ -74,8 +76,6 @@ export function machineStateOf({ memory, architecture }: Pick<WatchedBoard, 'mem
   };
 }
 
-const NONE: CpuRegisters = { pid: 0, registers: new Map() };
-
 /** The `virt` board. @param exceptionLevel in which kernels are started: decides which call reaches the host */
 export function watchVirt(board: VirtBoard, exceptionLevel: 1 | 2): WatchedBoard {
   const bytes = new Uint8Array(4);
@@ -85,7 +85,7 @@ export function watchVirt(board: VirtBoard, exceptionLevel: 1 | 2): WatchedBoard
     architecture: 'aarch64',
     machine,
     memory,
-    cpus: board.cpus.map(cpu => new WatchedA64(cpu)),
+    cpus: board.cpus.map(watchA64),
     probe: { bytes, findSite: findA64Site },
   };
 }
@@ -98,62 +98,14 @@ function findA64Site(code: Uint8Array): ProbeSite {
   return { offset: 0, skip: readU32(code, 0) === A64_NOP ? 4 : 0 };
 }
 
-class WatchedA64 implements WatchedCpu {
-  readonly #cpu: A64Cpu;
-
-  constructor(cpu: A64Cpu) {
-    this.#cpu = cpu;
-  }
-
-  get index(): number {
-    return this.#cpu.engine.index;
-  }
-
-  get isOff(): boolean {
-    return this.#cpu.idle === 'off';
-  }
-
-  get pc(): bigint {
-    return this.#cpu.engine.pc;
-  }
-
-  set pc(value: bigint) {
-    this.#cpu.engine.pc = value;
-  }
-
-  argument(n: number): bigint {
-    return this.#cpu.registers.x(n);
-  }
-
-  registers(): CpuRegisters {
-    const cpu = this.#cpu;
-    if (this.isOff) return NONE;
-    const level = cpu.process.exceptionLevel;
-    const usesSp0 = level === 0 || cpu.process.field('SP') === 0;
-    const registers = new Map<string, bigint>([
-      ...Array.from({ length: 31 }, (_, n) => [`x${n}`, cpu.registers.x(n)] as const),
-      ['sp', cpu.process.stackPointer(usesSp0 ? 0 : level)],
-      ['pc', cpu.engine.pc],
-      ['pstate', BigInt(cpu.process.saved() >>> 0)],
-    ]);
-    return { pid: 0, registers };
-  }
-
-  translate(address: bigint): number | undefined {
-    return this.#cpu.translateForDebugger(address);
-  }
-
-  powerOff(): void {
-    this.#cpu.powerOff();
-  }
-
-  describeMode(): string {
-    return `EL${this.#cpu.exceptionLevel}, x0 0x${this.#cpu.registers.x(0).toString(16)}`;
-  }
-
-  onHostCall(handler: (() => void) | undefined): void {
-    this.#cpu.hostCall = handler;
-  }
+function watchA64(cpu: A64Cpu): WatchedCpu {
+  return new EmulatedCpu(cpu, {
+    argument: n => cpu.registers.x(n),
+    registers: () => a64Registers(cpu),
+    describeMode: () => `EL${cpu.exceptionLevel}, x0 0x${cpu.registers.x(0).toString(16)}`,
+    getPc: () => cpu.visiblePc(cpu.engine.pc),
+    setPc: pc => cpu.branchTo(pc),
+  });
 }
 
 /** The PC boards. */
@@ -163,7 +115,7 @@ export function watchPc(board: PcBoard): WatchedBoard {
     architecture: 'x86_64',
     machine,
     memory,
-    cpus: board.cpus.map(cpu => new WatchedX64(cpu)),
+    cpus: board.cpus.map(watchX64),
     probe: { bytes: Uint8Array.from(HOST_CALL_BYTES), findSite: findX64Site },
   };
 }
@@ -179,34 +131,42 @@ function findX64Site(code: Uint8Array): ProbeSite {
   return hex.startsWith(FTRACE_NOP, offset * 2) ? { offset, skip: 5 } : { offset, skip: 0 };
 }
 
-/** Numbers of the general registers in the order of instructions' encodings, and of the segments. */
-const GPR_NAMES = [
-  'ax',
-  'cx',
-  'dx',
-  'bx',
-  'sp',
-  'bp',
-  'si',
-  'di',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
-const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 /** System V ABI: RDI, RSI, RDX, RCX. */
-const ARGUMENT_REGISTERS = [7, 6, 2, 1];
+const ARGUMENT_REGISTERS = [GPR.DI, GPR.SI, GPR.DX, GPR.CX];
 
-class WatchedX64 implements WatchedCpu {
-  readonly #cpu: X64Cpu;
+function watchX64(cpu: X64Cpu): WatchedCpu {
+  const { engine, state } = cpu;
+  return new EmulatedCpu(cpu, {
+    argument: n => state.gpr(ARGUMENT_REGISTERS[n]!),
+    registers: () => x64Registers(cpu),
+    describeMode: () => `${cpu.is64 ? '64-bit mode' : 'not in 64-bit mode'}, rsi 0x${state.gpr(GPR.SI).toString(16)}`,
+    getPc: () => engine.pc,
+    setPc: pc => {
+      engine.pc = pc;
+    },
+  });
+}
 
-  constructor(cpu: X64Cpu) {
+/** What CPUs of all architectures have. */
+type AnyCpu = Pick<A64Cpu & X64Cpu, 'idle' | 'translateForDebugger' | 'powerOff' | 'hostCall'> & {
+  readonly engine: { readonly index: number };
+};
+
+/** What is particular to one. */
+interface CpuView extends Pick<WatchedCpu, 'argument' | 'describeMode'> {
+  registers(): Map<string, bigint>;
+  getPc(): bigint;
+  setPc(pc: bigint): void;
+}
+
+/** A CPU of the emulator. */
+class EmulatedCpu implements WatchedCpu {
+  readonly #cpu: AnyCpu;
+  readonly #view: CpuView;
+
+  constructor(cpu: AnyCpu, view: CpuView) {
     this.#cpu = cpu;
+    this.#view = view;
   }
 
   get index(): number {
@@ -218,30 +178,19 @@ class WatchedX64 implements WatchedCpu {
   }
 
   get pc(): bigint {
-    return this.#cpu.engine.pc;
+    return this.#view.getPc();
   }
 
   set pc(value: bigint) {
-    this.#cpu.engine.pc = value;
+    this.#view.setPc(value);
   }
 
   argument(n: number): bigint {
-    return this.#cpu.state.gpr(ARGUMENT_REGISTERS[n]!);
+    return this.#view.argument(n);
   }
 
   registers(): CpuRegisters {
-    const { state, engine } = this.#cpu;
-    if (this.isOff) return NONE;
-    const registers = new Map<string, bigint>([
-      ...GPR_NAMES.map((name, n) => [name, state.gpr(n)] as const),
-      ...SEGMENT_NAMES.map((name, n) => [name, BigInt(state.selector(n))] as const),
-      ['fs_base', state.base(SEGMENT_NAMES.indexOf('fs'))],
-      ['gs_base', state.base(SEGMENT_NAMES.indexOf('gs'))],
-      ['orig_ax', 0n],
-      ['ip', engine.pc],
-      ['flags', BigInt(state.eflags >>> 0)],
-    ]);
-    return { pid: 0, registers };
+    return { pid: 0, registers: this.isOff ? new Map<string, bigint>() : this.#view.registers() };
   }
 
   translate(address: bigint): number | undefined {
@@ -253,8 +202,7 @@ class WatchedX64 implements WatchedCpu {
   }
 
   describeMode(): string {
-    const mode = this.#cpu.is64 ? '64-bit mode' : 'not in 64-bit mode';
-    return `${mode}, rsi 0x${this.#cpu.state.gpr(6).toString(16)}`;
+    return this.#view.describeMode();
   }
 
   onHostCall(handler: (() => void) | undefined): void {
