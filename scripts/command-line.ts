@@ -7,7 +7,7 @@ import { demoCommand } from './commands/demo.ts';
 import { dumpCommand } from './commands/dump.ts';
 import { imagesCommand } from './commands/images.ts';
 import { kdumpctlCommand } from './commands/kdumpctl.ts';
-import { runCommand } from './commands/run.ts';
+import { runCommand, withTwoDashes } from './commands/run.ts';
 
 /** `kdump-lab` with all its commands. */
 export function commandLine(): Command {
@@ -36,6 +36,11 @@ export function commandLine(): Command {
   program.addCommand(imagesCommand());
   configure(program);
   return program;
+}
+
+/** `run` takes its options with one dash, too. */
+export function spelledForUs(argv: readonly string[]): string[] {
+  return argv[2] === 'run' ? withTwoDashes(argv) : [...argv];
 }
 
 /** Errors are thrown, and read like all others; subcommands inherit nothing of this by themselves. */

@@ -34,9 +34,12 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
 
 /** All others, and the help. */
 async function runCommandLine(): Promise<number> {
-  const [{ commandLine }, { CommanderError }] = await Promise.all([import('./command-line.ts'), import('commander')]);
+  const [{ commandLine, spelledForUs }, { CommanderError }] = await Promise.all([
+    import('./command-line.ts'),
+    import('commander'),
+  ]);
   try {
-    await commandLine().parseAsync();
+    await commandLine().parseAsync(spelledForUs(process.argv));
   } catch (error) {
     // commander has written its message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode;

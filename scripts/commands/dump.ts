@@ -81,9 +81,12 @@ interface DumpStatus {
 }
 
 async function waitForEnd(client: QmpClient, finished: Promise<QmpMessage>, verbose: boolean): Promise<void> {
-  const progress = verbose ? setInterval(() => void showProgress(client), POLL_MS) : undefined;
+  let asked = Promise.resolve();
+  const progress = verbose ? setInterval(() => (asked = showProgress(client)), POLL_MS) : undefined;
   try {
     const { result, error } = (await finished).data as { result: DumpStatus; error?: string };
+    clearInterval(progress);
+    await asked;
     if (result.status !== 'completed')
       throw new UsageError(`the dump failed${error === undefined ? '' : `: ${error}`}`);
   } finally {

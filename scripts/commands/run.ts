@@ -15,6 +15,7 @@ import { prepareRun, type PreparedRun } from '../lab/prepare.ts';
 import type { Phase, RunReport } from '../lab/report.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, checkScenario, type Scenario } from '../lab/scenario.ts';
 import { DEFAULT_BACKEND, findBackend } from './backends.ts';
+import { isSocket, parseControlSocket, type ControlOption } from './boot/controls.ts';
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from './errors.ts';
 import { interruptSignal } from './interrupt.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -47,6 +48,8 @@ interface RunOptions {
   readonly out: string;
   readonly console: boolean;
   readonly backend: string;
+  readonly qmp: readonly ControlOption[];
+  readonly monitor: readonly ControlOption[];
 }
 
 const EXAMPLES = `
@@ -55,6 +58,7 @@ Examples:
   kdump-lab run --fast --suite trixie --out trixie-dump
   kdump-lab run --arch x86_64 --kexec '-p -s' --smp 2
   kdump-lab run --kernel ./vmlinuz --collector cp --crashkernel 192M
+  kdump-lab run --qmp unix:qmp.sock,server=on,wait=off       and then: kdump-lab dump --socket qmp.sock memory.elf
 
 Names for --panic:
 ${Object.entries(PROVOCATIONS)
@@ -75,6 +79,12 @@ export function runCommand(): Command {
       const report = await runScenario(scenarioFromOptions(options), options);
       process.exitCode = exitStatus(report);
     });
+}
+
+/** QEMU's options have one dash: `-qmp`, `-smp`, `-machine` mean what they mean with two. */
+export function withTwoDashes(args: readonly string[]): string[] {
+  const names = new Set(runCommand().options.map(({ long }) => long?.slice(1)));
+  return args.map(arg => (names.has(arg) ? `-${arg}` : arg));
 }
 
 function addRunOptions(command: Command): Command {
@@ -126,6 +136,8 @@ function addRunOptions(command: Command): Command {
       'shortcuts: kexec -i, cryptomgr.notests in both kernels, a device tree without seeds',
       defaults.fast,
     )
+    .addOption(controlOption('--qmp <socket>', "QMP on a socket, as QEMU's -qmp", 'control'))
+    .addOption(controlOption('--monitor <socket>', "the monitor on a socket, as QEMU's -monitor", 'readline'))
     .option('--timeout <seconds>', 'guest seconds after which to give up', parseNumber, defaults.timeoutSeconds)
     .addOption(new Option('--backend <name>', 'machine to run on').default(DEFAULT_BACKEND).hideHelp());
 }
@@ -139,6 +151,18 @@ function sizeOption(flags: string, description: string, value?: number): Option 
     }
   });
   return value === undefined ? option : option.default(value, `${value / 2 ** 20}M`);
+}
+
+/** `unix:PATH,server=on,wait=off`; may be given several times. */
+function controlOption(flags: string, description: string, mode: ControlOption['mode']): Option {
+  return new Option(flags, description)
+    .argParser((text: string, before: readonly ControlOption[]) => {
+      const option = `--${mode === 'control' ? 'qmp' : 'monitor'}`;
+      if (text === 'none') return before;
+      if (!isSocket(text)) throw new InvalidArgumentError('must be unix:PATH,server=on,wait=off or tcp:HOST:PORT,…');
+      return [...before, parseControlSocket(text, mode, option)];
+    })
+    .default([], 'none');
 }
 
 /** The only channel, and its only form beside plain text. */
@@ -195,10 +219,13 @@ export async function runScenario(
     readonly console: boolean;
     readonly backend: string;
     readonly trace?: string;
+    readonly qmp?: readonly ControlOption[];
+    readonly monitor?: readonly ControlOption[];
   },
 ): Promise<RunReport> {
   checkScenario(scenario);
-  const createMachine = findBackend(options.backend);
+  const backend = findBackend(options.backend);
+  const controls = [...(options.qmp ?? []), ...(options.monitor ?? [])];
   const prepared = await prepareWithProgress(scenario);
   announce(prepared, options.out);
   using interrupt = interruptSignal();
@@ -206,7 +233,7 @@ export async function runScenario(
   const report = await runFlow(
     prepared,
     options.out,
-    createMachine,
+    config => backend({ ...config, controls }),
     {
       onConsole: bytes => {
         if (options.console) process.stdout.write(Uint8Array.from(bytes));

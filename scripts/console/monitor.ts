@@ -112,6 +112,15 @@ function stateOf(target: MonitorTarget): MonitorState {
 
 /** Runs one line. What the user gets wrong is an answer, not an error. @returns lines to show */
 export function runMonitorCommand(target: MonitorTarget, line: string): MonitorAnswer {
+  try {
+    return runCommand(target, line);
+  } catch (error) {
+    if (isDumpProblem(error)) return [`Error: ${error.message}`];
+    throw error;
+  }
+}
+
+function runCommand(target: MonitorTarget, line: string): MonitorAnswer {
   const [word = '', ...args] = line.trim().split(/\s+/);
   if (word === '') return [];
   const [name = '', format = ''] = word.split('/', 2);

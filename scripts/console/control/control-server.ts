@@ -16,12 +16,17 @@ export class ControlServer implements Disposable {
 
   /**
    * Opens all sockets and waits for the clients that options want to wait for.
+   * @param givenUp ends the waiting, too
    * @throws UsageError when a socket cannot be opened
    */
-  static async open(target: QmpTarget, options: readonly ControlOption[]): Promise<ControlServer> {
+  static async open(
+    target: QmpTarget,
+    options: readonly ControlOption[],
+    givenUp?: Promise<void>,
+  ): Promise<ControlServer> {
     const control = new ControlServer(target);
     try {
-      for (const option of options) await control.#listen(option);
+      for (const option of options) await control.#listen(option, givenUp);
     } catch (error) {
       control[Symbol.dispose]();
       throw error;
@@ -41,7 +46,7 @@ export class ControlServer implements Disposable {
     }
   }
 
-  async #listen({ mode, address, wait }: ControlOption): Promise<void> {
+  async #listen({ mode, address, wait }: ControlOption, givenUp?: Promise<void>): Promise<void> {
     if (address.kind === 'unix') removeOldSocket(address.path);
     const connected = Promise.withResolvers<void>();
     const server = createServer(socket => {
@@ -56,7 +61,7 @@ export class ControlServer implements Disposable {
     this.#servers.push({ server, address });
     if (!wait) return;
     process.stderr.write(`kdump-lab: waiting for somebody to connect to ${nameOf(address)}\n`);
-    await connected.promise;
+    await Promise.race([connected.promise, ...(givenUp === undefined ? [] : [givenUp])]);
   }
 
   #accept(socket: Socket, mode: ControlOption['mode']): void {
