@@ -11,13 +11,14 @@ import { cString, readSize64, readU16, readU32 } from '../capture/formats/bytes.
 import { parseElf } from '../capture/formats/elf.ts';
 import { findPvhEntry } from '../capture/formats/elf-pvh.ts';
 import { ImageError } from '../capture/formats/errors.ts';
+import { findMultibootFlags } from '../capture/formats/multiboot.ts';
 import { decompress, detectCompression } from './decompress.ts';
 
 /** Architectures by the kernel's and QEMU's names. */
 export type Architecture = 'aarch64' | 'x86_64';
 
 /** Containers that a kernel comes in. */
-export type KernelFormat = 'Image' | 'Image.gz' | 'zboot' | 'bzImage' | 'vmlinux';
+export type KernelFormat = 'Image' | 'Image.gz' | 'zboot' | 'bzImage' | 'vmlinux' | 'multiboot';
 
 /** A kernel that was looked at. */
 export interface KernelImage {
@@ -66,6 +67,8 @@ export async function readKernelImage(bytes: Uint8Array, file: string): Promise<
     throw new ImageError(`not a kernel image: only ${bytes.length} bytes`, { file });
   if (readU32(bytes, ARM64_HEADER.magic) === ARM64_MAGIC) return readArm64Image(bytes, 'Image', file);
   if (isZboot(bytes)) return readZboot(bytes, file);
+  if (findMultibootFlags(bytes) !== undefined)
+    return { format: 'multiboot', architecture: 'x86_64', version: '', bytes, memorySize: 0 };
   if (readU32(bytes, 0) === ELF_MAGIC) return readVmlinux(bytes, file);
   if (bytes.length >= SETUP_HEADER.size && readU32(bytes, SETUP_HEADER.header) === HDRS)
     return readBzImage(bytes, file);

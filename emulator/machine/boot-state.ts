@@ -32,6 +32,8 @@ export type EntryRegisters =
       readonly rip: number;
       readonly rsi: number;
       readonly rbx: number;
+      /** 0 unless the protocol says more (Multiboot). */
+      readonly rax?: number;
     };
 
 /** A machine's contents at power-on. */

@@ -93,6 +93,7 @@ export class X64TestMachine {
 
   write(address: number, ...bytes: readonly number[]): void {
     this.memory.ramSlice(address, bytes.length).set(bytes);
+    this.cpu.engine.written(this.memory.ramAddress(address), bytes.length);
   }
   write64(address: number, value: bigint): void {
     this.memory.view.setBigUint64(this.memory.ramAddress(address), BigInt.asUintN(64, value), true);

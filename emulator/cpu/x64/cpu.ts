@@ -47,6 +47,7 @@ export interface X64Entry {
   readonly rip: bigint;
   readonly rsi: bigint;
   readonly rbx: bigint;
+  readonly rax?: bigint;
   /** Physical address of page tables that map memory to itself; for `long64`. */
   readonly cr3: number;
   /** Physical address and limit of a GDT whose selectors 0x10 and 0x18 are flat code and data. */
@@ -182,6 +183,7 @@ export class X64Cpu implements GuestCpu {
     state.setGpr(GPR.DX, 0n);
     state.setGpr(GPR.SI, entry.rsi);
     state.setGpr(GPR.BX, entry.rbx);
+    state.setGpr(GPR.AX, entry.rax ?? 0n);
     this.engine.pc = entry.rip;
     this.flushTranslations();
     this.contextChanged();

@@ -128,6 +128,7 @@ export class PcBoard {
       rip: BigInt(entry.rip),
       rsi: BigInt(entry.rsi),
       rbx: BigInt(entry.rbx),
+      rax: BigInt(entry.rax ?? 0),
       cr3: BOOT_LAYOUT.PAGE_TABLES,
       gdt: { base: BigInt(BOOT_LAYOUT.GDT), limit: GDT_LIMIT },
     });

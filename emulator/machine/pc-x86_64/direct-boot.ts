@@ -1,6 +1,6 @@
 /**
  * Boots a Linux kernel on a PC without firmware: places kernel, initrd, command line and what the kernel is told, and starts the boot
- * CPU as the boot protocol says. A bzImage starts at its 64-bit entry point; elf-boot.ts has the vmlinux.
+ * CPU as the boot protocol says. A bzImage starts at its 64-bit entry point; elf-boot.ts has the vmlinux, multiboot.ts what is no Linux.
  *
  * Source: Linux `Documentation/arch/x86/boot.rst` "64-bit Boot Protocol".
  * Modelled: the memory map, the ACPI root pointer, the BIOS data area's words that kernels look for, what the real-mode code asks the
@@ -9,6 +9,7 @@
 import { alignUp, readU32 } from '../../../capture/formats/bytes.ts';
 import { isElf } from '../../../capture/formats/elf.ts';
 import { ImageError } from '../../../capture/formats/errors.ts';
+import { findMultibootFlags } from '../../../capture/formats/multiboot.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import {
@@ -35,6 +36,7 @@ import { buildEdd } from './edd.ts';
 import { elfBoot } from './elf-boot.ts';
 import { buildFirmwareTables } from './firmware-tables.ts';
 import { LAYOUT, usableLowMemoryEnd } from './layout.ts';
+import { multibootBoot } from './multiboot.ts';
 
 export { BOOT_LAYOUT, GDT_LIMIT, type PcLinuxBoot } from './boot-segments.ts';
 
@@ -45,7 +47,8 @@ const ENTRY_64 = 0x200;
 
 /** @throws ImageError when the kernel is no bzImage or vmlinux that a PC boots, or kernel and initrd do not fit into memory */
 export function directBoot(boot: PcLinuxBoot, hardware: AcpiConfig): BootState {
-  return isElf(boot.kernel) ? elfBoot(boot, hardware) : bzImageBoot(boot, hardware);
+  if (!isElf(boot.kernel)) return bzImageBoot(boot, hardware);
+  return findMultibootFlags(boot.kernel) !== undefined ? multibootBoot(boot, hardware) : elfBoot(boot, hardware);
 }
 
 function bzImageBoot(boot: PcLinuxBoot, hardware: AcpiConfig): BootState {

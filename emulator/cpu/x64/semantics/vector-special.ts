@@ -7,6 +7,7 @@ import { GPR, X64_STATE } from '../state.ts';
 import { vectorOperation } from '../system/vector-helpers.ts';
 import { LONG_LENGTHS, VECTOR_OPERATIONS } from '../system/vector-operations.ts';
 import type { Translation } from '../translation.ts';
+import { sha } from './sha.ts';
 import {
   halvesOf,
   immediateByte,
@@ -66,11 +67,5 @@ export const vectorSpecial: Semantics<typeof VECTOR_SPECIAL> = {
   AESDEC: computing('AESDEC'),
   AESDECLAST: computing('AESDECLAST'),
   AESKEYGENASSIST: computing('AESKEYGENASSIST'),
-  SHA1NEXTE: computing('SHA1NEXTE'),
-  SHA1MSG1: computing('SHA1MSG1'),
-  SHA1MSG2: computing('SHA1MSG2'),
-  SHA256RNDS2: computing('SHA256RNDS2'),
-  SHA256MSG1: computing('SHA256MSG1'),
-  SHA256MSG2: computing('SHA256MSG2'),
-  SHA1RNDS4: computing('SHA1RNDS4'),
+  ...sha,
 };

@@ -30,17 +30,31 @@ const INVERSE_S_BOX = Uint8Array.from({ length: 256 }, (_, value) => S_BOX.index
 const SHIFT_ROWS = Array.from({ length: 16 }, (_, i) => (i + 4 * (i % 4)) % 16);
 const INVERSE_SHIFT_ROWS = Array.from({ length: 16 }, (_, i) => (i + 12 * (i % 4)) % 16);
 
-function mix(state: Uint8Array, factors: readonly number[]): Uint8Array {
-  return state.map((_, i) => {
-    const column = i & ~3;
-    let sum = 0;
-    for (let row = 0; row < 4; row++) sum ^= product(state[column + ((i + row) & 3)]!, factors[row]!);
-    return sum;
-  });
+/** Products with a factor of the mixing matrix, by byte. */
+const PRODUCTS: ReadonlyMap<number, Uint8Array> = new Map(
+  [1, 2, 3, 9, 11, 13, 14].map(factor => [
+    factor,
+    Uint8Array.from({ length: 256 }, (_, value) => product(value, factor)),
+  ]),
+);
+
+/** A row of the mixing matrix, as products of the four bytes of a column. */
+function mixing(...factors: readonly number[]): readonly Uint8Array[] {
+  return factors.map(factor => PRODUCTS.get(factor)!);
 }
 
-const MIX = [2, 3, 1, 1];
-const INVERSE_MIX = [14, 11, 13, 9];
+function mix(state: Uint8Array, [p0, p1, p2, p3]: readonly Uint8Array[]): Uint8Array {
+  const mixed = new Uint8Array(16);
+  for (let i = 0; i < 16; i++) {
+    const column = i & ~3;
+    const byte = (row: number): number => state[column + ((i + row) & 3)]!;
+    mixed[i] = p0![byte(0)]! ^ p1![byte(1)]! ^ p2![byte(2)]! ^ p3![byte(3)]!;
+  }
+  return mixed;
+}
+
+const MIX = mixing(2, 3, 1, 1);
+const INVERSE_MIX = mixing(14, 11, 13, 9);
 
 function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, i) => byte ^ b[i]!);

@@ -2,21 +2,18 @@
  * Vector instructions that are too irregular for the IR.
  *
  * Source: Intel SDM vol. 2 "PCMPESTRI" and "Imm8 Control Byte Operation for PCMPESTRI / PCMPESTRM / PCMPISTRI / PCMPISTRM", "MPSADBW",
- * "PCLMULQDQ", "AESENC" and the like; FIPS 197 "Advanced Encryption Standard"; FIPS 180-4 "Secure Hash Standard".
+ * "PCLMULQDQ", "AESENC" and the like; FIPS 197 "Advanced Encryption Standard".
  */
 import type { EngineCpu, HelperImplementation } from '../../execute/guest.ts';
 import { EFLAGS, GPR, X64_STATE } from '../state.ts';
 import { decryptRound, encryptRound, inverseMixColumns, keyGenerationAssist } from './aes.ts';
-import { SHA_OPERATIONS } from './sha.ts';
 import { vectorOperation } from './vector-helpers.ts';
 
 /** What an operation works on. */
-export interface VectorOperands {
+interface VectorOperands {
   readonly a: Uint8Array;
   readonly b: Uint8Array;
   readonly immediate: number;
-  /** XMM0, for SHA256RNDS2. */
-  readonly xmm0: Uint8Array;
   /** Explicit lengths of strings. */
   readonly lengthA: number;
   readonly lengthB: number;
@@ -37,18 +34,23 @@ const sumOfDifferences: Operation = ({ a, b, immediate }) => {
   return new Uint8Array(result.buffer);
 };
 
-function half(bytes: Uint8Array, high: number): bigint {
-  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(high ? 8 : 0, true);
+/** Adds the carry-less product of two words to the 64 bits of `result` from word `at` on. */
+function addCarrylessProduct(result: Uint32Array, at: number, left: number, right: number): void {
+  let [low, high] = [0, 0];
+  for (let bit = 0; bit < 32; bit++) {
+    if (((right >>> bit) & 1) === 0) continue;
+    low ^= left << bit;
+    if (bit > 0) high ^= left >>> (32 - bit);
+  }
+  result[at]! ^= low;
+  result[at + 1]! ^= high;
 }
 
 const carrylessProduct: Operation = ({ a, b, immediate }) => {
-  const left = half(a, immediate & 1);
-  const right = half(b, immediate & 16);
-  let product = 0n;
-  for (let bit = 0n; bit < 64n; bit++) if ((right >> bit) & 1n) product ^= left << bit;
-  const result = new DataView(new ArrayBuffer(16));
-  result.setBigUint64(0, BigInt.asUintN(64, product), true);
-  result.setBigUint64(8, product >> 64n, true);
+  const left = new Uint32Array(a.buffer, immediate & 1 ? 8 : 0, 2);
+  const right = new Uint32Array(b.buffer, immediate & 16 ? 8 : 0, 2);
+  const result = new Uint32Array(4);
+  for (const i of [0, 1]) for (const j of [0, 1]) addCarrylessProduct(result, i + j, left[i]!, right[j]!);
   return new Uint8Array(result.buffer);
 };
 
@@ -62,7 +64,6 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   AESDEC: ({ a, b }) => decryptRound(a, b, false),
   AESDECLAST: ({ a, b }) => decryptRound(a, b, true),
   AESKEYGENASSIST: ({ b, immediate }) => keyGenerationAssist(b, immediate),
-  ...SHA_OPERATIONS,
 };
 const STRINGS = ['PCMPESTRM', 'PCMPESTRI', 'PCMPISTRM', 'PCMPISTRI'] as const;
 
@@ -170,7 +171,6 @@ export function vectorOperationHelpers(
       const operands: VectorOperands = {
         a: bytes(X64_STATE.vectorA.offset),
         b: bytes(X64_STATE.vectorB.offset),
-        xmm0: bytes(X64_STATE.xmm[0]!.offset),
         immediate: immediate & 0xff,
         lengthA: length(GPR.AX),
         lengthB: length(GPR.DX),

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { SHA_OPERATIONS } from '../../../../../emulator/cpu/x64/system/sha.ts';
+import { X64_STATE } from '../../../../../emulator/cpu/x64/state.ts';
+import { CR4 } from '../../../../../emulator/cpu/x64/system/control-bits.ts';
+import { AT, X64TestMachine } from '../../../../support/x64-machine.ts';
 
 type Vector = Uint8Array;
 
@@ -8,8 +10,32 @@ type Vector = Uint8Array;
 const vector = (...words: readonly number[]): Vector =>
   new Uint8Array(Uint32Array.from(words, word => word >>> 0).buffer);
 const words = (value: Vector): number[] => [...new Uint32Array(value.slice().buffer)];
-const run = (name: string, a: Vector, b: Vector, immediate = 0, xmm0 = a): Vector =>
-  SHA_OPERATIONS[name]!({ a, b, immediate, xmm0, lengthA: 0, lengthB: 0 });
+const machine = new X64TestMachine();
+machine.cpu.registers.cr4 |= CR4.OSFXSR;
+machine.cpu.contextChanged();
+
+/** Bytes of the instructions with XMM1 and XMM2. */
+const CODE: Readonly<Record<string, readonly number[]>> = {
+  SHA1NEXTE: [0x0f, 0x38, 0xc8, 0xca],
+  SHA1MSG1: [0x0f, 0x38, 0xc9, 0xca],
+  SHA1MSG2: [0x0f, 0x38, 0xca, 0xca],
+  SHA256RNDS2: [0x0f, 0x38, 0xcb, 0xca],
+  SHA256MSG1: [0x0f, 0x38, 0xcc, 0xca],
+  SHA256MSG2: [0x0f, 0x38, 0xcd, 0xca],
+  SHA1RNDS4: [0x0f, 0x3a, 0xcc, 0xca],
+};
+const HLT = 0xf4;
+
+function run(name: string, a: Vector, b: Vector, immediate = 0, xmm0 = a): Vector {
+  const { cpu, memory, engine } = machine;
+  const registers = new Uint8Array(memory.view.buffer, engine.cpus[0]!.base);
+  [xmm0, a, b].forEach((value, n) => registers.set(value, X64_STATE.xmm[n]!.offset));
+  cpu.idle = 'running';
+  cpu.engine.pc = BigInt(AT.CODE);
+  machine.run(...CODE[name]!, ...(name === 'SHA1RNDS4' ? [immediate] : []), HLT);
+  return registers.slice(X64_STATE.xmm[1]!.offset, X64_STATE.xmm[1]!.offset + 16);
+}
+
 const add = (a: Vector, b: Vector): Vector => vector(...words(a).map((word, i) => (word + words(b)[i]!) | 0));
 const xor = (a: Vector, b: Vector): Vector => vector(...words(a).map((word, i) => word ^ words(b)[i]!));
 
