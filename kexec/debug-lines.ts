@@ -27,7 +27,7 @@ export function sayMemoryRanges(say: Say, title: string, ranges: readonly TypedR
 }
 
 /** A line for each program header of an ELF core header. */
-export function describeHeaders(contents: ElfcorehdrContents, say: Say): void {
+function describeHeaders(contents: ElfcorehdrContents, say: Say): void {
   const { cpuNotes, vmcoreinfo, kernelText } = contents;
   const vmcoreinfoAt = vmcoreinfo === undefined ? -1 : cpuNotes.length;
   const textAt = kernelText === undefined ? -1 : cpuNotes.length + (vmcoreinfo === undefined ? 0 : 1);
@@ -38,6 +38,16 @@ export function describeHeaders(contents: ElfcorehdrContents, say: Say): void {
     );
     say(`${prefix}: ${fields[0]}, ${fields.slice(1).join(' ')}`);
   }
+}
+
+/** As describeHeaders, and where each CPU's notes are. */
+export function describeToolsHeaders(contents: ElfcorehdrContents, say: Say): void {
+  let cpu = 0;
+  describeHeaders(contents, line => {
+    const note = contents.cpuNotes[cpu++];
+    if (note !== undefined) say(`get_crash_notes_per_cpu: crash_notes addr = ${hex(note.paddr)}, size = ${note.size}`);
+    say(line);
+  });
 }
 
 /** What the kernel says of an ELF core header's PT_LOAD in kexec_file_load; v6.12 `kernel/crash_core.c`. */

@@ -65,7 +65,10 @@ export function systemOfDebugLog(
   };
 }
 
-type LoggedMemory = Pick<RunningSystem, 'systemRam' | 'usableRam' | 'crashRegions' | 'pageOffset' | 'physOffset'>;
+type LoggedMemory = Pick<
+  RunningSystem,
+  'systemRam' | 'usableRam' | 'reserved' | 'crashRegions' | 'pageOffset' | 'physOffset'
+>;
 
 function memoryOfAarch64(log: string, file: string | undefined): LoggedMemory {
   const crashRegions = rangesUnder(log, 'Reserved memory range', file);
@@ -73,18 +76,35 @@ function memoryOfAarch64(log: string, file: string | undefined): LoggedMemory {
   return {
     systemRam: mergeAdjacent([...coredump, ...crashRegions]),
     usableRam: rangesUnder(log, 'System RAM ranges;', file),
+    reserved: excludedRanges(log),
     crashRegions,
     pageOffset: BigInt(`0x${need(log, /page_offset:\s+([\da-f]{16})/, 'page_offset:', file)}`),
     physOffset: Number.parseInt(need(log, /phys_offset:\s+([\da-f]{16})/, 'phys_offset:', file), 16),
   };
 }
 
+/** What `get_memory_ranges` takes out of System RAM. */
+function excludedRanges(log: string): PhysicalRange[] {
+  const lines = log.matchAll(/^get_memory_ranges:- +([\da-f]{16}) - ([\da-f]{16})/gm);
+  return [...lines].map(([, start, end]) => ({
+    start: Number.parseInt(start!, 16),
+    end: Number.parseInt(end!, 16) + 1,
+  }));
+}
+
 /** On x86_64 kexec repeats /proc/iomem. */
 function memoryOfX86(log: string, file: string | undefined): LoggedMemory {
-  const { systemRam, usableRam, crashRegions } = memoryOf(iomemOfLog(log, file));
+  const { systemRam, usableRam, reserved, crashRegions } = memoryOf(iomemOfLog(log, file));
   const load = headers(log, 'Elf header').find(({ p_type }) => p_type === PT.LOAD);
   if (load === undefined) throw new FormatError('no PT_LOAD in the log of kexec -d', { file });
-  return { systemRam, usableRam, crashRegions, pageOffset: load.p_vaddr - BigInt(load.p_paddr), physOffset: 0 };
+  return {
+    systemRam,
+    usableRam,
+    reserved,
+    crashRegions,
+    pageOffset: load.p_vaddr - BigInt(load.p_paddr),
+    physOffset: 0,
+  };
 }
 
 /** What firmware told an x86 kernel, by a log. */

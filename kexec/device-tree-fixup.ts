@@ -8,7 +8,9 @@ import { alignUp, writeU32, writeU64 } from '../capture/formats/bytes.ts';
 import { UsageError } from '../capture/formats/errors.ts';
 import { cells64, EMPTY } from '../capture/formats/fdt.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
+import { hex } from './debug-lines.ts';
 import { FlatTree, flatTreeSize, propertyNumber } from './flat-tree.ts';
+import type { Say } from './load-plan.ts';
 
 /** What the capture kernel is told. */
 export interface CaptureTree {
@@ -25,6 +27,8 @@ export interface CaptureTree {
 }
 
 const CHOSEN = 'chosen';
+/** kexec-tools' ELF core header when there is none. */
+const NOWHERE: PhysicalRange = { start: 0, end: 0 };
 /** Booting.rst: the device tree must not exceed 2 MiB. */
 const LARGEST_TREE = 2 * 2 ** 20;
 
@@ -32,14 +36,16 @@ const LARGEST_TREE = 2 * 2 ** 20;
  * What kexec-tools makes.
  * @throws UsageError for what kexec-tools refuses, with its words
  */
-export function fixTreeAsKexecTools(source: Uint8Array, wanted: CaptureTree): Uint8Array {
+export function fixTreeAsKexecTools(source: Uint8Array, wanted: CaptureTree, say: Say = () => {}): Uint8Array {
   const tree = new FlatTree(source);
   const { commandLine, elfcorehdr, crashRegions, initrd } = wanted;
   // kexec-tools rounds values up to whole cells before it sets them.
   if (commandLine !== undefined && commandLine !== '') tree.setProperty(CHOSEN, 'bootargs', wholeCells(commandLine));
   const cells = rootCells(tree);
-  if (elfcorehdr !== undefined) for (const range of [elfcorehdr, ...crashRegions]) checkCells(cells, range);
-  replaceKaslrSeed(tree, wanted.kaslrSeed);
+  say(`get_cells_size: #address-cells:${cells.address} #size-cells:${cells.size}`);
+  for (const range of elfcorehdr === undefined ? [NOWHERE] : [elfcorehdr, ...crashRegions])
+    checkCells(cells, range, say);
+  replaceKaslrSeed(tree, wanted.kaslrSeed, say);
   if (elfcorehdr !== undefined) {
     tree.setProperty(CHOSEN, 'linux,elfcorehdr', rangeValue(cells, [elfcorehdr]));
     // The low region is the last one, for kernels that read only the first.
@@ -98,7 +104,8 @@ function rootCells(tree: FlatTree): RootCells {
 }
 
 /** One cell holds 32 bits. @throws UsageError in the words of kexec-tools */
-function checkCells(cells: RootCells, { start, end }: PhysicalRange): void {
+function checkCells(cells: RootCells, { start, end }: PhysicalRange, say: Say): void {
+  say(`cells_size_fitted: ${hex(start)}-${hex(Math.max(end - 1, start))}`);
   if ((cells.address === 1 && start >= 2 ** 32) || (cells.size === 1 && end - start >= 2 ** 32))
     throw new UsageError("usable memory range doesn't fit cells-size.");
 }
@@ -119,9 +126,9 @@ function writeCells(bytes: Uint8Array, offset: number, value: number, count: num
 }
 
 /** A seed is only replaced where the production kernel has found one, and it must have wiped it. */
-function replaceKaslrSeed(tree: FlatTree, seed: bigint | undefined): void {
+function replaceKaslrSeed(tree: FlatTree, seed: bigint | undefined, say: Say): void {
   const found = tree.property(CHOSEN, 'kaslr-seed');
-  if (found?.length !== 8) return;
+  if (found?.length !== 8) return say('setup_2nd_dtb: no kaslr-seed found');
   if (found.some(byte => byte !== 0)) throw new UsageError('setup_2nd_dtb failed: kaslr-seed is not wiped to 0.');
   tree.setProperty(CHOSEN, 'kaslr-seed', cells64(seed ?? 0n));
 }

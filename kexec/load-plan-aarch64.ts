@@ -11,7 +11,7 @@ import { UsageError } from '../capture/formats/errors.ts';
 import type { PhysicalRange } from '../capture/formats/memory-source.ts';
 import { fixTreeAsKernel, fixTreeAsKexecTools, type CaptureTree } from './device-tree-fixup.ts';
 import { buildElfcorehdr, kernelHeaderSize, kexecToolsHeaderSize, type ElfcorehdrContents } from './elfcorehdr.ts';
-import { describeHeaders, describeLoads, hex, hex16 } from './debug-lines.ts';
+import { describeLoads, describeToolsHeaders, hex, hex16 } from './debug-lines.ts';
 import { readArm64Image, type Arm64Image } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadPlan, type LoadRequest, type Say } from './load-plan.ts';
 import { buildPurgatory, PURGATORY_SIZE } from './purgatory.ts';
@@ -60,14 +60,23 @@ export function planKexecLoad(system: RunningSystem, request: LoadRequest, say: 
   checkCommandLine(request.commandLine);
   const image = readArm64Image(request.kernel);
   say(`kernel: 0x0 kernel_size: 0x${hex(image.bytes.length)}`);
+  sayMemory(system, say);
+  say('elf_arm64_probe: Not an ELF executable.');
   const list = new SegmentList(system.usableRam, request.memory);
   const base = locateKernel(system, request, image, list);
   describeImage(image, base, system, say);
   const elfcorehdr = request.onPanic ? addElfcorehdr(system, list, say) : undefined;
   const kernel = list.addAt('kernel', image.bytes, base + image.textOffset, image.imageSize);
   const room = { min: kernel.mem + image.imageSize, max: roomEnd(system, request) };
-  const initrd = request.initrd === undefined ? undefined : addInitrd(list, kernel, request.initrd, room, say);
-  const tree = fixTreeAsKexecTools(request.dtb ?? system.deviceTree, captureTree(system, request, elfcorehdr, initrd));
+  // kexec-tools looks at the tree first, but tells it of the initrd.
+  const aboutInitrd: string[] = [];
+  const sayLater: Say = line => aboutInitrd.push(line);
+  const initrd = request.initrd === undefined ? undefined : addInitrd(list, kernel, request.initrd, room, sayLater);
+  say('arm64_load_other_segments:741: purgatory sink: 0x0');
+  if (request.dtb === undefined) say('read_1st_dtb: found /sys/firmware/fdt');
+  const wanted = captureTree(system, request, elfcorehdr, initrd);
+  const tree = fixTreeAsKexecTools(request.dtb ?? system.deviceTree, wanted, say);
+  for (const line of aboutInitrd) say(line);
   const dtb = list.add('dtb', tree, { ...room, size: tree.length, alignment: 1, direction: 'up' });
   say(`dtb:    base ${hex(dtb.mem)}, size ${hex(tree.length)}h (${tree.length})`);
   const purgatory = addPurgatory(list, { kernel, dtb, noChecks: request.noChecks }, room);
@@ -97,6 +106,19 @@ function locateKernel(system: RunningSystem, request: LoadRequest, image: Arm64I
   );
 }
 
+/** `get_memory_ranges`: /proc/iomem, as it is read. */
+function sayMemory({ systemRam, usableRam, reserved = [], physOffset }: RunningSystem, say: Say): void {
+  say(`set_phys_offset: phys_offset : ${hex16(physOffset)} (method : vmcoreinfo pt_note)`);
+  let count = 0;
+  for (const ram of systemRam) {
+    const inside = reserved.filter(({ start, end }) => start < ram.end && ram.start < end);
+    say(`get_memory_ranges:+[${count}] ${hex16(ram.start)} - ${hex16(ram.end - 1)}`);
+    for (const { start, end } of inside) say(`get_memory_ranges:-      ${hex16(start)} - ${hex16(end - 1)}`);
+    count += subtractRanges([ram], inside).length;
+  }
+  sayRanges(say, 'System RAM ranges;', usableRam);
+}
+
 function describeImage(image: Arm64Image, base: number, { physOffset }: RunningSystem, say: Say): void {
   say(`image_arm64_load: kernel_segment: ${hex16(base)}`);
   say(`image_arm64_load: text_offset:    ${hex16(image.textOffset)}`);
@@ -111,8 +133,8 @@ function addElfcorehdr(system: RunningSystem, list: SegmentList, say: Say): Phys
   const region = crashRegionOf(system);
   sayRanges(say, 'Reserved memory range', system.crashRegions);
   sayRanges(say, 'Coredump memory ranges', contents.ranges);
-  say(`load_crashdump_segments: page_offset:   ${hex16(system.pageOffset)}`);
-  describeHeaders(contents, say);
+  sayPageOffset(system, say);
+  describeToolsHeaders(contents, say);
   const bytes = buildElfcorehdr(contents, kexecToolsHeaderSize(contents));
   const placement = {
     size: bytes.length,
@@ -124,6 +146,16 @@ function addElfcorehdr(system: RunningSystem, list: SegmentList, say: Say): Phys
   const { mem } = list.add('elfcorehdr', bytes, placement);
   say(`load_crashdump_segments: elfcorehdr 0x${hex(mem)}-0x${hex(mem + bytes.length - 1)}`);
   return { start: mem, end: mem + bytes.length };
+}
+
+/** Of the kernel's own numbers kexec-tools works the beginning of the linear map out. */
+function sayPageOffset({ pageOffset, kernelText }: RunningSystem, say: Say): void {
+  const text = `kernel symbol _text vaddr = ${hex(kernelText?.vaddr ?? 0).padStart(16)}`;
+  say(text);
+  say(text);
+  say(`va_bits : ${(BigInt.asUintN(64, -pageOffset).toString(2).length - 1).toString()}`);
+  say(`page_offset : ${hex(pageOffset)}`);
+  say(`load_crashdump_segments: page_offset:   ${hex16(pageOffset)}`);
 }
 
 function sayRanges(say: Say, title: string, ranges: readonly PhysicalRange[]): void {

@@ -13,7 +13,7 @@ import { buildElfcorehdr, KEXEC_TOOLS_ALIGN, toolsHeaderSizeOfX86, type Elfcoreh
 import { readBzImage, type BzImage } from './images.ts';
 import { checkCommandLine, crashRegionOf, type LoadRequest, type Say } from './load-plan.ts';
 import type { X86LoadPlan } from './load-plan-x86_64.ts';
-import { describeHeaders, hex, hex16, RANGE_TYPE, sayMemoryRanges, type TypedRange } from './debug-lines.ts';
+import { describeToolsHeaders, hex, hex16, RANGE_TYPE, sayMemoryRanges, type TypedRange } from './debug-lines.ts';
 import { buildX86Purgatory, X86_PURGATORY, type Backup } from './purgatory-x86_64.ts';
 import { E820_TYPE, linearAddress, type E820Entry, type RunningSystem, type X86Firmware } from './running-system.ts';
 import { alignDown, SegmentList, sortSegments, subtractRanges, type KexecSegment, type Placement } from './segments.ts';
@@ -200,7 +200,7 @@ export function addCrashSegments(
   say(`Created backup segment at 0x${hex(copy.mem)}`);
   change('deleting', remove(usable, { start: copy.mem, end: copy.mem + size }));
   const contents = coreContents(system, text, ranges, low, copy.mem);
-  sayHeaders(contents, say);
+  describeToolsHeaders(contents, say);
   const header = buildElfcorehdr(contents, toolsHeaderSizeOfX86(contents, ranges.length));
   const memsz = Math.max(header.length, LEAST_ELFCOREHDR);
   const elfcorehdr = placer('elfcorehdr', header, memsz, 0, KEXEC_TOOLS_ALIGN);
@@ -220,16 +220,6 @@ function crashRanges(memoryMap: readonly E820Entry[], crashRegions: readonly Phy
   return memoryMap.flatMap(entry =>
     subtractRanges([entry], crashRegions).map(range => ({ ...range, type: entry.type })),
   );
-}
-
-/** As describeHeaders, and where each CPU's notes are. */
-function sayHeaders(contents: ElfcorehdrContents, say: Say): void {
-  let cpu = 0;
-  describeHeaders(contents, line => {
-    const note = contents.cpuNotes[cpu++];
-    if (note !== undefined) say(`get_crash_notes_per_cpu: crash_notes addr = ${hex(note.paddr)}, size = ${note.size}`);
-    say(line);
-  });
 }
 
 /** /proc/kcore's mapping of the kernel, rounded as kexec-tools does. */

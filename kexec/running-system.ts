@@ -18,6 +18,8 @@ export interface RunningSystem {
   readonly systemRam: readonly PhysicalRange[];
   /** System RAM in which segments may go: less what is reserved, crash kernel regions included. */
   readonly usableRam: readonly PhysicalRange[];
+  /** What /proc/iomem has in System RAM that segments must leave as it is, in its order; unknown where only the result is. */
+  readonly reserved?: readonly PhysicalRange[] | undefined;
   /** "Crash kernel" in the order of /proc/iomem: low first. The last one is where the capture kernel goes. */
   readonly crashRegions: readonly PhysicalRange[];
   readonly cpuNotes: readonly NoteLocation[];
@@ -64,12 +66,13 @@ export function parseIomem(text: string, file = '/proc/iomem'): IomemEntry[] {
 export interface IomemMemory {
   readonly systemRam: readonly PhysicalRange[];
   readonly usableRam: readonly PhysicalRange[];
+  readonly reserved: readonly PhysicalRange[];
   readonly crashRegions: readonly PhysicalRange[];
   readonly kernelCode: PhysicalRange | undefined;
   readonly kernelData: PhysicalRange | undefined;
 }
 
-const KEPT = ['System RAM', 'Kernel code', 'Kernel data', 'Crash kernel'];
+const KEPT = ['System RAM', 'Kernel code', 'Kernel data'];
 
 /** Sorts the entries as kexec-tools does: what lies in System RAM under another name must stay as it is. */
 export function memoryOf(entries: readonly IomemEntry[]): IomemMemory {
@@ -77,12 +80,17 @@ export function memoryOf(entries: readonly IomemEntry[]): IomemMemory {
     entries.filter(({ name }) => name.startsWith(prefix)).map(({ start, end }) => ({ start, end }));
   const systemRam = named('System RAM');
   const crashRegions = named('Crash kernel');
-  const reserved = entries.filter(({ name, depth }) => depth > 0 && !KEPT.some(prefix => name.startsWith(prefix)));
+  const region = crashRegions.at(-1);
   // Of several crash kernel regions only the last takes segments.
-  const taken = [...reserved, ...crashRegions.slice(0, -1)];
+  const isTaken = ({ name, depth, start }: IomemEntry): boolean =>
+    name.startsWith('Crash kernel')
+      ? start !== region?.start
+      : depth > 0 && !KEPT.some(prefix => name.startsWith(prefix));
+  const reserved = entries.filter(isTaken).map(({ start, end }) => ({ start, end }));
   return {
     systemRam,
-    usableRam: subtractRanges(systemRam, taken),
+    usableRam: subtractRanges(systemRam, reserved),
+    reserved,
     crashRegions,
     kernelCode: named('Kernel code')[0],
     kernelData: named('Kernel data')[0],

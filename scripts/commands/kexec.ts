@@ -15,7 +15,10 @@ import { type LoadPlan, type LoadRequest, type Say } from '../../kexec/load-plan
 import { mapLines, planJson, planLines } from '../../kexec/report.ts';
 import type { RunningSystem } from '../../kexec/running-system.ts';
 import { HELP, parseAddress, parseOptions, readFile, type Values } from './kexec/options.ts';
-import { readSystem, type DescribedSystem } from './kexec/system.ts';
+import { readCrashRegions, readSystem, type DescribedSystem } from './kexec/system.ts';
+
+/** The sources of kexec/ say which functions of it they follow. */
+const FOLLOWED_VERSION = '2.0.25';
 
 /** Runs the command. @returns the exit status @throws UsageError, ImageError, FormatError */
 export async function runKexec(args: readonly string[]): Promise<number> {
@@ -24,6 +27,11 @@ export async function runKexec(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  if (values.version === true) {
+    console.log(`kexec-tools ${FOLLOWED_VERSION}`);
+    return 0;
+  }
+  if (values['print-ckr-size'] === true) return printRegionSize(values);
   if (values.check === true) return (await import('./kexec/check.ts')).runCheck(positionals, values);
   if (values.status === true) return showStatus(values);
   if (values.unload === true) return unload(values);
@@ -31,6 +39,7 @@ export async function runKexec(args: readonly string[]): Promise<number> {
   if (kernelFile === undefined) throw new UsageError('kexec: No kernel specified (add --help for the options)');
   if (rest.length > 0) throw new UsageError(`kexec: more than one kernel: ${rest.join(' ')}`);
   const kernel = await readKernelImage(readFile('KERNEL', kernelFile), kernelFile);
+  checkType(values, kernel);
   const described = await readSystem(values, chooseArchitecture(values, kernel));
   if (kernel.architecture !== described.system.architecture)
     throw new ImageError(`Cannot determine the file type of ${kernelFile}: a kernel for ${kernel.architecture}`);
@@ -38,6 +47,43 @@ export async function runKexec(args: readonly string[]): Promise<number> {
   const plan = makePlan(values, described, request, kernel.format);
   show(values, described.system, plan);
   if (values.out !== undefined) writePlan(values, values.out, plan);
+  return 0;
+}
+
+/** `file_type` of kexec-tools: what it calls the kernels that it loads. */
+const KERNEL_TYPES = {
+  aarch64: ['vmlinux', 'Image', 'uImage', 'zImage'],
+  x86_64: [
+    'multiboot2-x86',
+    'elf-x86_64',
+    'multiboot-x86',
+    'elf-x86',
+    'bzImage64',
+    'bzImage',
+    'beoboot-x86',
+    'nbi-x86',
+  ],
+} as const;
+
+/** `--type`, in kexec's words. @throws UsageError */
+function checkType({ type }: Values, { architecture, format }: KernelImage): void {
+  if (type === undefined) return;
+  const known: readonly string[] = KERNEL_TYPES[architecture];
+  if (!known.includes(type)) throw new UsageError(`kexec: Unsupported kernel type ${type}`);
+  const actual = typeOf(architecture, format);
+  if (type !== actual) throw new UsageError(`kexec: Wrong file type ${type}, file matches type ${actual}`);
+}
+
+/** Compressed Images have been unpacked when they were read. */
+function typeOf(architecture: KernelImage['architecture'], format: KernelImage['format']): string {
+  if (architecture === 'aarch64') return format === 'vmlinux' ? 'vmlinux' : 'Image';
+  return { vmlinux: 'elf-x86_64', multiboot: 'multiboot-x86' }[format as string] ?? 'bzImage64';
+}
+
+/** As kexec --print-ckr-size: 0 when nothing is reserved. */
+async function printRegionSize(values: Values): Promise<number> {
+  const region = (await readCrashRegions(values)).at(-1);
+  console.log(String(region === undefined ? 0 : region.end - region.start));
   return 0;
 }
 
@@ -53,6 +99,9 @@ function chooseArchitecture({ arch }: Values, { architecture, format }: KernelIm
 
 function loadRequest(values: Values, described: DescribedSystem, kernel: Uint8Array): LoadRequest {
   if (values.reuseinitrd === true) checkReuseInitrd(described);
+  const { architecture, deviceTree } = described.system;
+  if (architecture === 'aarch64' && values.dtb === undefined && deviceTree.length === 0)
+    throw new UsageError('kexec: No device tree available: the dump does not have it, give --fdt or --dtb');
   const initrd = values.initrd ?? values.ramdisk;
   const maximum = values['mem-max'];
   return {
@@ -104,8 +153,8 @@ function makePlan(
     if (values.debug === true) console.log(line);
   };
   if (described.system.architecture === 'aarch64') sayOptions(values, request, say);
-  const isAuto = values['kexec-syscall-auto'] === true;
-  if (values['kexec-file-syscall'] !== true && !isAuto) return planLoad(described, request, format, say);
+  const isAuto = values.syscall === 'auto';
+  if (values.syscall === 'load') return planLoad(described, request, format, say);
   if (described.hasKexecFileLoad === false) {
     if (!isAuto) throw new UsageError('syscall kexec_file_load not available.');
     return planLoad(described, request, format, say);
@@ -119,10 +168,13 @@ function makePlan(
   }
 }
 
+/** With the line numbers of kexec-tools 2.0.25. */
 function sayOptions(values: Values, request: LoadRequest, say: Say): void {
-  say(`arch_process_options: command_line: ${request.commandLine ?? '(null)'}`);
-  say(`arch_process_options: initrd: ${values.initrd ?? values.ramdisk ?? '(null)'}`);
-  say(`arch_process_options: dtb: ${values.dtb ?? '(null)'}`);
+  const dtb = values.dtb !== undefined && values.syscall !== 'load' ? '(ignored)' : values.dtb;
+  say(`arch_process_options:178: command_line: ${request.commandLine ?? '(null)'}`);
+  say(`arch_process_options:180: initrd: ${values.initrd ?? values.ramdisk ?? '(null)'}`);
+  say(`arch_process_options:182: dtb: ${dtb ?? '(null)'}`);
+  say('arch_process_options:185: console: (null)');
 }
 
 function planLoad(
@@ -131,6 +183,7 @@ function planLoad(
   format: KernelImage['format'],
   say: Say,
 ): LoadPlan {
+  say('Try gzip decompression.');
   if (firmware === undefined) return planKexecLoad(system, request, say);
   const plan = format === 'vmlinux' ? planX86VmlinuxLoad : planX86KexecLoad;
   return plan(system, firmware, request, say);

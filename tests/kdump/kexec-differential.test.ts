@@ -76,8 +76,11 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
     const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, kexecOptions: '-p -c -i -d', ...scenario });
     const guest = await loadInGuest(prepared, folder);
     const logged = loadOfDebugLog(guest.console);
-    const plan = planKexecLoad(systemOfDebugLog(guest.console, guest.system.deviceTree), requestOf(prepared));
+    const lines: string[] = [];
+    const system = systemOfDebugLog(guest.console, guest.system.deviceTree);
+    const plan = planKexecLoad(system, requestOf(prepared), line => lines.push(line));
     expect(plan.flags).toBe(logged.flags);
+    expect(lines.filter(line => !OWN_LINES.test(line))).toEqual(debugLines(guest.console));
     expectSameSegments(plan, guest);
     expect(findings(guest)).toEqual([]);
     damage(guest, plan, 'elfcorehdr');
@@ -162,7 +165,7 @@ function expectSamePurgatory(
 
 /** What cannot be the same: addresses in kexec's own memory, the relocation of its purgatory, and what the kernel says meanwhile. */
 const OWN_LINES =
-  /^(\[ *\d+\.\d+\]|sym:|R_X86_64_|segment\[\d+\]\.buf |kernel: 0x|kexec_load: entry|nr_segments|segment\[)/;
+  /^(\[ *\d+\.\d+\]|sym:|R_X86_64_|machine_apply_elf_rel:|segment\[\d+\]\.buf |kernel: 0x|kexec_load: entry|nr_segments|segment\[)/;
 
 /** From the size of the kernel to the system call, less what cannot be the same. */
 function debugLines(console: string): string[] {

@@ -10,11 +10,15 @@ const PAGE = 4096;
 /** Only kernels with CONFIG_KEXEC_FILE have it. */
 const FILE_LOAD_SYMBOL = 'kexec_add_buffer';
 
-/** Describes the system of a dump. @throws UsageError, FormatError */
-export function systemOfDump(file: string): DescribedSystem {
+/**
+ * Describes the system of a dump.
+ * @param given its device tree, where the dump does not have it or another shall be used
+ * @throws UsageError, FormatError
+ */
+export function systemOfDump(file: string, given?: Uint8Array): DescribedSystem {
   using program = new Program({ dump: [file] });
   const memory = memoryOf(program);
-  const tree = deviceTreeOf(program);
+  const tree = given ?? deviceTreeOf(program);
   const system = describeLiveKernel(program, memory, tree);
   return {
     system,

@@ -2,6 +2,7 @@
 import { asBuffer } from '../../../capture/formats/bytes.ts';
 import { UsageError } from '../../../capture/formats/errors.ts';
 import { findNode, findProperty, parseFdt } from '../../../capture/formats/fdt.ts';
+import type { PhysicalRange } from '../../../capture/formats/memory-source.ts';
 import { readBootParams, readAcpiRsdp, SCREEN_INFO_SIZE } from '../../../kexec/boot-params.ts';
 import { firmwareOfDebugLog, systemOfDebugLog } from '../../../kexec/debug-log.ts';
 import {
@@ -38,8 +39,13 @@ const FILE_LOAD_SYMBOL = 'kexec_add_buffer';
 
 /** Reads what the options name. @throws UsageError, FormatError */
 export async function readSystem(values: Values, architecture: Architecture): Promise<DescribedSystem> {
-  if (values.from !== undefined) return (await import('./from-dump.ts')).systemOfDump(values.from);
   const tree = values.fdt ?? values.dtb;
+  if (values.from !== undefined) {
+    const { systemOfDump } = await import('./from-dump.ts');
+    const described = systemOfDump(values.from, tree === undefined ? undefined : readFile('--fdt', tree));
+    const cmdline = commandLineOf(values, new Uint8Array(0));
+    return cmdline === undefined ? described : { ...described, commandLine: cmdline };
+  }
   if (architecture === 'aarch64' && tree === undefined)
     throw new UsageError('kexec: No device tree available: give --fdt or --dtb');
   const deviceTree = tree === undefined ? new Uint8Array(0) : readFile('--fdt', tree);
@@ -58,6 +64,12 @@ export async function readSystem(values: Values, architecture: Architecture): Pr
   const system = systemOfFiles(values, architecture, memoryOf(iomem), deviceTree);
   const firmware = { memoryMap: firmwareMapOf(iomem), iomem, acpiRsdp: 0 };
   return { system, firmware: architecture === 'aarch64' ? undefined : withBootParams(values, firmware), ...known };
+}
+
+/** What is reserved for capture kernels. @throws UsageError, FormatError */
+export async function readCrashRegions(values: Values): Promise<readonly PhysicalRange[]> {
+  if (values.iomem !== undefined) return memoryOf(readIomem(values)).crashRegions;
+  return (await readSystem(values, values.fdt === undefined ? 'x86_64' : 'aarch64')).system.crashRegions;
 }
 
 function readIomem({ iomem }: Values): IomemEntry[] {

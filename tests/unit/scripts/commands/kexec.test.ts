@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { writeU16, writeU32 } from '../../../../capture/formats/bytes.ts';
+import { UnimplementedError } from '../../../../capture/formats/errors.ts';
 import { runKexec } from '../../../../scripts/commands/kexec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-kexec-'));
@@ -69,6 +70,39 @@ describe('on x86_64', () => {
     [['-p', '--mem-max', '0x17000000'], /Could not find a free area of memory/],
   ])('refuses %j', async (args, expected) => {
     await expect(kexec(...args)).rejects.toThrow(expected);
+  });
+
+  test.each<[args: string[], expected: RegExp]>([
+    [['-e'], /kexec --exec: it acts on the running system/],
+    [['-pf'], /kexec --force: it acts on/],
+    [['--serial', 'ttyS0'], /kexec --serial: the purgatory has no console/],
+    [['--load-preserve-context', '--mem-max=0x1000000'], /--load-preserve-context: coming back/],
+    [['-p', '--args-elf'], /--args-elf: only the 64-bit entry/],
+  ])('refuses %j of kexec(8) by name', async (args, expected) => {
+    await expect(kexec(...args)).rejects.toThrow(UnimplementedError);
+    await expect(kexec(...args)).rejects.toThrow(expected);
+  });
+
+  test.each<[args: string[], expected: RegExp]>([
+    [['--bogus'], /Unknown option '--bogus'/],
+    [['-p', '-t', 'Image'], /Unsupported kernel type Image/],
+    [['-p', '-t', 'elf-x86_64'], /Wrong file type elf-x86_64, file matches type bzImage64/],
+    [['-p', '--mem-min', '09'], /Bad option value in --mem-min=09/],
+  ])("refuses %j in kexec's words", async (args, expected) => {
+    await expect(kexec(...args)).rejects.toThrow(expected);
+  });
+
+  test('takes the last of -c, -s and -a, numbers as strtoul does, and the type that it is', async () => {
+    expect(await kexec('-p', '-s', '-c', '-t', 'bzImage64')).toContain('kexec_load: entry');
+    expect(await kexec('-p', '-c', '-s', '-xy')).toContain('type:1');
+    expect(await kexec('-p', '--mem-min', '02600000000')).toContain('kexec_load: entry');
+    await expect(kexec('-p', '--mem-min', '03600000000')).rejects.toThrow('Could not find a free area');
+  });
+
+  test('--print-ckr-size and --version', async () => {
+    expect(await kexec('--print-ckr-size')).toBe(String(128 * MIB));
+    printed = [];
+    expect(await kexec('-v')).toBe('kexec-tools 2.0.25');
   });
 
   test('--reuse-cmdline leaves out what belongs to the first kernel', async () => {
