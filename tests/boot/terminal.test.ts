@@ -129,12 +129,12 @@ describe.skipIf(!hasScript).each(['aarch64', 'x86_64'] as const)('%s (needs scri
     await terminal.waitFor(/root file system is up[^]*# /);
     terminal.type('echo $((6*7)) $(cat /proc/mounts | grep -c "/dev/vda / ext4")\r');
     await terminal.waitFor(/\n42 1\n/);
-    // In the guest Ctrl-c interrupts a program, once that has the terminal: it has when it answers.
-    terminal.type('cat\r');
-    await terminal.waitFor(/cat\n/);
-    terminal.type('meow\r');
-    await terminal.waitFor(/meow\n[^]*meow\n/);
-    terminal.type('\u0003echo still $((7*7))\r');
+    // In the guest Ctrl-c interrupts a program. A shell of its own says that it has the terminal.
+    terminal.type("sh -c 'echo g$((1))o; exec cat'\r");
+    await terminal.waitFor(/\ng1o\n/);
+    terminal.type('\u0003');
+    await terminal.waitFor(/\^C\n[^]*# /);
+    terminal.type('echo still $((7*7))\r');
     await terminal.waitFor(/still 49\n/);
     terminal.type('\u0001h');
     await terminal.waitFor(/C-a x {4}end the machine/);
