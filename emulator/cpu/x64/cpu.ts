@@ -39,6 +39,8 @@ export interface X64CpuState {
   readonly shadowUntil: number;
   readonly stepArmed: boolean;
   readonly debugHits: number;
+  readonly stackShadow: boolean;
+  readonly stiWindow: number;
 }
 
 /** State of entry to a kernel, as boot protocols have it. */
@@ -81,6 +83,10 @@ export class X64Cpu implements GuestCpu {
   stepArmed = false;
   /** Breakpoints on data or ports that the instruction under way has hit, as bits of DR6: a #DB is due behind it. */
   debugHits = 0;
+  /** The instruction under way is the one behind MOV SS or POP SS: traps wait, and that of loading SS is lost. */
+  stackShadow = false;
+  /** How far an STI with an interrupt due has got (`STI_WINDOW`), or 0. */
+  #stiWindow = 0;
   #watchesData = false;
   /** Guest time beyond retired instructions, as of the last slice. */
   #skipped = Number.NaN;
@@ -139,6 +145,8 @@ export class X64Cpu implements GuestCpu {
     this.nmiBlocked = false;
     this.stepArmed = false;
     this.debugHits = 0;
+    this.stackShadow = false;
+    this.#stiWindow = 0;
     this.#skipped = Number.NaN;
     this.#shadowUntil = 0;
     this.#waitsForStartup = !on;
@@ -341,9 +349,47 @@ export class X64Cpu implements GuestCpu {
     this.#shadowUntil = this.engine.instructionsRetired() + 2;
   }
 
-  /** IF may have become 1, or the priority lower: looks for an interrupt. */
+  /** The same for what loads SS, which also holds off debug exceptions. */
+  holdInterruptsAndTraps(): void {
+    this.holdInterrupts();
+    this.stackShadow = this.#isStepping();
+  }
+
+  /** IF may have become 1 by an instruction that ends its block: an interrupt is taken before the next one. */
   interruptsUnmasked(): void {
-    if (this.wakeUp) this.engine.requestAttention();
+    if (this.wakeUp) this.#endSlice();
+  }
+
+  /** STI has set IF: an interrupt that is due is taken behind the next instruction, even when that clears IF later in the block. */
+  openStiWindow(): boolean {
+    this.holdInterrupts();
+    if (!this.wakeUp) return false;
+    this.#stiWindow = STI_WINDOW.OPEN;
+    this.contextChanged();
+    // leaves the block in front of STI, which runs again by itself
+    this.engine.requestException();
+    return true;
+  }
+
+  /** Before each instruction while stepping. @returns whether the window of STI is over, and the block must be left */
+  passStiWindow(): boolean {
+    if (this.#stiWindow === 0 || ++this.#stiWindow <= STI_WINDOW.SHADOWED) return false;
+    this.closeStiWindow();
+    this.contextChanged();
+    this.engine.requestException();
+    this.#endSlice();
+    return true;
+  }
+
+  closeStiWindow(): void {
+    this.#stiWindow = 0;
+  }
+
+  /** Interrupts are looked for when the next slice begins. */
+  #endSlice(): void {
+    const { int32, base } = this.engine;
+    this.engine.requestAttention();
+    int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
   }
 
   halt(): void {
@@ -354,16 +400,13 @@ export class X64Cpu implements GuestCpu {
   /** Stops the CPU until a start-up of the machine or of its own; the host calls it, at a host call. */
   powerOff(): void {
     this.idle = 'off';
-    this.engine.requestAttention();
-    this.engine.int32[(this.engine.base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
+    this.#endSlice();
   }
 
   tripleFault(): void {
-    const { int32, base } = this.engine;
     this.idle = 'off';
-    this.engine.requestAttention();
     // the faulting instruction is no checkpoint, and would run again
-    int32[(base + CPU_STATE.exit) >> 2]! |= EXIT.budget;
+    this.#endSlice();
     this.host.tripleFault();
   }
 
@@ -389,6 +432,15 @@ export class X64Cpu implements GuestCpu {
     if ((cr0 & CR0.PE) === 0) return 0;
     if ((this.state.systemFlags & EFLAGS.VM) !== 0) return 3;
     return dpl({ attributes: this.state.attributes(SEGMENT.SS) });
+  }
+
+  /**
+   * Whether a register that holds a linear address may hold this one: by the widest addresses that the processor has, not by the paging
+   * mode in force. Source: Intel "5-Level Paging and 5-Level EPT" white paper "Canonicality Checking".
+   */
+  isCanonicalBase(address: bigint): boolean {
+    const bits = this.features.has('la57') ? 57 : 48;
+    return BigInt.asIntN(bits, address) === BigInt.asIntN(64, address);
   }
 
   /** EFER.LMA: 64-bit or compatibility mode. */
@@ -453,7 +505,8 @@ export class X64Cpu implements GuestCpu {
 
   #isStepping(): boolean {
     const { dr7 } = this.registers;
-    return (this.state.systemFlags & EFLAGS.TF) !== 0 || this.stepArmed || (dr7 & DR7.ENABLES) !== 0;
+    const traps = (this.state.systemFlags & EFLAGS.TF) !== 0 || this.stepArmed || (dr7 & DR7.ENABLES) !== 0;
+    return traps || this.#stiWindow !== 0;
   }
 
   #codeSize(): 16 | 32 | 64 {
@@ -506,6 +559,8 @@ export class X64Cpu implements GuestCpu {
       shadowUntil: this.#shadowUntil,
       stepArmed: this.stepArmed,
       debugHits: this.debugHits,
+      stackShadow: this.stackShadow,
+      stiWindow: this.#stiWindow,
     };
   }
 
@@ -520,12 +575,16 @@ export class X64Cpu implements GuestCpu {
     this.#shadowUntil = state.shadowUntil;
     this.stepArmed = state.stepArmed;
     this.debugHits = state.debugHits;
+    this.stackShadow = state.stackShadow;
+    this.#stiWindow = state.stiWindow;
     this.#skipped = Number.NaN;
     this.#pending = undefined;
     this.translationChanged();
   }
 }
 
+/** An STI with an interrupt due runs by itself, then the instruction behind it. */
+const STI_WINDOW = { OPEN: 1, SHADOWED: 3 } as const;
 /** Numbers in the list of such pages; beyond it, loads of CR3 flush everything. */
 const MAXIMUM_LOCAL_PAGES = 32;
 const SUPERVISOR: Privilege = { user: false, smapBlocked: false };

@@ -256,6 +256,7 @@ export class LocalApic implements ApicTarget {
     const low = Number(value & 0xffff_ffffn);
     if (register === REG.ICR_LOW) this.state.icrHigh = Number(value >> 32n);
     else if (register === REG.SELF_IPI) {
+      if (value >> 8n !== 0n) return false;
       this.accept({ vector: low & 0xff, mode: DELIVERY.FIXED, level: false, assert: true });
       return true;
     } else if (!MSR_WRITABLE.has(register) || value >> 32n !== 0n) return false;

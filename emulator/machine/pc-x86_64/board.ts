@@ -345,10 +345,19 @@ function setMemoryTypes({ registers, model }: X64Cpu): void {
   for (let number = 0x268; number <= 0x26f; number++) registers.storage[number] = WRITE_PROTECTED;
 }
 
-/** Unassigned ports read as all ones. */
+/** Unassigned ports read as all ones. An access that no device takes whole goes to them in halves, as buses split it. */
 function portSpace(bus: Bus): PortSpace {
-  return {
-    read: (port, width) => bus.read(port, width) ?? 2 ** (8 * width) - 1,
-    write: (port, value, width) => void bus.write(port, value, width),
+  const read = (port: number, width: 1 | 2 | 4): number => {
+    const whole = bus.read(port, width);
+    if (whole !== undefined || width === 1) return whole ?? 0xff;
+    const half = width === 4 ? 2 : 1;
+    return read(port, half) + read(port + half, half) * 2 ** (8 * half);
   };
+  const write = (port: number, value: number, width: 1 | 2 | 4): void => {
+    if (bus.write(port, value, width) || width === 1) return;
+    const half = width === 4 ? 2 : 1;
+    write(port, value & (2 ** (8 * half) - 1), half);
+    write(port + half, value >>> (8 * half), half);
+  };
+  return { read, write };
 }

@@ -33,6 +33,7 @@ export const MOVES = {
   '61 i64': 'POPA',
   C8: 'ENTER Iw,Ib d64',
   C9: 'LEAVE d64',
+  'D6 i64': 'SALC',
   D7: 'XLAT',
   '0F 40': 'CMOVcc Gv,Ev cmov',
   '0F 41': 'CMOVcc Gv,Ev cmov',

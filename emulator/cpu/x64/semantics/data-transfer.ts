@@ -120,6 +120,8 @@ export const moves: Semantics<typeof MOVES> = {
     t.setGpr(GPR.SP, t.stackSize, pointer);
     t.setGpr(GPR.BP, size, value);
   },
+  // not in Intel's opcode map, but in every processor
+  SALC: t => t.setGpr(GPR.AX, 1, t.ir.neg(t.flags.carryAs('i32'))),
   XLAT: t => {
     const { ir, insn } = t;
     const size = insn.addressSize;

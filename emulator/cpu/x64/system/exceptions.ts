@@ -96,7 +96,10 @@ function deliver(cpu: X64Cpu, event: Event): Fault | undefined {
   const failure = cpu.isProtected ? deliverProtected(cpu, event) : deliverReal(cpu, event);
   if (failure === undefined) {
     cpu.stepArmed = false;
-    cpu.debugHits = 0;
+    cpu.stackShadow = false;
+    // breakpoints on data of MOV SS are taken at the handler's first instruction
+    if (!event.software) cpu.debugHits = 0;
+    cpu.closeStiWindow();
     cpu.lastDelivered = event;
     cpu.contextChanged();
   }

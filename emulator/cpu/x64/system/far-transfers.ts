@@ -5,7 +5,7 @@
  */
 import type { X64Cpu } from '../cpu.ts';
 import { EFLAGS, GPR, SEGMENT } from '../state.ts';
-import { EFER } from './control-bits.ts';
+import { DR7, EFER } from './control-bits.ts';
 import {
   ATTRIBUTE,
   checkCodeSegment,
@@ -240,7 +240,9 @@ export function loadFlags(cpu: X64Cpu, value: number, size: Size, cpl: number): 
   const before = state.eflags;
   let writable: number =
     EFLAGS.CF | EFLAGS.PF | EFLAGS.AF | EFLAGS.ZF | EFLAGS.SF | EFLAGS.TF | EFLAGS.DF | EFLAGS.OF | EFLAGS.NT;
-  if (size !== 2) writable |= EFLAGS.RF | EFLAGS.AC | EFLAGS.ID;
+  if (size !== 2) writable |= EFLAGS.AC | EFLAGS.ID;
+  // RF says something to instruction breakpoints only, and the next instruction clears it
+  if (size !== 2 && (cpu.registers.dr7 & DR7.ENABLES) !== 0) writable |= EFLAGS.RF;
   if (cpl <= (before & EFLAGS.IOPL) >> 12) writable |= EFLAGS.IF;
   if (cpl === 0) writable |= EFLAGS.IOPL | (size === 2 ? 0 : EFLAGS.VIF | EFLAGS.VIP);
   state.eflags = (before & ~writable) | (value & writable);
@@ -300,6 +302,11 @@ const FLAT_CODE_32 = 0x00c0_9b00;
 const FLAT_DATA = 0x00c0_9300;
 const DPL_3 = 3 << 13;
 
+/** SYSCALL and SYSRET trap by the TF that they load, not by the one that they began with. */
+function stepByNewFlags(cpu: X64Cpu): void {
+  cpu.stepArmed = (cpu.state.systemFlags & EFLAGS.TF) !== 0;
+}
+
 export function syscall(cpu: X64Cpu, next: bigint): Fault | undefined {
   const { registers, state } = cpu;
   if ((registers.efer & EFER.SCE) === 0) return fault(VECTOR.UD);
@@ -320,6 +327,7 @@ export function syscall(cpu: X64Cpu, next: bigint): Fault | undefined {
     state.setSegment(SEGMENT.SS, flatSegment(selector + 8, FLAT_DATA));
     cpu.engine.pc = registers.star & 0xffff_ffffn;
   }
+  stepByNewFlags(cpu);
   cpu.contextChanged();
   return undefined;
 }
@@ -340,6 +348,7 @@ export function sysret(cpu: X64Cpu, size: Size): Fault | undefined {
   );
   state.setSegment(SEGMENT.SS, flatSegment((base + 8) | 3, FLAT_DATA | DPL_3));
   cpu.engine.pc = to64 ? target : target & 0xffff_ffffn;
+  stepByNewFlags(cpu);
   cpu.contextChanged();
   return undefined;
 }

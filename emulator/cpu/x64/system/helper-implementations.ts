@@ -91,7 +91,7 @@ function exceptionHelpers(current: () => X64Cpu): Table {
     [helper.checkProtection.name]: check(VECTOR.GP, 0),
     [helper.requireCanonical.name]: (address: bigint) => {
       const cpu = current();
-      if (!cpu.paging.isCanonical(Number(BigInt.asIntN(32, address >> 32n)))) cpu.raise(protectionFault());
+      if (!cpu.isCanonicalBase(address)) cpu.raise(protectionFault());
     },
     [helper.vectorUnavailable.name]: (unit: number) => {
       const cpu = current();
@@ -157,7 +157,7 @@ function segmentHelpers(current: () => X64Cpu): Table {
   return {
     [helper.loadSegment.name]: (segment: number, selector: number) => {
       const cpu = current();
-      if (settle(cpu, loadDataSegment(cpu, segment, selector)) && segment === SEGMENT.SS) cpu.holdInterrupts();
+      if (settle(cpu, loadDataSegment(cpu, segment, selector)) && segment === SEGMENT.SS) cpu.holdInterruptsAndTraps();
     },
     [helper.loadSystemSegment.name]: (which: number, selector: number) => {
       const cpu = current();
@@ -216,7 +216,7 @@ function loadTable(cpu: X64Cpu, reg: number, address: bigint, size: number): voi
   const base = limit === undefined ? undefined : cpu.memory.read(address + 2n, cpu.is64 ? 8 : 4);
   if (limit === undefined || base === undefined) return cpu.raise(cpu.memory.fault);
   const table = { base: size === 2 && !cpu.is64 ? base & 0xff_ffffn : base, limit: Number(limit) };
-  if (!cpu.paging.isCanonical(Number(BigInt.asIntN(32, base >> 32n)))) return cpu.raise(protectionFault());
+  if (!cpu.isCanonicalBase(base)) return cpu.raise(protectionFault());
   if (reg === 2) cpu.registers.gdtr = table;
   else cpu.registers.idtr = table;
 }
@@ -363,10 +363,10 @@ function flagHelpers(current: () => X64Cpu): Table {
       const { state } = cpu;
       const before = state.systemFlags;
       state.systemFlags = which === 1 ? before | EFLAGS.IF : before & ~EFLAGS.IF;
-      if (which === 1) enableInterrupts(cpu, before);
+      if (which === 1 && enableInterrupts(cpu, before)) return;
       goOn(cpu, length);
     },
-    [helper.interruptsEnabled.name]: (before: number) => enableInterrupts(current(), before),
+    [helper.interruptsEnabled.name]: (before: number) => void enableInterrupts(current(), before),
     [helper.changeAccessCheck.name]: (which: number) => {
       const cpu = current();
       if (cpu.cpl !== 0) return cpu.raise(fault(VECTOR.UD));
@@ -389,11 +389,9 @@ function flagHelpers(current: () => X64Cpu): Table {
   };
 }
 
-/** IF was clear before: interrupts wait for the next instruction. */
-function enableInterrupts(cpu: X64Cpu, before: number): void {
-  if ((before & EFLAGS.IF) !== 0) return;
-  cpu.holdInterrupts();
-  cpu.interruptsUnmasked();
+/** IF was clear before: interrupts wait for the next instruction. @returns whether STI is to run again, alone */
+function enableInterrupts(cpu: X64Cpu, before: number): boolean {
+  return (before & EFLAGS.IF) === 0 && cpu.openStiWindow();
 }
 
 function waitHelpers(current: () => X64Cpu): Table {

@@ -14,11 +14,6 @@ interface Msr {
   readonly write: (cpu: X64Cpu, value: bigint) => boolean;
 }
 
-/** Whether bits 63 to 47 (or 56) are equal. */
-function isCanonical(cpu: X64Cpu, value: bigint): boolean {
-  return cpu.paging.isCanonical(Number(BigInt.asIntN(32, value >> 32n)));
-}
-
 /** A register that keeps what is written. */
 function stored(number: number, reset = 0n): Msr {
   return {
@@ -28,6 +23,18 @@ function stored(number: number, reset = 0n): Msr {
       return true;
     },
   };
+}
+
+/** Of a bank: CTL, all ones but bits that Linux clears for old chips, or 0; STATUS, only 0; ADDR, MISC. Source: AMD APM vol. 2 "MCA Registers". */
+function machineCheck(number: number): Msr {
+  const { read, write } = stored(number);
+  const allowed = [
+    (value: bigint) => value === 0n || (value | MC_CTL_OPTIONAL) === ALL_ONES,
+    (value: bigint) => value === 0n,
+    () => true,
+    () => true,
+  ][number & 3]!;
+  return { read, write: (cpu, value) => allowed(value) && write(cpu, value) };
 }
 
 /** A register that reads as a constant; writes are lost. */
@@ -44,7 +51,7 @@ function segmentBase(segment: number): Msr {
   return {
     read: cpu => cpu.state.get64(base),
     write: (cpu, value) => {
-      if (!isCanonical(cpu, value)) return false;
+      if (!cpu.isCanonicalBase(value)) return false;
       cpu.state.set64(base, value);
       return true;
     },
@@ -57,7 +64,7 @@ function register(name: BigRegister, canonical: boolean): Msr {
   return {
     read: cpu => cpu.registers[name],
     write: (cpu, value) => {
-      if (canonical && !isCanonical(cpu, value)) return false;
+      if (canonical && !cpu.isCanonicalBase(value)) return false;
       cpu.registers[name] = value;
       return true;
     },
@@ -128,6 +135,9 @@ const MTRR_FIXED = [0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26
 /** Machine-check banks: ten, as QEMU has them, with IA32_MCG_CTL. */
 const MCG_CAP = 0x100_010an;
 const MC_BANKS = 10;
+const ALL_ONES = 0xffff_ffff_ffff_ffffn;
+/** Bit 10: GART walks in bank 4 of K8; bit 0: bank 0 of P6. */
+const MC_CTL_OPTIONAL = (1n << 10n) | 1n;
 
 const MSRS: ReadonlyMap<number, Msr> = new Map<number, Msr>([
   [0x10, timestamp],
@@ -190,7 +200,7 @@ const MSRS: ReadonlyMap<number, Msr> = new Map<number, Msr>([
   ),
   ...Array.from({ length: 16 }, (_, i) => [MTRR_FIRST_VARIABLE + i, stored(MTRR_FIRST_VARIABLE + i)] as const),
   ...MTRR_FIXED.map(number => [number, stored(number)] as const),
-  ...Array.from({ length: 4 * MC_BANKS }, (_, i) => [0x400 + i, stored(0x400 + i)] as const),
+  ...Array.from({ length: 4 * MC_BANKS }, (_, i) => [0x400 + i, machineCheck(0x400 + i)] as const),
 ]);
 
 /** x2APIC registers. */

@@ -85,10 +85,11 @@ function readSystemDescriptor(cpu: X64Cpu, selector: number): Descriptor | Fault
   const address = selector & 4 ? undefined : descriptorAddress(cpu, selector, long ? 16 : 8);
   if (address === undefined) return protectionFault(selector);
   const low = cpu.memory.read(address, 8);
-  const high = long ? cpu.memory.read(address + 8n, 4) : 0n;
+  const high = long ? cpu.memory.read(address + 8n, 8) : 0n;
   if (low === undefined || high === undefined) return cpu.memory.fault;
   const descriptor = parseDescriptor(low);
-  return { ...descriptor, base: descriptor.base | (high << 32n) };
+  const base = descriptor.base | ((high & 0xffff_ffffn) << 32n);
+  return cpu.isCanonicalBase(base) ? { ...descriptor, base } : protectionFault(selector);
 }
 
 export function loadLdt(cpu: X64Cpu, selector: number): Fault | undefined {

@@ -140,3 +140,55 @@ describe('access to debug registers', () => {
     expect(machine.run(0x0f, 0x23, 0xf9)).toBe(13);
   });
 });
+
+describe('behind a load of SS', () => {
+  const LOAD_SS = [0x8e, 0xd0]; // mov ss, eax
+  const TRAP_FLAG = 0x100;
+
+  test('a single step waits for the next instruction', () => {
+    machine.cpu.state.setGpr(GPR.AX, 0x18n);
+    machine.cpu.state.systemFlags = TRAP_FLAG;
+    machine.cpu.contextChanged();
+    expect(machine.run(...LOAD_SS, NOP, NOP, HLT)).toBe(1);
+    expect(machine.frame(1)).toEqual([BigInt(AT.CODE + 3)]);
+  });
+
+  test('an instruction breakpoint does not count', () => {
+    machine.cpu.state.setGpr(GPR.AX, 0x18n);
+    arm(AT.CODE + 2, 0, 0);
+    expect(machine.run(...LOAD_SS, NOP, HLT)).toBeUndefined();
+  });
+
+  test('a breakpoint on its data is taken at the handler of an INT3 behind it', () => {
+    machine.write64(AT.DATA, 0x18n);
+    arm(AT.DATA, 3, 1);
+    // mov ss, [DATA]; int3
+    expect(machine.run(0x8e, 0x14, 0x25, 0, 0, 2, 0, 0xcc)).toBe(1);
+    expect(machine.frame(1)).toEqual([BigInt(AT.HANDLERS + 16 * 3)]);
+  });
+});
+
+test('SYSCALL traps by the flags that it leaves', () => {
+  const { cpu } = machine;
+  cpu.registers.efer |= 1;
+  cpu.registers.star = 0x10n << 32n;
+  cpu.registers.lstar = BigInt(AT.CODE + 0x100);
+  cpu.registers.fmask = 0x100;
+  cpu.state.systemFlags = 0x100;
+  cpu.contextChanged();
+  machine.write(AT.CODE + 0x100, NOP, HLT);
+  expect(machine.run(0x0f, 0x05)).toBeUndefined();
+});
+
+test('RF of an IRET is gone by the time that a breakpoint is set', () => {
+  const { cpu } = machine;
+  const frame = [AT.CODE + 0x40, 0x10, 0x1_0002, AT.STACK, 0x18];
+  frame.forEach((word, i) => machine.write64(AT.STACK - 40 + 8 * i, BigInt(word)));
+  cpu.state.setGpr(GPR.SP, BigInt(AT.STACK - 40));
+  cpu.state.setGpr(GPR.AX, BigInt(AT.CODE + 0x46));
+  cpu.state.setGpr(GPR.BX, 0x401n);
+  // mov dr0, rax; mov dr7, rbx; nop
+  machine.write(AT.CODE + 0x40, 0x0f, 0x23, 0xc0, 0x0f, 0x23, 0xfb, NOP, HLT);
+  expect(machine.run(0x48, 0xcf)).toBe(1);
+  expect(machine.frame(1)).toEqual([BigInt(AT.CODE + 0x46)]);
+});

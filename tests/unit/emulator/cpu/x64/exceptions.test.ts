@@ -175,6 +175,36 @@ describe('interrupts', () => {
     expect(Number(machine.frame(1)[0])).toBeGreaterThanOrEqual(AT.CODE + 2);
   });
 
+  test.each<[name: string, code: readonly number[], returnsTo: number]>([
+    ['the instruction behind STI', [0xfb, 0x90, 0xfa, 0xeb, 0xfe], 2],
+    ['nothing behind POPF', [0x68, 0, 2, 0, 0, 0x9d, 0xfa, 0xeb, 0xfe], 6],
+  ])('a CLI that follows cannot keep off an interrupt that is due: %s runs', (_name, code, returnsTo) => {
+    const machine = new X64TestMachine();
+    machine.interrupts.push(0x40);
+    machine.cpu.setInterrupt(true);
+    expect(machine.run(...code)).toBe(0x40);
+    expect(machine.frame(1)).toEqual([BigInt(AT.CODE + returnsTo)]);
+  });
+
+  test('STI and CLI back to back let none in', () => {
+    const machine = new X64TestMachine();
+    machine.interrupts.push(0x40);
+    machine.cpu.setInterrupt(true);
+    // sti; cli; ud2
+    expect(machine.run(0xfb, 0xfa, ...UD2)).toBe(6);
+    expect(machine.frame(3)[2]! & 0x200n).toBe(0n);
+  });
+
+  test('IRET takes the next one at once', () => {
+    const machine = new X64TestMachine();
+    // the handler of 0x40 is an IRET
+    machine.write(AT.HANDLERS + 16 * 0x40, 0x48, 0xcf);
+    machine.interrupts.push(0x40, 0x41);
+    machine.cpu.setInterrupt(true);
+    expect(machine.run(0xfb, 0x90, 0xfa, ...UD2)).toBe(0x41);
+    expect(machine.frame(1)).toEqual([BigInt(AT.CODE + 2)]);
+  });
+
   test('HLT with interrupts enabled wakes, and returns behind itself', () => {
     const machine = new X64TestMachine();
     machine.run(0xfb, HLT);

@@ -152,6 +152,7 @@ describe('local APIC', () => {
     apics[0]!.writeMsr(0x3f, 0x55n);
     expect(apics[0]!.acknowledge()).toBe(0x55);
     expect(apics[0]!.writeMsr(0x02, 0n)).toBe(false);
+    expect(apics[0]!.writeMsr(0x3f, 0x155n)).toBe(false);
     expect(apics[0]!.writeBase(0xfee0_0800n)).toBe(false); // not back to xAPIC without switching off
   });
 

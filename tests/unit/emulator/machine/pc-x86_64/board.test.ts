@@ -102,9 +102,12 @@ describe('a kernel', () => {
     expect(await board.machine.run(1e6)).toEqual({ kind });
   });
 
-  test('ends the run with a status by isa-debug-exit', async () => {
+  test.each([
+    ['a byte', [0xb0, 0x03, 0xe6, 0xf4]], // mov al, 3; out 0xf4, al
+    ['four bytes', [0xb8, 0x03, 0, 0, 0, 0xe7, 0xf4]], // mov eax, 3; out 0xf4, eax
+  ])('ends the run with a status by %s to isa-debug-exit', async (_, code) => {
     const { board } = createBoard({ devices: [{ type: 'isa-debug-exit', port: 0xf4 }] });
-    board.loadLinux({ kernel: bzImage([0xb0, 0x03, 0xe6, 0xf4, ...STOP]), commandLine: '' }); // mov al, 3; out 0xf4, al
+    board.loadLinux({ kernel: bzImage([...code, ...STOP]), commandLine: '' });
     expect(await board.machine.run(1e6)).toEqual({ kind: 'exit', status: 7 });
   });
 
