@@ -4,7 +4,7 @@
  * Source: `Documentation/staging/lzo.rst` (Linux v6.12) "LZO stream format as understood by Linux's LZO decompressor".
  * Greedy matching over a hash of four bytes; the longer nothing matches, the larger the steps.
  */
-import { copyBytes, fourBytes, matchLength } from './matching.ts';
+import { copyBytes, Window } from './matching.ts';
 import type { BlockCompress } from './matching.ts';
 
 const HASH_BITS = 12;
@@ -23,23 +23,25 @@ const M4_MARKER = 16;
 /** Makes a compressor with its own tables, for blocks of at most 65,536 bytes. */
 export function lzo1xCompressor(): BlockCompress {
   const table = new Uint16Array(1 << HASH_BITS);
+  const window = new Window();
   return (input, output) => {
+    window.load(input);
     const size = input.length;
     const searchEnd = size - MATCH_LIMIT;
     let literals = 0;
     let out = 0;
     table.fill(0);
     for (let position = 1; position < searchEnd;) {
-      const word = fourBytes(input, position);
+      const word = window.four(position);
       const slot = Math.imul(word, HASH_MULTIPLIER) >>> (32 - HASH_BITS);
       const candidate = table[slot]!;
       table[slot] = position;
       const distance = position - candidate;
-      if (distance > M4_MAX_DISTANCE || fourBytes(input, candidate) !== word) {
+      if (distance > M4_MAX_DISTANCE || window.four(candidate) !== word) {
         position += 1 + ((position - literals) >> 5);
         continue;
       }
-      const length = matchLength(input, position, candidate);
+      const length = window.matchLength(position, candidate);
       out = writeLiterals(input, literals, position, output, out);
       out = writeMatch(distance, length, output, out);
       position += length;

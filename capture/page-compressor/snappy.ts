@@ -3,7 +3,7 @@
  *
  * Source: Snappy "format_description.txt": a length, then literals and copies with offsets of 11 or 16 bits.
  */
-import { copyBytes, fourBytes, matchLength } from './matching.ts';
+import { copyBytes, Window } from './matching.ts';
 import type { BlockCompress } from './matching.ts';
 
 const HASH_BITS = 12;
@@ -17,22 +17,24 @@ const MAX_COPY = 64;
 /** Makes a compressor with its own tables, for blocks of at most 65,536 bytes. */
 export function snappyCompressor(): BlockCompress {
   const table = new Uint16Array(1 << HASH_BITS);
+  const window = new Window();
   return (input, output) => {
+    window.load(input);
     const size = input.length;
     const searchEnd = size - MATCH_LIMIT;
     let literals = 0;
     let out = writeLength(size, output);
     table.fill(0);
     for (let position = 1; position < searchEnd;) {
-      const word = fourBytes(input, position);
+      const word = window.four(position);
       const slot = Math.imul(word, HASH_MULTIPLIER) >>> (32 - HASH_BITS);
       const candidate = table[slot]!;
       table[slot] = position;
-      if (fourBytes(input, candidate) !== word) {
+      if (window.four(candidate) !== word) {
         position += 1 + ((position - literals) >> 5);
         continue;
       }
-      const length = matchLength(input, position, candidate);
+      const length = window.matchLength(position, candidate);
       out = writeLiterals(input, literals, position, output, out);
       out = writeCopy(position - candidate, length, output, out);
       position += length;

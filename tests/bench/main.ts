@@ -14,6 +14,8 @@ import { benchAnalyzer } from './analyzer.ts';
 import { benchFlow, type Backend } from './flow.ts';
 import { benchMakedumpfile } from './makedumpfile.ts';
 import { benchMicro } from './micro.ts';
+import { measureCommand } from './usage.ts';
+import { findDumpFolder } from '../support/crash-reference.ts';
 
 const PARTS = ['flow', 'default', 'analyzer', 'makedumpfile', 'micro'] as const;
 type Part = (typeof PARTS)[number];
@@ -24,7 +26,8 @@ const USAGE = `usage: npm run bench -- [options]
                      flow      the two-kernel flow with --fast
                      default   the flow as tutorials do it
                      analyzer  kdump-lab crash, crash, drgn
-                     makedumpfile  kdump-lab makedumpfile beside Debian's, on the same dump
+                     makedumpfile  kdump-lab makedumpfile beside Debian's, on an x86_64 dump with all pages and on large ones
+                               made of it (14 GB of space in TMPDIR)
                      micro     loops without an operating system
   --arch LIST      of aarch64,x86_64 (default: both), for flow, default and micro
   --runs N         runs of each part on each program (default: 3)
@@ -92,12 +95,21 @@ async function runParts(
     await benchAnalyzer(dump, values.vmlinux, runs);
   }
   if (parts.includes('makedumpfile')) {
-    if (dump === undefined)
-      throw new Error('the part makedumpfile needs a dump: --dump FILE, or the part flow before it');
-    await benchMakedumpfile(dump, runs);
+    await benchMakedumpfile(values.dump ?? (await wholeDump(folder)), runs);
   }
   if (!parts.includes('micro')) return;
   for (const architecture of architectures) await benchMicro(architecture, backends, runs);
+}
+
+/** A dump with all pages: the reference one, or one that is made now. */
+async function wholeDump(folder: string): Promise<string> {
+  const reference = findDumpFolder('x86_64-6.1');
+  if (reference !== undefined) return join(reference, 'vmcore');
+  const out = join(folder, 'whole');
+  const launcher = join(import.meta.dirname, '../../scripts/kdump-lab');
+  const run = await measureCommand(launcher, ['run', '--arch', 'x86_64', '--fast', '--collector', 'cp', '--out', out]);
+  if (run.status !== 0) throw new Error(`no dump for the part makedumpfile: ${run.stderr}`);
+  return join(out, 'vmcore');
 }
 
 function chosen<Name extends string>(option: string, list: string, known: readonly Name[]): readonly Name[] {

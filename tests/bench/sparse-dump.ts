@@ -23,7 +23,7 @@ export function writeSparseDump(dumpPath: string, path: string, size: number): v
   const file = openSync(path, 'w');
   ftruncateSync(file, start + size);
   const machine = dump.architecture === 'aarch64' ? EM.AARCH64 : EM.X86_64;
-  writeSync(file, elfHeader(machine));
+  writeSync(file, elfHeader(machine, 2));
   writeSync(
     file,
     ELF64_PHDR.build({ p_type: PT.NOTE, p_offset: notesAt, p_filesz: notes.length, p_memsz: notes.length }),
@@ -41,7 +41,8 @@ export function writeSparseDump(dumpPath: string, path: string, size: number): v
   closeSync(file);
 }
 
-function elfHeader(machine: number): Uint8Array {
+/** The header of a vmcore. */
+export function elfHeader(machine: number, programHeaders: number): Uint8Array {
   return ELF64_EHDR.build({
     magic: ELF_MAGIC,
     ei_class: ELFCLASS64,
@@ -53,6 +54,6 @@ function elfHeader(machine: number): Uint8Array {
     e_phoff: ELF64_EHDR.size,
     e_ehsize: ELF64_EHDR.size,
     e_phentsize: ELF64_PHDR.size,
-    e_phnum: 2,
+    e_phnum: programHeaders,
   });
 }
