@@ -1,7 +1,7 @@
 /** A lab machine on our own emulator. */
 import { readFileSync } from 'node:fs';
 
-import { UsageError } from '../../capture/formats/errors.ts';
+import { FaultError, FormatError, UsageError } from '../../capture/formats/errors.ts';
 import {
   type BoardMachine,
   chooseLoadAddresses,
@@ -16,7 +16,7 @@ import { RunControl } from '../console/run-control.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 import { ConsoleBuffer } from './console-buffer.ts';
 import { Aarch64Starter, type CaptureImage, type CaptureStarter, X86Starter } from './capture-starter.ts';
-import { HostKexec, type KernelWatcher, runWatched } from './host-kexec.ts';
+import { CrashListener, HostKexec, type KernelWatcher, LOOK_AGAIN, runWatched } from './host-kexec.ts';
 import { KernelProbes } from './kernel-probes.ts';
 import { KexecTrace } from './kexec-trace.ts';
 import { Provoker } from './provocations.ts';
@@ -44,7 +44,11 @@ export class EmulatedMachine implements LabMachine {
     const kernel = await readKernelImage(readFileSync(file), file);
     requireArchitecture(kernel, config.architecture, file);
     using disk = new FileBackend(config.disk, false);
-    const console = new ConsoleBuffer(bytes => listener.onConsole(bytes));
+    const crash = new CrashListener(() => this.#machine?.stop({ kind: 'interrupted', reason: LOOK_AGAIN }));
+    const console = new ConsoleBuffer(bytes => {
+      listener.onConsole(bytes);
+      if (watchers.some(({ isArmed }) => !isArmed)) crash.hear(bytes);
+    });
     const { machine, watchers } = create(config, kernel, disk, listener, byte => console.write(byte));
     this.#machine = machine;
     const disks = [{ option: { id: 'disk0', file: config.disk, readOnly: false, snapshot: false } }];
@@ -66,7 +70,7 @@ export class EmulatedMachine implements LabMachine {
   }
 }
 
-/** A capture kernel that the host cannot load ends the run: the guest decided how much memory there is for it. */
+/** A capture kernel that the host cannot load ends the run: the guest decided how much memory there is, and what can be read of it. */
 async function runToStop(
   machine: Pick<BoardMachine, 'guestNs' | 'run'>,
   watchers: readonly KernelWatcher[],
@@ -75,7 +79,8 @@ async function runToStop(
   try {
     return labStop(await runWatched(machine, watchers, guestSeconds * NS_PER_SECOND), guestSeconds);
   } catch (error) {
-    if (error instanceof UsageError) return { kind: 'failed', message: error.message };
+    if (error instanceof UsageError || error instanceof FormatError || error instanceof FaultError)
+      return { kind: 'failed', message: error.message };
     throw error;
   }
 }

@@ -1,11 +1,15 @@
 /** What to do about failures whose cause the host can guess better than the guest. */
 
+import type { Scenario } from './scenario.ts';
+
 const MIB = 2 ** 20;
 /** Debian's kernels with an initramfs of ours need more than this. */
 const USUAL_NEED = 96 * MIB;
 
-/** A failure in one line, with what helps against it. */
-export function withAdvice(failure: string): string {
+/** A failure in one line, with what helps against it. @param mode who was to load the capture kernel */
+export function withAdvice(failure: string, mode: Scenario['mode'] = 'guest'): string {
+  if (mode === 'host' && failure.endsWith('no capture kernel was started'))
+    return `${failure}: it had not described itself yet (VMCOREINFO), as host mode needs it`;
   const reserved = /no capture kernel is loaded: .*\((\d+) bytes are reserved\)/.exec(failure)?.[1];
   if (reserved === undefined) return failure;
   if (Number(reserved) === 0)

@@ -258,7 +258,7 @@ async function makeReport(
   disk: string,
 ): Promise<RunReport> {
   const vmcore = isSaved(observed) ? await takeDump(files, disk, observed.place ?? '/vmcore') : undefined;
-  const failure = vmcore === undefined ? describeFailure(observed) : undefined;
+  const failure = vmcore === undefined ? describeFailure(observed, prepared.scenario.mode) : undefined;
   const { image, initramfs } = prepared;
   return {
     format: 1,
@@ -309,8 +309,8 @@ function isInterrupted(observed: Observation): boolean {
   return observed.failure === undefined && observed.stop.kind === 'interrupted';
 }
 
-function describeFailure({ failure, stop, phases }: Observation): string {
-  if (failure !== undefined) return withAdvice(failure);
+function describeFailure({ failure, stop, phases }: Observation, mode: Scenario['mode']): string {
+  if (failure !== undefined) return withAdvice(failure, mode);
   const last = phases.at(-2)?.name ?? 'power-on';
   switch (stop.kind) {
     case 'power-off':

@@ -4,11 +4,13 @@
  *
  * `__crash_kexec` is where every panic comes by, and oopses that may not go on too, whatever the context: interrupts off, a bad stack, no
  * user space yet. A host call stands in place of its first instruction; the original comes back before memory is dumped.
- * Not covered: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall).
+ * A kernel is looked at every 50 ms of its time until it has described itself, and as soon as it prints that it crashes.
+ * Not modelled: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall); pvpanic as the trigger, which kernels
+ * write behind `__crash_kexec`.
  */
 import { AARCH64_REGISTERS, X86_64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
-import { readU64 } from '../../capture/formats/bytes.ts';
+import { asBuffer, readU64 } from '../../capture/formats/bytes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import type { Program } from '../../analyzer/program.ts';
 import type { Machine, PhysicalDma, StopReason } from '../../emulator/index.ts';
@@ -183,8 +185,8 @@ export interface KernelWatcher {
   startCapture?(): void;
 }
 
-/** Why a machine stops when a watcher that was content waits for a kernel again. */
-export const LOOK_AGAIN = 'a watcher waits for another kernel';
+/** Why a machine stops when watchers shall look at its kernel now. */
+export const LOOK_AGAIN = 'watchers look at the kernel';
 
 /** Guest time between looks at a kernel that has not described itself yet. */
 const LOOK_INTERVAL_NS = 50e6;
@@ -203,9 +205,35 @@ export async function runWatched(
     const stop = await machine.run(look);
     const taking = watchers.find(({ hasCrashed }) => hasCrashed === true);
     if (taking !== undefined) taking.startCapture?.();
-    else if (stop.kind === 'interrupted' && stop.reason === LOOK_AGAIN) continue;
-    else if (stop.kind !== 'timeout' || look >= untilNs) return stop;
+    else if (!isLookDue(stop, look < untilNs)) return stop;
     else for (const watcher of watchers) if (!watcher.isArmed) watcher.tryArm();
+  }
+}
+
+/** The interval is over, or somebody wants a look now. */
+function isLookDue(stop: StopReason, isTimeLeft: boolean): boolean {
+  return stop.kind === 'timeout' ? isTimeLeft : stop.kind === 'interrupted' && stop.reason === LOOK_AGAIN;
+}
+
+/** Lines that kernels print on their way to `__crash_kexec`, with a stack trace to come. */
+const CRASH_LINE = /Kernel panic - not syncing|Internal error: |\bOops: |\bBUG: |kernel BUG at/;
+/** A guest may print them for ever. */
+const MOST_CALLS = 16;
+
+/** Hears a crash on the console: a kernel may crash between describing itself and the next look at it. */
+export class CrashListener {
+  readonly #onCrashLine: () => void;
+  #calls = 0;
+
+  constructor(onCrashLine: () => void) {
+    this.#onCrashLine = onCrashLine;
+  }
+
+  /** @param line of the console, or part of one */
+  hear(line: Uint8Array): void {
+    if (this.#calls >= MOST_CALLS || !CRASH_LINE.test(asBuffer(line).toString('latin1'))) return;
+    this.#calls++;
+    this.#onCrashLine();
   }
 }
 

@@ -4,13 +4,16 @@
  */
 import { readU64 } from '../../capture/formats/bytes.ts';
 import type { Program } from '../../analyzer/program.ts';
+import { FaultError, FormatError } from '../../capture/formats/errors.ts';
+import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { STARTUP_64 } from '../../kexec/boot-params.ts';
 import { mapLines } from '../../kexec/report.ts';
+import { memoryOf } from '../../kexec/running-system.ts';
 import { checkKexecLoad, KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import { LOOK_AGAIN, type KernelWatcher, type Takeover } from './host-kexec.ts';
 import type { KernelProbes } from './kernel-probes.ts';
 import { checkProgram, describeImage, findingLines, type ImageDescription } from './live-check.ts';
-import { describeLiveKernel, loadedImageOf, openLiveKernel } from './live-kernel.ts';
+import { iomemOf, loadedImageOf, openLiveKernel } from './live-kernel.ts';
 import { machineStateOf, type WatchedBoard, type WatchedCpu } from './watched-board.ts';
 
 /** What was seen, as plain data. */
@@ -93,16 +96,7 @@ export class KexecTrace implements KernelWatcher {
     const program = openLiveKernel(state);
     if (program === undefined) return;
     this.#stage = 'running';
-    const { crashRegions } = describeLiveKernel(program, state);
-    const first = this.#board.cpus[0]!;
-    for (const { start, end } of crashRegions)
-      this.#emit(
-        first,
-        'region',
-        `crash kernel region ${hex(start)}-${hex(end - 1)} (${(end - start) / 2 ** 20} MiB)`,
-        { start, end },
-      );
-    if (crashRegions.length === 0) this.#emit(first, 'region', 'no memory is reserved for a capture kernel');
+    this.#showRegions(program);
     const { prefix } = SYSCALLS[this.#board.architecture];
     this.#watch(program, `${prefix}kexec_load`, cpu => this.#kexecLoad(cpu));
     this.#watch(program, `${prefix}kexec_file_load`, cpu => this.#kexecFileLoad(cpu));
@@ -110,6 +104,18 @@ export class KexecTrace implements KernelWatcher {
     this.#watch(program, '__crash_kexec', cpu => this.#panic(cpu));
     this.#watch(program, 'crash_save_cpu', cpu => this.#cpuStop(cpu));
     this.#watch(program, 'machine_kexec', cpu => this.#jump(cpu));
+  }
+
+  #showRegions(program: Program): void {
+    const cpu = this.#board.cpus[0]!;
+    const { regions, failure } = regionsOf(program);
+    for (const { start, end } of regions)
+      this.#emit(cpu, 'region', `crash kernel region ${hex(start)}-${hex(end - 1)} (${(end - start) / 2 ** 20} MiB)`, {
+        start,
+        end,
+      });
+    if (regions.length > 0) return;
+    this.#emit(cpu, 'region', failure ?? 'no memory is reserved for a capture kernel');
   }
 
   /** The capture kernel runs in the region alone: nothing else of the memory is looked at. */
@@ -198,7 +204,7 @@ export class KexecTrace implements KernelWatcher {
       loadDisabled: false,
       loadsLeft: { panic: undefined, reboot: undefined },
       busy: false,
-      crashRegion: describeLiveKernel(program, state).crashRegions.at(-1),
+      crashRegion: regionsOf(program).regions.at(-1),
       totalRamPages: Number.MAX_SAFE_INTEGER,
     });
   }
@@ -219,8 +225,7 @@ export class KexecTrace implements KernelWatcher {
     if (program === undefined || image === undefined) return;
     const described = describeImage(image, state.read, this.#board.architecture);
     this.#emit(cpu, 'loaded', `${described.syscall}: ${described.segments.length} segments are in memory`, described);
-    const { crashRegions } = describeLiveKernel(program, state);
-    this.#describe(cpu, described, crashRegions.at(-1));
+    this.#describe(cpu, described, regionsOf(program).regions.at(-1));
   }
 
   /** Each segment, and a map. */
@@ -240,6 +245,8 @@ export class KexecTrace implements KernelWatcher {
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     if (program === undefined) return;
+    const { failure } = regionsOf(program);
+    if (failure !== undefined) return this.#emit(cpu, 'check', failure);
     const { image, regions, findings } = checkProgram(program, state);
     if (image !== undefined) this.#describe(cpu, image, regions.at(-1));
     this.#emit(cpu, 'check', findingLines(findings).join('; '), { findings });
@@ -260,7 +267,7 @@ export class KexecTrace implements KernelWatcher {
     const entry = image === undefined ? 'the new kernel' : hex(image.start);
     this.#emit(cpu, 'jump', `machine_kexec: ${how}, to ${entry}`, { entry: image?.start });
     const described = image && describeImage(image, state.read, this.#board.architecture);
-    const region = program && describeLiveKernel(program, state).crashRegions.at(-1);
+    const region = program && regionsOf(program).regions.at(-1);
     this.#probes.removeAll();
     if (described !== undefined && region !== undefined) this.follow(described, region);
   }
@@ -317,6 +324,17 @@ export class KexecTrace implements KernelWatcher {
 
   #entered(cpu: WatchedCpu, what: string): void {
     this.#emit(cpu, 'entry', `${what} at ${hex(cpu.pc)}: ${cpu.describeMode()}`, { pc: hex(cpu.pc) });
+  }
+}
+
+/** What is reserved for a capture kernel; none, and why, where the kernel cannot be asked. */
+function regionsOf(program: Program): { readonly regions: readonly PhysicalRange[]; readonly failure?: string } {
+  try {
+    return { regions: memoryOf(iomemOf(program)).crashRegions };
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof FaultError)
+      return { regions: [], failure: `the memory map cannot be told: ${error.message}` };
+    throw error;
   }
 }
 

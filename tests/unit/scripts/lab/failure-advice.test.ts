@@ -13,3 +13,11 @@ test.each([
 ])('%s', (failure, expected) => {
   expect(withAdvice(failure)).toMatch(expected);
 });
+
+test('a panic that host mode could not see coming says why', () => {
+  const failure = 'the kernel panicked (VFS: no root) and no capture kernel was started';
+  expect(withAdvice(failure, 'host')).toBe(
+    `${failure}: it had not described itself yet (VMCOREINFO), as host mode needs it`,
+  );
+  expect(withAdvice(failure, 'guest')).toBe(failure);
+});
