@@ -85,7 +85,7 @@ export function planKexecLoad(system: RunningSystem, request: LoadRequest, say: 
     segments: sortSegments([...list.segments.filter(segment => segment.name !== 'purgatory'), purgatory.segment]),
     entry: request.entry ?? purgatory.entry,
     dtb: dtb.mem,
-    flags: KEXEC_ARCH.ARM64 + (request.onPanic ? KEXEC_FLAGS.ON_CRASH : 0),
+    flags: KEXEC_ARCH.AARCH64 + (request.onPanic ? KEXEC_FLAGS.ON_CRASH : 0),
   };
 }
 

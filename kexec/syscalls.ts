@@ -18,7 +18,7 @@ export const KEXEC_FLAGS = {
 } as const;
 
 /** Architecture field of the flags: ELF machine numbers in the upper half. */
-export const KEXEC_ARCH = { DEFAULT: 0, X86_64: 62 * 0x1_0000, ARM64: 183 * 0x1_0000 } as const;
+export const KEXEC_ARCH = { DEFAULT: 0, X86_64: 62 * 0x1_0000, AARCH64: 183 * 0x1_0000 } as const;
 const KEXEC_ARCH_MASK = 0xffff_0000n;
 
 /** Flags of `kexec_file_load`. */
@@ -114,7 +114,7 @@ function overlaps(segments: readonly SegmentArgument[]): boolean {
 
 /** Of the kernel's own architecture, or the default. */
 function isForeign(flags: bigint, { architecture }: KexecKernel): boolean {
-  const own = architecture === 'aarch64' ? KEXEC_ARCH.ARM64 : KEXEC_ARCH.X86_64;
+  const own = architecture === 'aarch64' ? KEXEC_ARCH.AARCH64 : KEXEC_ARCH.X86_64;
   const asked = flags & KEXEC_ARCH_MASK;
   return asked !== BigInt(own) && asked !== BigInt(KEXEC_ARCH.DEFAULT);
 }

@@ -285,6 +285,8 @@ export function formatPhase(phase: Phase): string {
 
 /** One line: `kexec panic guest 0.489 s, 489 M instructions, CPU 0: …`. */
 function formatKexecEvent({ name, guestSeconds, instructions, cpu, text }: KexecEvent): string {
+  // What lies where, at the moment of the event before.
+  if (name === 'image' || name === 'map') return `kexec ${name.padEnd(11)}   ${text}`;
   const when = `guest ${guestSeconds.toFixed(6)} s, ${(instructions / 1e6).toFixed(3)} M instructions, CPU ${cpu}`;
   return `kexec ${name.padEnd(11)} ${when}: ${text}`;
 }

@@ -43,6 +43,8 @@ const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 const NS_PER_SECOND = 1e9;
 const CAPTURE_LOOK_NS = 5e6;
 const LOAD_FLAGS_MASK = 0xffffn;
+/** COMMAND_LINE_SIZE of both architectures. */
+const LONGEST_COMMAND_LINE = 2048;
 /** `struct kexec_segment` on 64-bit kernels: buf, bufsz, mem, memsz. */
 const SEGMENT_SIZE = 32;
 
@@ -174,15 +176,12 @@ export class KexecTrace implements KernelWatcher {
         const bytes = this.#read(cpu, array + BigInt(i * SEGMENT_SIZE + n * 8), 8);
         return bytes === undefined ? 0n : readU64(bytes, 0);
       };
-      return { bufsz: at(1), mem: at(2), memsz: at(3) };
+      return { buf: at(0), bufsz: at(1), mem: at(2), memsz: at(3) };
     });
-    const shown = segments.map(({ bufsz, mem, memsz }) => ({ bufsz: hex(bufsz), mem: hex(mem), memsz: hex(memsz) }));
-    const isUnload = count === 0n;
-    const what = isUnload ? 'unload' : `entry ${hex(entry)}, ${count} segments`;
-    this.#emit(cpu, 'kexec_load', `kexec_load(${what}, ${loadFlags(flags)})`, {
+    this.#emit(cpu, 'kexec_load', formatKexecLoad(entry, count, segments, flags), {
       entry: hex(entry),
       flags: hex(flags),
-      segments: shown,
+      segments: segments.map(segment => Object.fromEntries(Object.entries(segment).map(([k, v]) => [k, hex(v)]))),
     });
     const refusal = this.#refusal({ entry, segments, nrSegments: Number(count), flags });
     if (refusal !== undefined)
@@ -210,11 +209,24 @@ export class KexecTrace implements KernelWatcher {
   }
 
   #kexecFileLoad(cpu: WatchedCpu): void {
-    const [kernel, initrd, , , flags] = this.#arguments(cpu) as [bigint, bigint, bigint, bigint, bigint];
-    const names = namesOf(flags, KEXEC_FILE_FLAGS, 'KEXEC_FILE');
+    const [kernel, initrd, length, text, flags] = this.#arguments(cpu) as [bigint, bigint, bigint, bigint, bigint];
     const descriptors = { kernel_fd: Number(BigInt.asIntN(32, kernel)), initrd_fd: Number(BigInt.asIntN(32, initrd)) };
-    const text = `kexec_file_load(kernel_fd ${descriptors.kernel_fd}, initrd_fd ${descriptors.initrd_fd}, ${names})`;
-    this.#emit(cpu, 'kexec_file_load', text, { ...descriptors, flags: hex(flags) });
+    const commandLine = this.#readText(cpu, text, Math.min(Number(length), LONGEST_COMMAND_LINE));
+    const { kernel_fd, initrd_fd } = descriptors;
+    const names = namesOf(flags, KEXEC_FILE_FLAGS, 'KEXEC_FILE');
+    const call = `kexec_file_load(${kernel_fd}, ${initrd_fd}, ${length}, ${JSON.stringify(commandLine)}, ${names})`;
+    this.#emit(cpu, 'kexec_file_load', call, { ...descriptors, commandLine, flags: hex(flags) });
+  }
+
+  /** A string without the NUL that ends it; what is not mapped is left out. */
+  #readText(cpu: WatchedCpu, address: bigint, length: number): string {
+    let text = '';
+    for (let i = 0; i < length; i++) {
+      const byte = this.#read(cpu, address + BigInt(i), 1)?.[0] ?? 0;
+      if (byte === 0) break;
+      text += String.fromCharCode(byte);
+    }
+    return text;
   }
 
   /** `kimage_terminate`: all segments are in memory; the argument is the image, which nobody else knows yet. */
@@ -338,10 +350,26 @@ function regionsOf(program: Program): { readonly regions: readonly PhysicalRange
   }
 }
 
+/** A segment as user space passes it. */
+type PassedSegment = Readonly<Record<'buf' | 'bufsz' | 'mem' | 'memsz', bigint>>;
+
+/** As strace shows the call. */
+function formatKexecLoad(entry: bigint, count: bigint, segments: readonly PassedSegment[], flags: bigint): string {
+  const shown = segments.map(
+    ({ buf, bufsz, mem, memsz }) => `{buf=${hex(buf)}, bufsz=${bufsz}, mem=${hex(mem)}, memsz=${memsz}}`,
+  );
+  return `kexec_load(${hex(entry)}, ${count}, [${shown.join(', ')}], ${loadFlags(flags)})`;
+}
+
 function loadFlags(flags: bigint): string {
   const architecture = flags - (flags & LOAD_FLAGS_MASK);
   const name = Object.entries(KEXEC_ARCH).find(([, value]) => BigInt(value) === architecture)?.[0];
-  return `${namesOf(flags & LOAD_FLAGS_MASK, KEXEC_FLAGS, 'KEXEC')}, KEXEC_ARCH_${name ?? hex(architecture)}`;
+  const rest = flags & LOAD_FLAGS_MASK;
+  const words = [
+    `KEXEC_ARCH_${name ?? hex(architecture)}`,
+    ...(rest === 0n ? [] : [namesOf(rest, KEXEC_FLAGS, 'KEXEC')]),
+  ];
+  return words.join('|');
 }
 
 function namesOf(flags: bigint, table: Readonly<Record<string, number>>, prefix: string): string {

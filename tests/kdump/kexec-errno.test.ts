@@ -91,8 +91,8 @@ function loadRows(architecture: Architecture): Row[] {
   const region = REGIONS[architecture];
   const start = BigInt(region.start);
   const end = BigInt(region.end);
-  const own = BigInt(architecture === 'aarch64' ? KEXEC_ARCH.ARM64 : KEXEC_ARCH.X86_64);
-  const other = BigInt(architecture === 'aarch64' ? KEXEC_ARCH.X86_64 : KEXEC_ARCH.ARM64);
+  const own = BigInt(architecture === 'aarch64' ? KEXEC_ARCH.AARCH64 : KEXEC_ARCH.X86_64);
+  const other = BigInt(architecture === 'aarch64' ? KEXEC_ARCH.X86_64 : KEXEC_ARCH.AARCH64);
   const flags = own | 1n;
   const one = { bufsz: 0n, mem: start, memsz: 0x1000n };
   const row = (what: string, call: Partial<KexecLoadArguments>): Row =>

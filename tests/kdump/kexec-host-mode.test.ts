@@ -59,34 +59,48 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
   });
 });
 
-test.each<[name: string, scenario: Partial<Scenario>]>([
-  ['kexec_load', { cpus: 2 }],
-  ['kexec_file_load', { ...X86_64, cpus: 2, kexecOptions: '-p -s' }],
-])('a trace of %s shows the call, the image, each CPU, the jump and the first steps', async (syscall, scenario) => {
-  const events: KexecEvent[] = [];
-  const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, traceKexec: true, ...scenario });
-  await runFlow(prepared, folder, config => new EmulatedMachine(config), { onKexecEvent: event => events.push(event) });
-  const names = events.map(({ name }) => name).filter(name => name !== 'image' && name !== 'map');
-  expect(names).toEqual([
-    'region',
-    syscall,
-    'loaded',
-    'panic',
-    'check',
-    'cpu-stop',
-    'cpu-stop',
-    'jump',
-    // The purgatory's, and the kernel's.
-    'entry',
-    'entry',
-    'capture',
-    'capture',
-    'capture',
-  ]);
-  expect(events.find(({ name }) => name === 'check')!.text).toBe('nothing wrong with the loaded image');
-  const loaded = events.filter(({ name }) => name === 'image').map(({ text }) => text.split(' ')[0]);
-  expect(loaded).toEqual(expect.arrayContaining(['kernel', 'initrd', 'elfcorehdr', 'purgatory']));
-  expect(readFileSync(join(folder, 'console.log'), 'latin1')).toContain('kdump-lab: phase=saved');
-  const times = events.map(({ instructions }) => instructions);
-  expect(times).toEqual(times.toSorted((a, b) => a - b));
-});
+test.each<[name: string, scenario: Partial<Scenario>, call: RegExp]>([
+  [
+    'kexec_load',
+    { cpus: 2 },
+    /^kexec_load\(0x[\da-f]+, 5, \[(\{buf=0x[\da-f]+, bufsz=\d+, mem=0x[\da-f]+000, memsz=\d+\}(, )?){5}\], KEXEC_ARCH_AARCH64\|KEXEC_ON_CRASH\)$/,
+  ],
+  [
+    'kexec_file_load',
+    { ...X86_64, cpus: 2, kexecOptions: '-p -s' },
+    /^kexec_file_load\(\d, \d, \d+, "console=ttyS0 .* reset_devices .*", KEXEC_FILE_ON_CRASH\)$/,
+  ],
+])(
+  'a trace of %s shows the call, the image, each CPU, the jump and the first steps',
+  async (syscall, scenario, call) => {
+    const events: KexecEvent[] = [];
+    const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, traceKexec: true, ...scenario });
+    await runFlow(prepared, folder, config => new EmulatedMachine(config), {
+      onKexecEvent: event => events.push(event),
+    });
+    const names = events.map(({ name }) => name).filter(name => name !== 'image' && name !== 'map');
+    expect(names).toEqual([
+      'region',
+      syscall,
+      'loaded',
+      'panic',
+      'check',
+      'cpu-stop',
+      'cpu-stop',
+      'jump',
+      // The purgatory's, and the kernel's.
+      'entry',
+      'entry',
+      'capture',
+      'capture',
+      'capture',
+    ]);
+    expect(events.find(({ name }) => name === 'check')!.text).toBe('nothing wrong with the loaded image');
+    expect(events.find(({ name }) => name === syscall)!.text).toMatch(call);
+    const loaded = events.filter(({ name }) => name === 'image').map(({ text }) => text.split(' ')[0]);
+    expect(loaded).toEqual(expect.arrayContaining(['kernel', 'initrd', 'elfcorehdr', 'purgatory']));
+    expect(readFileSync(join(folder, 'console.log'), 'latin1')).toContain('kdump-lab: phase=saved');
+    const times = events.map(({ instructions }) => instructions);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  },
+);
