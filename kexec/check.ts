@@ -48,7 +48,7 @@ export function checkLoadedImage(image: LoadedImage | undefined, system: Running
   const byArchitecture =
     system.architecture === 'aarch64'
       ? [...checkKernel(find('kernel')), ...checkTree(find('dtb'), find('elfcorehdr'), system, segments)]
-      : checkX86(segments, region);
+      : checkX86(segments, system.crashRegions);
   return [
     ...checkPlaces(image, region, system),
     ...byArchitecture,
@@ -59,7 +59,7 @@ export function checkLoadedImage(image: LoadedImage | undefined, system: Running
 }
 
 /** Boot parameters and what they point to. */
-function checkX86(segments: readonly RecognisedSegment[], region: PhysicalRange): Finding[] {
+function checkX86(segments: readonly RecognisedSegment[], regions: readonly PhysicalRange[]): Finding[] {
   const params = segments.find(({ what }) => what === 'boot_params');
   const told = params && readBootParams(params.bytes);
   if (params === undefined || told === undefined)
@@ -69,7 +69,7 @@ function checkX86(segments: readonly RecognisedSegment[], region: PhysicalRange)
     findings.push(error(`no segment has the ${hex(told.initSize)} bytes that the kernel's header asks for`));
   if (told.initrd !== undefined && !segments.some(({ what }) => what === 'initrd'))
     findings.push(error(`ramdisk_image says ${hex(told.initrd.start)}, where nothing is loaded`));
-  return [...findings, ...checkX86CommandLine(params, told, segments), ...checkX86Map(told, segments, region)];
+  return [...findings, ...checkX86CommandLine(params, told, segments), ...checkX86Map(told, segments, regions)];
 }
 
 function checkX86CommandLine(
@@ -89,14 +89,14 @@ function checkX86CommandLine(
   return [error(`elfcorehdr= says ${hex(at)}, the header is at ${hex(header.mem)}`)];
 }
 
-/** RAM of the capture kernel's memory map must be in the region, or below 1 MiB, and must not hold the ELF core header. */
+/** RAM of the capture kernel's memory map must be in a crash kernel region, or below 1 MiB, and must not hold the ELF core header. */
 function checkX86Map(
   { memoryMap }: ReadBootParams,
   segments: readonly RecognisedSegment[],
-  region: PhysicalRange,
+  regions: readonly PhysicalRange[],
 ): Finding[] {
   const ram = memoryMap.filter(({ type, start }) => type === E820_TYPE.RAM && start >= MIB);
-  const outside = ram.filter(({ start, end }) => start < region.start || end > region.end);
+  const outside = ram.filter(entry => !regions.some(({ start, end }) => start <= entry.start && entry.end <= end));
   const findings = outside.map(({ start, end }) =>
     error(
       `the memory map gives ${hex(start)}-${hex(end - 1)} to the capture kernel: outside of the crash kernel region`,

@@ -177,6 +177,10 @@ function debugLines(console: string): string[] {
 
 test.each<[name: string, scenario: Partial<Scenario>]>([
   ['Debian 12, 2 CPUs', { cpus: 2 }],
+  [
+    'Debian 12, regions above and below 4 GiB',
+    { memorySize: 3 * 2 ** 30, crashkernel: '192M,high', append: 'crashkernel=64M,low' },
+  ],
   ['Debian 13', { suite: 'trixie' }],
   // Since v6.8 the kernel says with -d what it does.
   ['Debian sid', { suite: 'sid', kexecOptions: '-p -s -d' }],

@@ -59,9 +59,11 @@ interface Options {
   readonly file?: boolean;
   readonly noChecks?: boolean;
   readonly system?: Partial<RunningSystem>;
+  /** The system at the time of loading. */
+  readonly loadedOn?: RunningSystem;
 }
 
-function load({ damaged, damage, file = false, noChecks = true }: Options) {
+function load({ damaged, damage, file = false, noChecks = true, loadedOn = SYSTEM }: Options) {
   const request = {
     kernel: bzImage(),
     initrd: new Uint8Array(MIB).fill(0x30),
@@ -74,7 +76,7 @@ function load({ damaged, damage, file = false, noChecks = true }: Options) {
     kaslrSeed: undefined,
     rngSeed: file ? undefined : new Uint8Array(32).fill(7),
   };
-  const plan = (file ? planX86KexecFileLoad : planX86KexecLoad)(SYSTEM, FIRMWARE, request);
+  const plan = (file ? planX86KexecFileLoad : planX86KexecLoad)(loadedOn, FIRMWARE, request);
   const memory = new Map(plan.segments.map(segment => [segment.mem, contents(segment)]));
   for (const { name, mem } of plan.segments) if (name === damaged) damage?.(memory.get(mem)!);
   const image: LoadedImage = {
@@ -100,6 +102,12 @@ function contents({ bytes, memsz }: KexecSegment): Uint8Array {
 test.each([false, true])('finds nothing wrong with a sound image (kexec_file_load: %s)', file => {
   expect(check({ file })).toEqual([]);
   expect(check({ file, noChecks: false })).toEqual([]);
+});
+
+test.each([false, true])('gives a low region to the capture kernel, too (kexec_file_load: %s)', file => {
+  const low = { start: 0x800_0000, end: 0xc00_0000 };
+  const system = { ...SYSTEM, crashRegions: [low, ...SYSTEM.crashRegions] };
+  expect(check({ file, system, loadedOn: system })).toEqual([]);
 });
 
 test.each([false, true])('tells segments by their contents (kexec_file_load: %s)', file => {
