@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../capture/formats/errors.ts';
-import { Arguments, parseArguments } from './commands/command.ts';
+import { Arguments, parseArguments, SynopsisError, usageText } from './commands/command.ts';
 import type { Command } from './commands/command.ts';
 import { isGdbVerb } from './commands/gdb/verbs.ts';
 import { helpPage } from './commands/help.ts';
@@ -37,7 +37,7 @@ export function splitWords(line: string): string[] {
 
 /** Runs one command line. @param json print the command's data as JSON */
 export async function runLine(session: Session, line: string, json = false, depth = 0): Promise<LineResult> {
-  const trimmed = line.trim();
+  const trimmed = expandAlias(session, line.trim());
   if (trimmed === '' || trimmed.startsWith('#')) return result('', '');
   if (trimmed.startsWith('!')) return result('!', runProgram(trimmed.slice(1), ''));
   if (trimmed.startsWith('<')) return runFile(session, trimmed.slice(1).trim(), json, depth);
@@ -110,8 +110,11 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
   return result('<', texts.join(''));
 }
 
-async function runCommand(session: Session, line: string, json: boolean, depth: number): Promise<LineResult> {
-  const [name = '', ...words] = expandAlias(session, splitWords(line));
+async function runCommand(session: Session, given: string, json: boolean, depth: number): Promise<LineResult> {
+  const own = /^crash\s+(?=\S)/.exec(given);
+  if (own === null && session.settings.variables.get('gdb') === 'on') return gdbLine(session, given, json);
+  const line = own === null ? given : given.slice(own[0].length);
+  const [name = '', ...words] = splitWords(line);
   const command = await loadCommand(name);
   if (command === undefined && isGdbVerb(name)) return gdbLine(session, line, json);
   if (command === undefined) return structByName(session, name, words, json);
@@ -141,13 +144,15 @@ async function structByName(
   const tag = name.split('.')[0] ?? '';
   const struct = await loadCommand('*');
   if (struct === undefined || session.program.types.findStruct(tag) === undefined)
-    return result(name, '', `command not found: ${name}`);
+    return result('crash', '', `command not found: ${name}`);
   return { ...execute(session, struct, [name, ...words], json), command: 'struct', exit: false };
 }
 
-function expandAlias(session: Session, words: readonly string[]): readonly string[] {
-  const alias = session.aliases.get(words[0] ?? '');
-  return alias === undefined ? words : [...splitWords(alias.command), ...words.slice(1)];
+/** The line with its first word replaced; an alias may hold pipes of its own. */
+function expandAlias(session: Session, line: string): string {
+  const [word = ''] = /^[^\s|>]+/.exec(line) ?? [];
+  const alias = session.aliases.get(word);
+  return alias === undefined ? line : `${alias.command}${line.slice(word.length)}`;
 }
 
 async function repeatLine(
@@ -205,6 +210,7 @@ function execute(
       error: undefined,
     };
   } catch (error) {
+    if (error instanceof SynopsisError) return { text: usageText(command), error: error.message };
     if (isExpected(error)) return { text: '', error: error.message };
     throw error;
   }
@@ -212,10 +218,13 @@ function execute(
 
 /** All words as positionals, but for options of the command itself at the front. */
 function rawArguments(command: Command, words: readonly string[]): Arguments {
-  const flags = new Set(command.options.map(({ flag }) => flag));
-  const first = words.findIndex(word => !flags.has(word));
+  const letters = command.options.map(({ flag }) => flag.slice(1)).join('');
+  const isFront = (word: string): boolean =>
+    word.startsWith('-') && word.length > 1 && [...word.slice(1)].every(letter => letters.includes(letter));
+  const first = words.findIndex(word => !isFront(word));
   const front = first === -1 ? words : words.slice(0, first);
-  return new Arguments(first === -1 ? [] : words.slice(first), new Map(front.map(flag => [flag, ['']])));
+  const flags = front.flatMap(word => [...word.slice(1)].map(letter => [`-${letter}`, ['']] as const));
+  return new Arguments(first === -1 ? [] : words.slice(first), new Map(flags));
 }
 
 /** Bad input, unreadable memory and known gaps are shown; anything else is a bug of ours. */

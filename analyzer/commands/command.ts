@@ -35,6 +35,19 @@ export interface Command<Data = unknown> {
   json?(data: Data): unknown;
 }
 
+/** A command called in a way that its synopsis does not allow: the answer is the synopsis. */
+export class SynopsisError extends UsageError {}
+
+/** What is printed for a {@link SynopsisError}. */
+export function usageText({ name, synopsis }: Pick<Command, 'name' | 'synopsis'>): string {
+  return `Usage:\n  ${name} ${synopsis}\nEnter "help ${name}" for details.\n`;
+}
+
+/** @throws UsageError when more than one of the options is given */
+export function refuseTogether(args: Arguments, flags: readonly string[], message: string): void {
+  if (flags.filter(flag => args.has(flag)).length > 1) throw new UsageError(message);
+}
+
 /** Parsed arguments. */
 export class Arguments {
   readonly positionals: readonly string[];
@@ -70,7 +83,7 @@ export class Arguments {
  * Options may stand anywhere; a negative number is no option.
  * @throws UsageError for an unknown option or a missing argument
  */
-export function parseArguments(command: Pick<Command, 'name' | 'options'>, words: readonly string[]): Arguments {
+export function parseArguments(command: Pick<Command, 'options'>, words: readonly string[]): Arguments {
   const specs = new Map(command.options.map(spec => [spec.flag, spec]));
   const options = new Map<string, string[]>();
   const positionals: string[] = [];
@@ -89,17 +102,16 @@ export function parseArguments(command: Pick<Command, 'name' | 'options'>, words
     const exact = specs.get(word);
     if (exact !== undefined) {
       if (exact.takes !== undefined) index++;
-      add(word, exact.takes === undefined ? '' : argumentOf(command, word, words[index]));
+      add(word, exact.takes === undefined ? '' : argumentOf(word, words[index]));
       continue;
     }
-    index += parseCluster(command, specs, word, words[index + 1], add);
+    index += parseCluster(specs, word, words[index + 1], add);
   }
   return new Arguments(positionals, options);
 }
 
 /** Splits `-sx` into its letters. Returns the number of following words used: 1 when the last letter takes one. */
 function parseCluster(
-  command: Pick<Command, 'name'>,
   specs: ReadonlyMap<string, OptionSpec>,
   word: string,
   next: string | undefined,
@@ -108,19 +120,19 @@ function parseCluster(
   for (let at = 1; at < word.length; at++) {
     const flag = `-${word[at]!}`;
     const spec = specs.get(flag);
-    if (spec === undefined) throw new UsageError(`invalid option: ${flag}`);
+    if (spec === undefined) throw new SynopsisError(`invalid option -- '${flag.slice(1)}'`);
     if (spec.takes === undefined) {
       add(flag, '');
       continue;
     }
     const attached = word.slice(at + 1);
-    add(flag, attached === '' ? argumentOf(command, flag, next) : attached);
+    add(flag, attached === '' ? argumentOf(flag, next) : attached);
     return attached === '' ? 1 : 0;
   }
   return 0;
 }
 
-function argumentOf(command: Pick<Command, 'name'>, flag: string, value: string | undefined): string {
-  if (value === undefined) throw new UsageError(`option ${flag} of ${command.name} wants an argument`);
+function argumentOf(flag: string, value: string | undefined): string {
+  if (value === undefined) throw new SynopsisError(`option requires an argument -- '${flag.slice(1)}'`);
   return value;
 }

@@ -6,9 +6,10 @@ import { demangleRust } from '../text/rust-symbols.ts';
 import { evaluate } from '../types/expression.ts';
 import { UNSIGNED_LONG, numberOf } from '../types/value.ts';
 import type { Value } from '../types/value.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
-import { parseHex } from './numbers.ts';
+import { parseHex, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
 import { VIEW_OUTPUT } from './view.ts';
 import type { View } from './view.ts';
@@ -35,11 +36,11 @@ export const ptob: Command<{ readonly pairs: readonly (readonly [bigint, bigint]
   summary: 'page number to address',
   synopsis: 'page-number...',
   options: [],
-  description: 'Shifts a hexadecimal page number up to its physical address.',
+  description: 'Shifts a page number up to its physical address; it is decimal without a hexadecimal digit or `0x`.',
   examples: [{ line: 'ptob 438e0', why: 'where the page begins' }],
   run: (session, args) => ({
     pairs: args.positionals.map(
-      word => [parseHex(word), parseHex(word) * BigInt(session.program.space.pageSize)] as const,
+      word => [parseNumber(word), parseNumber(word) * BigInt(session.program.space.pageSize)] as const,
     ),
   }),
   text: data => data.pairs.map(([from, to]) => `${from.toString(16)}: ${to.toString(16)}\n`).join(''),
@@ -63,7 +64,7 @@ export const ptov: Command<PtovData> = {
     'Gives the direct-map address of a physical one. `offset:cpus` gives where a per-cpu offset lies on each CPU.',
   examples: [{ line: 'ptov 0x1000:a', why: 'a per-cpu offset on all CPUs' }],
   run(session, args) {
-    if (args.positionals.length === 0) throw new UsageError('no address given');
+    if (args.positionals.length === 0) throw new SynopsisError('no address given');
     const plain = args.positionals.filter(word => !word.includes(':'));
     const percpu = args.positionals.filter(word => word.includes(':'));
     return {
@@ -120,7 +121,7 @@ export const evalCommand: Command<EvalData> = {
       .replaceAll(/\b(\d+)([kmg])\b/gi, (_all, digits: string, unit: string) =>
         String(BigInt(digits) << UNITS[unit.toLowerCase()]!),
       );
-    if (text === '') throw new UsageError('no expression given');
+    if (text === '') throw new SynopsisError('no expression given');
     return { value: validNumber(session, text), bits: args.has('-b'), long: args.has('-l') };
   },
   text: ({ value, bits }) => {
@@ -136,7 +137,7 @@ const UNITS: Readonly<Record<string, bigint>> = { k: 10n, m: 20n, g: 30n };
 
 function validNumber(session: Session, text: string): bigint {
   try {
-    return BigInt.asUintN(64, evaluateNumber(session, text));
+    return evaluateNumber(session, text);
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof FaultError)) throw error;
     throw new UsageError(`invalid expression: (${text}): ${error.message}`);
@@ -156,21 +157,25 @@ function setBitLines(value: bigint): string {
 
 const BITS_WIDTH = 66;
 
-function evaluateNumber(session: Session, text: string): bigint {
+/** Value of an expression in which a symbol stands for its address. @throws UsageError */
+export function evaluateNumber(session: Session, text: string): bigint {
   const words = /^[\da-f]+$/i.test(text) && /[a-f]/i.test(text) ? `0x${text}` : text;
   const { memory, types, symbols } = session.program;
   const find = (name: string): Value | undefined => {
     const address = symbols.find(name);
     return address === undefined ? undefined : { type: UNSIGNED_LONG, bits: address };
   };
-  return numberOf(
-    memory,
-    evaluate(words.replaceAll(/\b(?<!0x)(\d+)\b/g, '$1UL'), {
+  return BigInt.asUintN(
+    64,
+    numberOf(
       memory,
-      types,
-      find,
-      history: name => session.history(name),
-    }),
+      evaluate(words.replaceAll(/\b(?<!0x)(\d+)\b/g, '$1UL'), {
+        memory,
+        types,
+        find,
+        history: name => session.history(name),
+      }),
+    ),
   );
 }
 
@@ -208,6 +213,8 @@ export const ascii: Command<View> = {
   run(_session, args) {
     if (args.positionals.length === 0) return { data: { table: asciiTable() }, text: asciiTable() };
     const data = args.positionals.map(word => {
+      const digits = word.replace(/^0x/i, '').length;
+      if (digits > 16) throw new UsageError(`input string too large: "${word}" (${digits} vs 16)`);
       const value = parseHex(word);
       const bytes = Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(8 * index)) & 0xffn));
       return { value, characters: bytes.map(byteName) };
@@ -252,6 +259,7 @@ export const rustfilt: Command<View> = {
   description: 'Decodes names of the legacy mangling (`_ZN…E`) and of the v0 mangling (`_R…`).',
   examples: [{ line: 'rustfilt _ZN4core3fmt5write17h0123456789abcdefE', why: 'core::fmt::write' }],
   run(_session, args) {
+    if (args.positionals.length === 0) throw new SynopsisError('no symbol given');
     const data = args.positionals.map(symbol => ({ symbol, name: demangleRust(symbol) }));
     return {
       data,

@@ -198,6 +198,7 @@ function deviceDumpsView(program: Program): View {
 
 /** `dev -v`: writes a device's dump into a file, or shows its bytes. */
 function deviceDumpView(program: Program, word: string, file: string | undefined): View {
+  if (deviceDumps(program).length === 0) throw new UsageError('no device dumps found in this dumpfile');
   const dump = deviceDumps(program).find(({ index }) => String(index) === word);
   if (dump === undefined) throw new UsageError(`no device dump of that index: ${word}`);
   if (file !== undefined) {

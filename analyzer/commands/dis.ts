@@ -6,6 +6,7 @@ import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { stripClone } from '../symbols/symbol-set.ts';
 import type { KernelSymbol } from '../symbols/symbol-table.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -49,7 +50,7 @@ export const dis: Command<DisData> = {
   ],
   run(session, args) {
     const [word, countWord] = args.positionals;
-    if (word === undefined) throw new UsageError('no address given');
+    if (word === undefined) throw new SynopsisError('no address given');
     const address = parseAddress(session, word);
     if (args.has('-r') && args.has('-s')) throw new UsageError('-r and -s are mutually exclusive');
     if (args.has('-s')) return { lines: [], isUser: false, source: sourceText(session, address, word) };

@@ -1,5 +1,5 @@
 /** `files`: open files of tasks; `fuser`: who uses a file. */
-import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { FaultError } from '../../capture/formats/errors.ts';
 import { inodeType, openFiles, taskDirectories } from '../linux/fs.ts';
 import type { OpenFile } from '../linux/fs.ts';
 import { mounts } from '../linux/mount.ts';
@@ -11,6 +11,7 @@ import type { StructObject } from '../types/object.ts';
 import { pageHeader, pageLine } from '../text/page-line.ts';
 import { hex16 } from '../text/layout.ts';
 import type { Task } from '../linux/sched.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { parseHex } from './numbers.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
@@ -56,7 +57,7 @@ export const files: Command<FilesData> = {
   },
   text(data) {
     if (data.text !== undefined) return data.text;
-    return (data.tasks ?? []).map(task => taskText(task, data)).join('\n');
+    return (data.tasks ?? []).map(task => taskText(task, data)).join(data.reference === undefined ? '\n\n' : '\n');
   },
 };
 
@@ -154,11 +155,11 @@ export const fuser: Command<FuserData> = {
   summary: 'tasks that use a file',
   synopsis: '[pathname | inode | dentry]',
   options: [],
-  description: 'Finds tasks that have a file open (fd), mapped (mmap), or as root, working directory or executable.',
+  description: 'Finds tasks that have a file open (fd), mapped (mmap), or as root or working directory.',
   examples: [{ line: 'fuser /mnt/open.log', why: 'why a file system is busy' }],
   run(session, args) {
     const [name] = args.positionals;
-    if (name === undefined) throw new UsageError('no file given');
+    if (name === undefined) throw new SynopsisError('no file given');
     return {
       name,
       users: session.tasks.all.map(task => userOf(session, task, name)).filter(user => user.usage.length > 0),
@@ -212,10 +213,5 @@ function memoryUse(program: Program, task: Task, is: IsWanted): (readonly [strin
   if (mm === undefined) return [];
   const isFile = (file: StructObject, path: string): boolean =>
     is(path, file.pointer('f_path.dentry'), file.pointer('f_inode'));
-  const exe = mm.follow('exe_file');
-  const exePath = exe === undefined ? '' : dentryPath(program, exe.follow('f_path.dentry'), exe.follow('f_path.mnt'));
-  return [
-    ['mmap', [...vmas(program, mm)].some(({ path, file }) => file !== undefined && isFile(file, path))],
-    ['exe', exe !== undefined && isFile(exe, exePath)],
-  ];
+  return [['mmap', [...vmas(program, mm)].some(({ path, file }) => file !== undefined && isFile(file, path))]];
 }

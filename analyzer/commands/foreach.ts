@@ -2,8 +2,9 @@
 import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { stateLetters } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
+import { pageHeader } from '../text/page-line.ts';
 import { bt } from './bt.ts';
-import { Arguments, parseArguments } from './command.ts';
+import { Arguments, SynopsisError, parseArguments } from './command.ts';
 import type { Command } from './command.ts';
 import { files } from './files.ts';
 import { ps } from './ps.ts';
@@ -43,14 +44,30 @@ export const foreach: Command<ForeachData> = {
   ],
   run(session, args) {
     const { selectors, command, words } = split(args.positionals);
-    const chosen = select(session, selectors);
+    const selected = select(session, selectors);
+    const byGroup = command.name === 'sig' && words.includes('-g');
+    const chosen = byGroup ? groupLeaders(selected) : selected;
     if (chosen.length === 0) return { results: [], separator: '' };
     if (command.name === 'ps') return together(session, command, chosen, words);
-    const results = chosen.map(task => ({ pid: task.pid, ...runFor(session, command, task, words) }));
-    return { results: results.filter(({ text }) => text !== ''), separator: SEPARATED.has(command.name) ? '\n' : '' };
+    const results = chosen
+      .map(task => ({ pid: task.pid, ...runFor(session, command, task, words) }))
+      .filter(({ text }) => text !== '');
+    return {
+      results: command.name === 'vtop' ? headedOnce(session, results) : results,
+      separator: SEPARATED.has(command.name) ? '\n' : '',
+    };
   },
   text: data => data.results.map(({ text }) => text).join(data.separator),
 };
+
+/** The head of the page line stands in the first result only. */
+function headedOnce({ program }: Session, results: ForeachData['results']): ForeachData['results'] {
+  const head = pageHeader(program);
+  const first = results.findIndex(({ text }) => text.includes(head));
+  return results.map((result, index) =>
+    index === first ? result : { ...result, text: result.text.replace(head, '') },
+  );
+}
 
 /** Commands whose blocks of output stand apart. */
 const SEPARATED = new Set(['bt', 'files', 'vm', 'net', 'set', 'vtop']);
@@ -60,7 +77,7 @@ const UNNAMED = new Set(['set', 'vtop']);
 /** The options of the command stay with it: `foreach` itself has none, so its words are not parsed as options. */
 function split(words: readonly string[]): { selectors: string[]; command: Command; words: string[] } {
   const index = words.findIndex(word => Object.hasOwn(RUNNABLE, word));
-  if (index === -1) throw new UsageError('no command given that can be run for each task');
+  if (index === -1) throw new SynopsisError('no command given that can be run for each task');
   return { selectors: words.slice(0, index), command: RUNNABLE[words[index]!]!, words: words.slice(index + 1) };
 }
 
@@ -70,7 +87,7 @@ function select(session: Session, selectors: readonly string[]): Task[] {
   if (named.length > 0) {
     chosen = named.flatMap(word => {
       const found = tasksNamed(session, word);
-      if (found.length === 0) throw new UsageError(`invalid task, pid or name: ${word}`);
+      if (found.length === 0) throw new UsageError(`unknown argument: "${word}"`);
       return found;
     });
   }
@@ -82,6 +99,13 @@ function select(session: Session, selectors: readonly string[]): Task[] {
     chosen = chosen.filter(task => task.isThreadLeader && !task.isKernelThread && task.pid !== 0);
   if (selectors.includes('active')) chosen = chosen.filter(task => session.tasks.isActive(task));
   return [...chosen];
+}
+
+/** One task of each thread group; the idle tasks are of one group. */
+function groupLeaders(tasks: readonly Task[]): Task[] {
+  return tasks.filter(
+    (task, index) => task.isThreadLeader && tasks.findIndex(({ tgid }) => tgid === task.tgid) === index,
+  );
 }
 
 /** Words that choose tasks by what they are. */
@@ -123,8 +147,7 @@ function runFor(
       text: UNNAMED.has(command.name) ? `${taskHeader(task)}\n${body}` : body,
     };
   } catch (error) {
-    if (!(error instanceof FaultError || error instanceof UnimplementedError || error instanceof UsageError))
-      throw error;
+    if (!(error instanceof FaultError || error instanceof UnimplementedError)) throw error;
     return { text: `${command.name}: ${error.message}\n` };
   } finally {
     session.current = previous;

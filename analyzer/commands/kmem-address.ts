@@ -7,6 +7,8 @@ import type { Program } from '../program.ts';
 import { pageHeader, pageLine } from '../text/page-line.ts';
 import { hex } from '../text/layout.ts';
 import { taskStack } from '../unwind/stacks.ts';
+import { findFreeBlock } from './kmem-pages.ts';
+import type { FreeBlock } from './kmem-pages.ts';
 import { objectAt, objectText } from './kmem-slab.ts';
 import type { SlabObject } from './kmem-slab.ts';
 import { vmallocHeader, vmallocRow } from './kmem-vmalloc.ts';
@@ -23,11 +25,12 @@ export function identify(session: Session, given: bigint, isPhysical: boolean): 
   const { program } = session;
   const physical = isPhysical || given < FIRST_VIRTUAL_ADDRESS;
   const address = physical ? program.space.directMap(Number(given)) : given;
-  const found = { ...(physical ? {} : virtualPlaces(session, address)), ...memoryPlaces(session, address) };
+  const found = { ...(physical ? {} : virtualPlaces(session, address)), ...memoryPlaces(session, address, given) };
   const text = placesText(session, address, found);
   if (text === '') throw new UsageError(`cannot determine page for ${hex(given)}`);
-  const { symbol, object, task, area, page } = found;
-  return { data: { address, symbol, object: object?.place, task: task?.address, area, page: page?.address }, text };
+  const { symbol, object, task, area, free, page } = found;
+  const places = { symbol, object: object?.place, task: task?.address, free: free?.place, area, page: page?.address };
+  return { data: { address, ...places }, text };
 }
 
 function placesText(session: Session, address: bigint, found: Places): string {
@@ -36,6 +39,7 @@ function placesText(session: Session, address: bigint, found: Places): string {
     found.symbol === undefined ? '' : `${hex(address)} (${found.symbol.type}) ${found.symbol.text}\n`,
     found.object === undefined ? '' : objectText(found.object),
     found.task === undefined ? '' : contextText(session, found.task),
+    found.free === undefined ? '' : found.free.text,
     found.area === undefined ? '' : vmallocHeader() + vmallocRow(found.area),
     found.page === undefined ? '' : pageHeader(program) + pageLine(program, found.page),
   ];
@@ -47,6 +51,7 @@ interface Places {
   readonly area?: ReturnType<typeof vmallocAreaAt>;
   readonly object?: SlabObject | undefined;
   readonly task?: Task | undefined;
+  readonly free?: FreeBlock | undefined;
   readonly page?: ReturnType<typeof pageOf>;
 }
 
@@ -54,12 +59,14 @@ function virtualPlaces(session: Session, address: bigint): Places {
   return { symbol: symbolOf(session, address), area: vmallocAreaAt(session.program, address) };
 }
 
-function memoryPlaces(session: Session, address: bigint): Places {
+function memoryPlaces(session: Session, address: bigint, given: bigint): Places {
   const { program } = session;
+  const pfn = pfnAt(program, address);
   return {
     object: pfnOfPage(program, address) === undefined ? objectAt(program, address) : undefined,
     task: taskAt(session, address),
-    page: pageAt(program, address),
+    free: pfn === undefined ? undefined : findFreeBlock(program, pfn, given),
+    page: pfn === undefined ? undefined : pageOf(program, pfn),
   };
 }
 
@@ -99,10 +106,10 @@ function vmallocAreaAt(program: Program, address: bigint): Parameters<typeof vma
   return { area: found.area.address, vmStruct: found.vmStruct, start: found.start, end: found.end };
 }
 
-/** The page structure at an address, or of the page that the address lies in. */
-function pageAt(program: Program, address: bigint): ReturnType<typeof pageOf> {
+/** Frame whose page structure is at an address, or that the address lies in. */
+function pfnAt(program: Program, address: bigint): number | undefined {
   const pfn = pfnOfPage(program, address);
-  if (pfn !== undefined) return pageOf(program, pfn);
+  if (pfn !== undefined) return pfn;
   const paddr = program.memory.translate(address);
-  return paddr === undefined ? undefined : pageOf(program, Math.floor(paddr / program.space.pageSize));
+  return paddr === undefined ? undefined : Math.floor(paddr / program.space.pageSize);
 }

@@ -58,28 +58,65 @@ function pagesOf({ order, blocks }: FreeList): number {
   return blocks.length * 2 ** order;
 }
 
-function freeBlockView(
-  program: Program,
-  all: readonly { readonly zone: Zone; readonly lists: readonly FreeList[] }[],
-  address: bigint,
-): View {
+type ZoneLists = readonly { readonly zone: Zone; readonly lists: readonly FreeList[] }[];
+
+function freeBlockView(program: Program, all: ZoneLists, address: bigint): View {
   const pfn = pfnOfPage(program, address) ?? pfnOfAddress(program, address);
+  const found = freeBlockIn(program, all, pfn, address);
+  if (found === undefined) return { data: null, text: '' };
+  return { data: found.place, text: found.text };
+}
+
+/** A block of free pages, as the lists of the page allocator have it. */
+export interface FreeBlock {
+  readonly place: {
+    readonly zone: string;
+    readonly order: number;
+    readonly head: bigint;
+    readonly block: bigint;
+  };
+  readonly node: number;
+  readonly text: string;
+}
+
+/** The block of free pages that a frame lies in. @param address as it was given, for the text */
+export function findFreeBlock(program: Program, pfn: number, address: bigint): FreeBlock | undefined {
+  const around = zones(program).filter(
+    ({ present, startPfn, spanned }) => present > 0 && pfn >= startPfn && pfn < startPfn + spanned,
+  );
+  return freeBlockIn(
+    program,
+    around.map(zone => ({ zone, lists: freeLists(program, zone) })),
+    pfn,
+    address,
+  );
+}
+
+function freeBlockIn(program: Program, all: ZoneLists, pfn: number, address: bigint): FreeBlock | undefined {
   for (const { zone, lists } of all) {
     for (const list of lists) {
-      const block = list.blocks.find(page => {
-        const first = pfnOfPage(program, page);
-        return first !== undefined && pfn >= first && pfn < first + 2 ** list.order;
-      });
-      if (block === undefined) continue;
-      const head = `NODE\n${String(zone.node).padStart(3)} \n${zoneText(program, zone, sum(lists.map(pagesOf)))}`;
-      const size = `${(program.space.pageSize / 1024) * 2 ** list.order}k`;
+      const pages = 2 ** list.order;
+      const first = list.blocks
+        .map(page => ({ page, start: pfnOfPage(program, page) }))
+        .find(({ start }) => start !== undefined && pfn >= start && pfn < start + pages);
+      if (first === undefined) continue;
+      const size = `${(program.space.pageSize / 1024) * pages}k`;
+      const position = `${hex16(first.page)}  (${hex(address)} is ${ordinal(pfn - first.start! + 1)} of ${pages} pages)`;
       return {
-        data: { zone: zone.name, order: list.order, head: list.head, block },
-        text: `${head}AREA    SIZE  FREE_AREA_STRUCT\n${areaCells(list.order, size, list.head)}  \n${hex16(block)}\n`,
+        place: { zone: zone.name, order: list.order, head: list.head, block: first.page },
+        node: zone.node,
+        text: `${zoneText(program, zone, sum(lists.map(pagesOf)))}AREA    SIZE  FREE_AREA_STRUCT\n${areaCells(list.order, size, list.head)}  \n${position}\n`,
       };
     }
   }
-  return { data: null, text: '' };
+  return undefined;
+}
+
+/** 1st, 2nd, 3rd, 4th, … 11th, … */
+function ordinal(number: number): string {
+  const teens = number % 100 >= 11 && number % 100 <= 13;
+  const ending = teens ? 'th' : (['th', 'st', 'nd', 'rd'][number % 10] ?? 'th');
+  return `${number}${ending}`;
 }
 
 function pfnOfAddress(program: Program, address: bigint): number {
@@ -166,17 +203,18 @@ export function pagesView(session: Session, args: Arguments): View {
 export function membersView(session: Session, args: Arguments): View {
   const { program } = session;
   const type = program.types.struct('page');
+  const flags = type.place('flags')?.offset;
   const members = args.value('-m')!.split(',');
   const places = members.map(member => {
     const place = type.place(member);
-    if (place === undefined) throw new UsageError(`struct page has no member named ${member}`);
+    if (place === undefined) throw new UsageError(`invalid page struct member: ${member}`);
     return place;
   });
   const data: unknown[] = [];
   const out = [`      PAGE        ${members.join('  ')}\n`];
   for (const page of chosenPages(session, args.positionals)) {
     const values = places.map(({ offset, type: memberType }) =>
-      memberText(program, page.address + BigInt(offset), memberType),
+      memberText(session, page.address + BigInt(offset), memberType, offset === flags),
     );
     data.push({ page: page.address, values });
     out.push(`${hex16(page.address)}  ${values.map(value => `${value}  `).join('')}\n`);
@@ -184,17 +222,20 @@ export function membersView(session: Session, args: Arguments): View {
   return { data, text: out.join('') };
 }
 
-/** Pointers and words in hexadecimal, lists as their two links, negative counts in decimal. */
-function memberText(program: Program, address: bigint, type: CType): string {
+/** Pointers, structures and flags in hexadecimal, lists as their two links, integers in the session's base. */
+function memberText({ program, settings }: Session, address: bigint, type: CType, isFlags: boolean): string {
   const bare = stripTypedefs(type);
+  const isDecimal = bare.kind === 'int' && settings.radix === 10 && !isFlags;
   if (bare.kind === 'struct' && bare.name === 'list_head')
     return `${hex(program.memory.readU64(address))},${hex(program.memory.readU64(address + 8n))}`;
   const size = sizeOf(bare);
   if (size === 4) {
     const value = program.memory.readI32(address);
-    return value < 0 ? String(value) : hex(value).padStart(8, '0');
+    return value < 0 || isDecimal ? String(value) : hex(value).padStart(8, '0');
   }
-  return hex(program.memory.readUnsigned(address, size === 1 || size === 2 ? size : 8));
+  const width = size === 1 || size === 2 ? size : 8;
+  const value = program.memory.readUnsigned(address, width);
+  return isDecimal ? String(value) : hex(value).padStart(2 * width, '0');
 }
 
 /** `kmem -g`. */

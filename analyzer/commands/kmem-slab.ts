@@ -4,7 +4,7 @@ import { cacheSummary, cpuSlabs, kmemCaches, nodePartial, nodeSlabs, readSlab, s
 import type { Slab } from '../linux/slab.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
-import { hex, hex16 } from '../text/layout.ts';
+import { hex, hex16, lines } from '../text/layout.ts';
 import type { Arguments } from './command.ts';
 import { parseCpus } from './cpus.ts';
 import type { View } from './view.ts';
@@ -41,31 +41,42 @@ function slabRow(slab: Slab, node: number): string {
   return `  ${hex16(slab.address)}  ${hex16(slab.memory)} ${cells.join(' ')}\n`;
 }
 
-/** Objects of a slab: free ones plain, allocated ones in brackets. */
-function objectRows(cache: StructObject, slab: Slab): string {
+/**
+ * Objects of a slab: free ones plain, allocated ones in brackets.
+ * @param withPads the addresses of the objects themselves, not of the red zones in front of them
+ */
+function objectRows(cache: StructObject, slab: Slab, withPads: boolean): string {
   const size = BigInt(cache.num('size'));
-  const first = slab.memory + BigInt(cache.has('red_left_pad') ? cache.num('red_left_pad') : 0);
+  const pad = BigInt(cache.has('red_left_pad') ? cache.num('red_left_pad') : 0);
+  const first = slab.memory + pad;
+  const shownPad = withPads ? 0n : pad;
   const rows = Array.from({ length: slab.objects }, (_, index) => {
     const object = first + BigInt(index) * size;
     const owner = slab.cpu === undefined ? '' : `(cpu ${slab.cpu} cache)`;
-    return slab.free.has(object) ? `   ${hex(object)}  ${owner}\n` : `  [${hex(object)}]\n`;
+    const shown = hex(object - shownPad);
+    return slab.free.has(object) ? `   ${shown}  ${owner}\n` : `  [${shown}]\n`;
   });
   return `  FREE / [ALLOCATED]\n${rows.join('')}`;
 }
 
-function slabBlock(cache: StructObject, slab: Slab): string {
-  return `${SLAB_COLUMNS}${slabRow(slab, 0)}${objectRows(cache, slab)}`;
+function slabBlock(cache: StructObject, slab: Slab, withPads: boolean): string {
+  return `${SLAB_COLUMNS}${slabRow(slab, 0)}${objectRows(cache, slab, withPads)}`;
 }
 
 /** All slabs of a cache. @param cpus only the slabs of these CPUs are listed, when given */
-function slabListing(program: Program, cache: StructObject, cpus: readonly number[] | undefined): string {
+function slabListing(
+  program: Program,
+  cache: StructObject,
+  cpus: readonly number[] | undefined,
+  withPads: boolean,
+): string {
   const out = [cacheRow(program, cache)];
   const local = cpuSlabs(program, cache);
   for (const { cpu, address, slab, partial } of local) {
     if (cpus !== undefined && !cpus.includes(cpu)) continue;
     out.push(`CPU ${cpu} KMEM_CACHE_CPU:\n  ${hex(address)}\n`, `CPU ${cpu} SLAB:\n`);
-    out.push(slab === undefined ? '  (empty)\n' : slabBlock(cache, slab), `CPU ${cpu} PARTIAL:\n`);
-    out.push(partial.length === 0 ? '  (empty)\n' : partial.map(entry => slabBlock(cache, entry)).join(''));
+    out.push(slab === undefined ? '  (empty)\n' : slabBlock(cache, slab, withPads), `CPU ${cpu} PARTIAL:\n`);
+    out.push(partial.length === 0 ? '  (empty)\n' : partial.map(entry => slabBlock(cache, entry, withPads)).join(''));
   }
   const shown = local.filter(({ cpu, slab }) => slab !== undefined && (cpus === undefined || cpus.includes(cpu)));
   for (const { node, struct, slabs, partialCount } of nodeSlabs(program, cache)) {
@@ -77,7 +88,7 @@ function slabListing(program: Program, cache: StructObject, cpus: readonly numbe
       `NODE ${node} PARTIAL:\n`,
       partial.length === 0
         ? '  (empty)\n'
-        : `${SLAB_COLUMNS}${partial.map(slab => `${slabRow(slab, node)}${objectRows(cache, slab)}`).join(SLAB_COLUMNS)}`,
+        : `${SLAB_COLUMNS}${partial.map(slab => `${slabRow(slab, node)}${objectRows(cache, slab, withPads)}`).join(SLAB_COLUMNS)}`,
     );
     out.push(`NODE ${node} FULL:\n  (not tracked)\n`);
   }
@@ -93,28 +104,43 @@ export function slabsView(session: Session, args: Arguments): View {
   const wanted = args.positionals;
   if (args.has('-r') && !program.types.has('kmem_cache', 'memcg_params'))
     throw new UsageError('-r option not supported or applicable on this architecture or kernel');
+  if (wanted[0] === 'list') return cacheNames(program);
   const caches = chosenCaches(program, args);
   if (wanted.length > 0 && caches.length === 0) return objectsView(session, wanted, full);
-  const blocks = caches.map(cache =>
-    tolerant(
-      () => (full ? `${slabHeader()}${slabListing(program, cache, cpus)}` : cacheRow(program, cache)),
-      cache.address,
-    ),
+  const withPads = session.settings.variables.get('redzone') === 'off';
+  const show = (cache: StructObject): string =>
+    full ? slabListing(program, cache, cpus, withPads) : cacheRow(program, cache);
+  const blocks = caches.map(({ cache, isIgnored }) =>
+    isIgnored ? ignoredRow(cache) : tolerant(() => show(cache), cache.address),
   );
   return {
-    data: caches.map(cache => cacheData(program, cache, full)),
-    text: full ? blocks.join('\n') : `${slabHeader()}${blocks.join('')}`,
+    data: caches.filter(({ isIgnored }) => !isIgnored).map(({ cache }) => cacheData(program, cache, full)),
+    text: full ? blocks.map(block => `${slabHeader()}${block}`).join('\n') : `${slabHeader()}${blocks.join('')}`,
   };
 }
 
-function chosenCaches(program: Program, args: Arguments): StructObject[] {
+function ignoredRow(cache: StructObject): string {
+  return `${`${hex16(cache.address)} [IGNORED]`.padEnd(60)}  ${cache.stringAt('name', 128)}\n`;
+}
+
+/** `kmem -s list`: all caches by name. */
+function cacheNames(program: Program): View {
+  const data = kmemCaches(program).map(cache => ({ address: cache.address, name: cache.stringAt('name', 128) }));
+  return { data, text: lines(data.map(({ address, name }) => `${hex16(address)} ${name}`)) };
+}
+
+interface ChosenCache {
+  readonly cache: StructObject;
+  readonly isIgnored: boolean;
+}
+
+function chosenCaches(program: Program, args: Arguments): ChosenCache[] {
   const excluded = args.values('-I').flatMap(text => text.split(','));
   const wanted = args.positionals.map(word => word.replace(/^0x/i, ''));
-  return kmemCaches(program).filter(cache => {
-    const name = cache.stringAt('name', 128);
-    if (excluded.includes(name)) return false;
-    return wanted.length === 0 || wanted.includes(name) || wanted.includes(hex(cache.address));
-  });
+  return kmemCaches(program)
+    .map(cache => ({ cache, name: cache.stringAt('name', 128) }))
+    .filter(({ cache, name }) => wanted.length === 0 || wanted.includes(name) || wanted.includes(hex(cache.address)))
+    .map(({ cache, name }) => ({ cache, isIgnored: excluded.includes(name) }));
 }
 
 /** What `--json` gives of a cache; a fault stands in its place. */
@@ -181,7 +207,7 @@ export function objectAt(program: Program, address: bigint): SlabObject | undefi
       allocated: !slab.free.has(object),
     },
     head: `${slabHeader()}${cacheRow(program, cache)}${SLAB_COLUMNS}${slabRow(slab, 0)}`,
-    all: objectRows(cache, slab),
+    all: objectRows(cache, slab, false),
   };
 }
 

@@ -4,11 +4,13 @@ import { nodes, totalRamPages } from '../linux/mm.ts';
 import { memSections, memoryBlocks } from '../linux/mem-section.ts';
 import type { MemSection, MemoryBlock } from '../linux/mem-section.ts';
 import { pageAddress, pageOf } from '../linux/page.ts';
+import { pageFlagEntries } from '../linux/page-flags.ts';
 import { percpuCounterSum } from '../linux/percpu-counter.ts';
 import { vmCounter } from '../linux/vmstat.ts';
 import { zones } from '../linux/zone.ts';
 import type { Zone } from '../linux/zone.ts';
 import type { Program } from '../program.ts';
+import type { StructObject } from '../types/object.ts';
 import { bytesText, center, centerRight, hex, hex16, lines } from '../text/layout.ts';
 import type { View } from './view.ts';
 import type { Session } from './session.ts';
@@ -76,13 +78,16 @@ function rowText({ label, pages, of }: Row, pageSize: number): string {
   return `${label.padStart(13)} ${String(pages).padStart(8)} ${size.padStart(12)}${part}\n`;
 }
 
-/** Pages with more than one user. */
+/** Pages with more than one user, without those that the kernel reserves. */
 function sharedPages(program: Program): number {
+  const reserved = pageFlagEntries(program).find(({ name }) => name === 'PG_reserved')?.bit;
+  const isReserved = (page: StructObject): boolean =>
+    reserved !== undefined && ((page.pointer('flags') >> BigInt(reserved)) & 1n) === 1n;
   let count = 0;
   for (const zone of zones(program)) {
     for (let pfn = zone.startPfn; pfn < zone.startPfn + zone.spanned; pfn++) {
       const page = pageOf(program, pfn);
-      if (page !== undefined && page.num('_refcount.counter') > 1) count++;
+      if (page !== undefined && !isReserved(page) && page.num('_refcount.counter') > 1) count++;
     }
   }
   return count;

@@ -5,6 +5,7 @@ import { eventCounters, nodeCounters, zoneCounters } from '../linux/vmstat.ts';
 import type { Counter } from '../linux/vmstat.ts';
 import { zones } from '../linux/zone.ts';
 import { hex, lines } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { identify } from './kmem-address.ts';
 import { flagsView, freeListsView, membersView, pagesView } from './kmem-pages.ts';
@@ -54,7 +55,7 @@ export const kmem: Command<View> = {
   run(session, args) {
     const view = VIEWS.find(([flag]) => args.has(flag));
     if (view !== undefined) return view[1](session, args);
-    if (args.positionals.length === 0) throw new UsageError('an option or an address is needed');
+    if (args.positionals.length === 0) throw new SynopsisError('an option or an address is needed');
     const found = args.positionals.map(word => identify(session, parseAddress(session, word), args.has('-P')));
     return { data: found.map(({ data }) => data), text: found.map(({ text }) => text).join('\n') };
   },

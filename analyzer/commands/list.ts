@@ -1,6 +1,7 @@
 /** `list`: linked lists. */
-import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { FaultError } from '../../capture/formats/errors.ts';
 import { hex } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseOffset, shownOf, shownText } from './members.ts';
 import type { Shown } from './members.ts';
@@ -80,7 +81,7 @@ function parseWalk(session: Session, args: Arguments): ListWalk {
   const words = [...args.positionals];
   const offsetText = args.value('-o') ?? (args.has('-l') ? undefined : takeOffset(session, words));
   const [startText] = words;
-  if (startText === undefined) throw new UsageError('no start address given');
+  if (startText === undefined) throw new SynopsisError('no start address given');
   const offset = offsetText === undefined ? 0n : parseOffset(session, offsetText);
   const headed = args.has('-h') || args.has('-H');
   return {

@@ -9,8 +9,9 @@ import { printValue } from '../types/print-value.ts';
 import type { StructObject } from '../types/object.ts';
 import { hex, hex16 } from '../text/layout.ts';
 import type { Task } from '../linux/sched.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
-import { parseHex } from './numbers.ts';
+import { parseNumber } from './numbers.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
 
@@ -51,18 +52,20 @@ export const net: Command<NetData> = {
   description: 'Without options lists the devices of the initial namespace with their addresses.',
   examples: [{ line: 'net -s 140', why: 'who a process talks to' }],
   run(session, args) {
-    if (args.has('-N')) return { address: dotted(parseHex(args.value('-N')!)) };
+    if (args.has('-N')) return { address: dotted(parseNumber(args.value('-N')!)) };
     if (args.has('-a')) return { neighbours: arpEntries(session.program) };
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
     const ofTasks = args.has('-s') || args.has('-S');
-    if (!ofTasks && (args.has('-R') || (args.positionals.length > 0 && !args.has('-n'))))
-      throw new UsageError('tasks and -R need -s or -S');
+    const wantsTasks = args.positionals.length > 0 && !args.has('-n');
+    if (!ofTasks && (wantsTasks || ['-R', '-x', '-d'].some(flag => args.has(flag))))
+      throw new SynopsisError('tasks and -R, -x, -d need -s or -S');
     if (!ofTasks)
       return {
         devices: netDevices(session.program, namespaceOf(session, args.has('-n') ? args.positionals : undefined)),
       };
     const reference = args.value('-R');
-    const tasks = tasksOf(session, args.positionals).map(task => socketsOf(session, task, reference));
+    const all = tasksOf(session, args.positionals).map(task => socketsOf(session, task, reference));
+    const tasks = reference === undefined ? all : all.filter(({ sockets }) => sockets.length > 0);
     return { tasks, full: args.has('-S'), radix };
   },
   text(data, session) {

@@ -2,16 +2,19 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Session } from './session.ts';
 
+/** Kernel addresses lie above: no kernel has more than 57 bits of address. */
+export const FIRST_KERNEL_ADDRESS = 0xff00_0000_0000_0000n;
+
 /** A decimal or `0x` number, or `0n`-prefixed as the user's habit is. @throws UsageError */
 export function parseNumber(word: string): bigint {
   if (/^(?:0x[\da-f]+|\d+)$/i.test(word)) return BigInt(word);
   if (/^[\da-f]+$/i.test(word)) return BigInt(`0x${word}`);
-  throw new UsageError(`not a number: ${word}`);
+  throw new UsageError(`not a valid number: ${word}`);
 }
 
 /** A hexadecimal address with or without `0x`. @throws UsageError */
 export function parseHex(word: string): bigint {
-  if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`not a hexadecimal address: ${word}`);
+  if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`invalid input: "${word}"`);
   return BigInt.asUintN(64, BigInt(/^0x/i.test(word) ? word : `0x${word}`));
 }
 

@@ -8,6 +8,7 @@ import { parseFormat } from '../types/print-format.ts';
 import type { PrintContext } from '../types/print-value.ts';
 import { valueText } from '../types/value.ts';
 import type { Value } from '../types/value.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
 import { evaluateExpression, isPercpu, variableType } from './expressions.ts';
@@ -50,7 +51,7 @@ Types of variables come from the vmlinux; without one those of per-cpu and of we
   ],
   run(session, args) {
     const [, letters = '', expression = ''] = /^(?:\/(\w+)\s+)?(.*)$/s.exec(args.positionals.join(' '))!;
-    if (expression === '') throw new UsageError('no expression given');
+    if (expression === '') throw new SynopsisError('no expression given');
     const context = { ...session.printContext(radixOf(session, args)), format: parseFormat(letters) };
     const percpu = /^(\w+):([\w,-]*)$/.exec(expression);
     if (percpu !== null) return { values: percpuValues(session, percpu[1]!, percpu[2]!, context) };

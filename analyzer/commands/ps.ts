@@ -9,9 +9,10 @@ import { runQueue, stateLetters } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
 import { durationText, uptimeSeconds } from '../linux/timekeeping.ts';
 import { center, centerRight, hex16 } from '../text/layout.ts';
+import { refuseTogether } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
-import { taskHeader, tasksOf } from './select-tasks.ts';
+import { taskHeader, tasksNamed, tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
 
 interface Row {
@@ -67,10 +68,9 @@ export const ps: Command<PsData> = {
     { line: 'ps -a 1', why: "init's arguments and environment" },
   ],
   run(session, args) {
+    checkOptions(args);
     const tasks = select(session, args);
     const view = VIEWS.find(([flag]) => args.has(flag));
-    if (args.has('-C') && !args.has('-l') && !args.has('-m'))
-      throw new UsageError('-C option is only applicable with -l and -m');
     if (view !== undefined) return view[1](session, tasks, args);
     const kstackp = args.has('-s');
     return { rows: tasks.map(task => row(session, task, kstackp)), kstackp, noHeader: args.has('-H') };
@@ -82,6 +82,19 @@ export const ps: Command<PsData> = {
     return (data.noHeader === true ? '' : header) + data.rows.map(rowText).join('');
   },
 };
+
+/** Views of which one run shows one. */
+const EXCLUSIVE = ['-a', '-t', '-c', '-p', '-g', '-l', '-m', '-S', '-r', '-A'];
+
+/** @throws UsageError for options that contradict each other */
+function checkOptions(args: Arguments): void {
+  refuseTogether(args, ['-u', '-k'], '-u and -k are mutually exclusive');
+  refuseTogether(args, EXCLUSIVE, '-a, -t, -c, -p, -g, -l, -m, -S, -r and -A flags are all mutually-exclusive');
+  const byTime = args.has('-l') || args.has('-m');
+  if (args.has('-C') && !byTime) throw new UsageError('-C option is only applicable with -l and -m');
+  if (args.has('-G') && byTime) throw new UsageError(`-G not supported with ${args.has('-l') ? '-l' : '-m'} option`);
+  if (args.has('-S') && args.positionals.length > 0) throw new UsageError('-S option takes no arguments');
+}
 
 type View = (session: Session, tasks: readonly Task[], args: Arguments) => PsData;
 
@@ -101,7 +114,7 @@ const POLICIES = ['NORMAL', 'FIFO', 'RR', 'BATCH', 'ISO', 'IDLE', 'DEADLINE', 'E
 
 function select(session: Session, args: Arguments): Task[] {
   const { tasks } = session;
-  let chosen: readonly Task[] = args.positionals.length === 0 ? tasks.all : tasksOf(session, args.positionals);
+  let chosen: readonly Task[] = args.positionals.length === 0 ? tasks.all : namedTasks(session, args.positionals);
   if (args.has('-k')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);
   if (args.has('-u')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
   if (args.has('-G')) chosen = chosen.filter(task => task.isThreadLeader);
@@ -114,10 +127,19 @@ function select(session: Session, args: Arguments): Task[] {
   return [...chosen];
 }
 
+/** A name that no task has selects none; a number that is neither pid nor task is an error. */
+function namedTasks(session: Session, words: readonly string[]): readonly Task[] {
+  const numbers = words.filter(word => /^(?:0x)?[\da-f]+$/i.test(word) || /^\d/.test(word));
+  const names = words.filter(word => !numbers.includes(word));
+  return [
+    ...(numbers.length === 0 ? [] : tasksOf(session, numbers)),
+    ...names.flatMap(name => tasksNamed(session, name)),
+  ];
+}
+
 function policyNumber(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  const number = POLICIES.indexOf(text.toUpperCase());
-  if (number === -1) throw new UsageError(`unknown scheduling policy: ${text}`);
+  const number = /^\d+$/.test(text) ? Number(text) : POLICIES.indexOf(text.toUpperCase());
+  if (POLICIES[number] === undefined) throw new UsageError(`${text}: invalid scheduling policy`);
   return number;
 }
 
@@ -166,7 +188,7 @@ function argumentsView(session: Session, tasks: readonly Task[]): PsData {
 function argumentLines(session: Session, task: Task): string[] {
   try {
     const process = commandLine(session, task);
-    if (process === undefined) return ['(no user stack)'];
+    if (process === undefined) return ['ps: no user stack'];
     return [`ARG: ${process.arguments.map(text => `${text} `).join('')}`, ...environmentLines(process.environment)];
   } catch (error) {
     if (error instanceof FaultError) return [`ps: cannot access user stack: ${error.reason}`];
@@ -240,9 +262,10 @@ function groupsView(session: Session, tasks: readonly Task[]): PsData {
   const blocks = groups.map(tgid => {
     const members = tgid === 0 ? tasks.filter(task => task.tgid === 0) : session.tasks.threadsOf(tgid);
     const leader = members.find(task => task.isThreadLeader) ?? members[0]!;
-    return [taskHeader(leader), ...members.filter(task => task !== leader).map(task => `  ${taskHeader(task)}`), ''];
+    const threads = members.filter(task => task !== leader).map(task => `  ${taskHeader(task)}`);
+    return [taskHeader(leader), ...(threads.length === 0 ? ['  (no threads)'] : threads)];
   });
-  return { blocks };
+  return { blocks, separator: '\n' };
 }
 
 const MAX_PARENTS = 4096;
@@ -252,7 +275,7 @@ function parentsView(session: Session, tasks: readonly Task[]): PsData {
     const line: Task[] = [];
     for (let at: Task | undefined = task; at !== undefined && line.length < MAX_PARENTS && !line.includes(at);) {
       line.unshift(at);
-      at = session.tasks.byAddress(at.struct.pointer('real_parent'));
+      at = session.tasks.byAddress(at.parent);
     }
     return line.map((member, depth) => `${' '.repeat(depth)}${taskHeader(member)}`);
   });
@@ -262,7 +285,7 @@ function parentsView(session: Session, tasks: readonly Task[]): PsData {
 function childrenView(session: Session, tasks: readonly Task[]): PsData {
   const blocks = tasks.map(task => {
     const children = session.tasks.all.filter(
-      other => other !== task && other.pid !== 0 && other.struct.pointer('real_parent') === task.address,
+      other => other !== task && other.pid !== 0 && other.parent === task.address,
     );
     const lines = children.map(child => `  ${taskHeader(child)}`);
     return [taskHeader(task), ...(lines.length === 0 ? ['  (no children)'] : lines)];

@@ -8,6 +8,7 @@ import { userReader } from '../linux/user-memory.ts';
 import { physicalReader } from '../memory-reader.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { hex, hex16, printable } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -67,8 +68,11 @@ export const rd: Command<RdData> = {
   run(session, args) {
     const request = parseRequest(session, args);
     const { bytes, fault } = readUpTo(request.reader, request.address, request.length);
-    if (bytes.length === 0 && fault !== undefined)
-      throw new FaultError(request.address, fault.replace(/^cannot read .*?: /, ''));
+    if (bytes.length === 0 && request.length > 0 && fault !== undefined)
+      throw new FaultError(
+        request.physical ? Number(request.address) : request.address,
+        fault.replace(/^cannot read .*?: /, ''),
+      );
     const written = args.value('-r');
     if (written !== undefined) writeFileSync(written, bytes);
     return { ...request, bytes, fault, written };
@@ -90,13 +94,13 @@ interface Request extends Omit<RdData, 'bytes' | 'fault' | 'written'> {
 function parseRequest(session: Session, args: Arguments): Request {
   if (args.has('-m')) throw new UsageError('-m option only applies to xen architecture');
   const [word, countWord] = args.positionals;
-  if (word === undefined) throw new UsageError('no address given');
+  if (word === undefined) throw new SynopsisError('no address given');
   const size = sizeOfUnit(args);
-  const reader = readerOf(session, args);
   const base = parseAddress(session, word) + (args.has('-o') ? parseNumber(args.value('-o')!) : 0n);
+  const reader = readerOf(session, args, base);
   const reverse = args.has('-R');
   const length = lengthOf(session, args, reader, base, size, countWord);
-  if (length === 0) throw new UsageError(`invalid count request: ${countWord ?? 0}`);
+  if (length === 0 && !args.has('-a')) throw new UsageError(`invalid count request: ${countWord ?? 0}`);
   if (length > MAX_COUNT) throw new UsageError(`more than ${MAX_COUNT} bytes`);
   const address = reverse ? base - BigInt(length - size) : base;
   const ascii = !['-x', '-d', '-D', '-s', '-S'].some(flag => args.has(flag));
@@ -127,10 +131,11 @@ function fileReader(path: string): MemoryReader {
   });
 }
 
-function readerOf(session: Session, args: Arguments): MemoryReader {
+/** Addresses below the kernel's are of the current task. */
+function readerOf(session: Session, args: Arguments, address: bigint): MemoryReader {
   if (args.has('-f')) return fileReader(session.program.dump.path);
   if (args.has('-p')) return session.program.physical;
-  return args.has('-u') ? currentUser(session) : session.program.memory;
+  return args.has('-u') || address < FIRST_KERNEL_ADDRESS ? currentUser(session) : session.program.memory;
 }
 
 /** Bytes to read; text without a count ends at its NUL. The count of text and of -r is one of bytes. */
@@ -168,7 +173,8 @@ function formatOf(args: Arguments): RdData['format'] {
 }
 
 function textLength(reader: MemoryReader, address: bigint): number {
-  return reader.readString(address, DEFAULT_TEXT_LIMIT).replace(/\n$/, '').length;
+  const [text = ''] = /^[ -~]*/.exec(reader.readString(address, DEFAULT_TEXT_LIMIT)) ?? [];
+  return text.length;
 }
 
 function readUpTo(
@@ -204,6 +210,20 @@ function textLines(data: RdData): string {
 }
 
 const LINE_BYTES = 16;
+
+/** Memory as `rd` shows it by default. @param size bytes of a unit */
+export function hexLines(session: Session, address: bigint, bytes: Uint8Array, size: RdData['size']): string {
+  return unitLines({ ...PLAIN, address, bytes, size }, session);
+}
+
+const PLAIN = {
+  physical: false,
+  bigEndian: false,
+  format: 'hex',
+  ascii: true,
+  fault: undefined,
+  written: undefined,
+} as const;
 
 function unitLines(data: RdData, session: Session): string {
   const out: string[] = [];

@@ -28,11 +28,14 @@ interface CpuQueue {
   readonly cfs: readonly Queued[];
   readonly cfsRq: bigint;
   readonly rootGroup: bigint;
+  readonly onQueue: readonly Queued[];
 }
 
 interface RunqData {
-  readonly view: 'queues' | 'times' | 'ages' | 'groups' | 'maximum';
+  readonly view: 'queues' | 'times' | 'ages' | 'groups' | 'maximum' | 'on queue';
   readonly queues: readonly CpuQueue[];
+  /** The latest clock of all CPUs, ns. */
+  readonly latest: bigint;
 }
 
 const MAX_RT_PRIO = 100;
@@ -42,32 +45,26 @@ const MAX_GROUP_DEPTH = 16;
 export const runq: Command<RunqData> = {
   name: 'runq',
   summary: 'what is queued to run on each CPU',
-  synopsis: '[-t | -T | -m | -g] [-c cpu(s)]',
+  synopsis: '[-t | -T | -m | -g | -d] [-c cpu(s)]',
   options: [
     { flag: '-t', help: "each run queue's clock and when its task arrived" },
     { flag: '-T', help: 'how far each clock is behind the latest' },
     { flag: '-m', help: 'how long each current task has run' },
     { flag: '-g', help: 'by task group' },
+    { flag: '-d', help: 'all tasks that say of themselves that they are queued (`on_rq`)' },
     { flag: '-c', takes: 'cpus', help: 'these CPUs only' },
   ],
   description: 'Shows the current task and the real-time and fair tasks that wait, of every online CPU.',
   examples: [{ line: 'runq -m', why: 'who hogs a CPU' }],
   run(session, args) {
-    const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : onlineCpus(session.program);
+    const all = onlineCpus(session.program);
+    const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : all;
+    const clocks = all.map(cpu => clockOf(runQueue(session.program, cpu)));
     const queues = cpus.map(cpu => readQueue(session, cpu)).filter(queue => queue !== undefined);
-    const view = args.has('-t')
-      ? 'times'
-      : args.has('-T')
-        ? 'maximum'
-        : args.has('-m')
-          ? 'ages'
-          : args.has('-g')
-            ? 'groups'
-            : 'queues';
-    return { view, queues };
+    const latest = clocks.reduce((time, clock) => (clock > time ? clock : time), 0n);
+    return { view: VIEWS.find(([flag]) => args.has(flag))?.[1] ?? 'queues', queues, latest };
   },
-  text({ view, queues }) {
-    const latest = queues.reduce((time, { clock }) => (clock > time ? clock : time), 0n);
+  text({ view, queues, latest }) {
     switch (view) {
       case 'times':
         return queues.map(timesText).join('');
@@ -82,6 +79,8 @@ export const runq: Command<RunqData> = {
           .toSorted((a, b) => (a.clock < b.clock ? 1 : a.clock > b.clock ? -1 : 0))
           .map(queue => `  CPU ${queue.cpu}: ${(Number(latest - queue.clock) / 1e9).toFixed(2)} secs\n`)
           .join('');
+      case 'on queue':
+        return queues.map(({ cpu, onQueue }) => `CPU ${cpu}\n${waiting(onQueue)}`).join('\n');
       case 'groups':
         return queues.map(groupText).join('\n');
       default:
@@ -89,6 +88,26 @@ export const runq: Command<RunqData> = {
     }
   },
 };
+
+const VIEWS: readonly (readonly [flag: string, view: RunqData['view']])[] = [
+  ['-t', 'times'],
+  ['-T', 'maximum'],
+  ['-m', 'ages'],
+  ['-g', 'groups'],
+  ['-d', 'on queue'],
+];
+
+/** `rq->clock`, ns. */
+function clockOf(rq: StructObject | undefined): bigint {
+  return rq?.has('clock') === true ? rq.big('clock') : 0n;
+}
+
+/** Tasks of a CPU whose `on_rq` is set, the idle task among them. */
+function tasksOnQueue(session: Session, cpu: number): Queued[] {
+  return session.tasks.all
+    .filter(task => task.cpu === cpu && task.struct.num(task.struct.has('on_rq') ? 'on_rq' : 'se.on_rq') !== 0)
+    .map(task => ({ priority: task.struct.num('prio'), task, isCurrent: false }));
+}
 
 function readQueue(session: Session, cpu: number): CpuQueue | undefined {
   const { program, tasks } = session;
@@ -102,7 +121,7 @@ function readQueue(session: Session, cpu: number): CpuQueue | undefined {
   return {
     cpu,
     address: rq.address,
-    clock: rq.has('clock') ? rq.big('clock') : 0n,
+    clock: clockOf(rq),
     current,
     lastArrival: current.struct.has('sched_info.last_arrival') ? current.struct.big('sched_info.last_arrival') : 0n,
     rtArray: rq.addressOf('rt.active'),
@@ -110,6 +129,7 @@ function readQueue(session: Session, cpu: number): CpuQueue | undefined {
     cfsRoot,
     cfs: fairTasks(session, program.memory.readU64(cfsRoot), 0),
     cfsRq: rq.addressOf('cfs'),
+    onQueue: tasksOnQueue(session, cpu),
     rootGroup: program.symbols.find('root_task_group') ?? (rq.has('cfs.tg') ? rq.pointer('cfs.tg') : 0n),
   };
 }

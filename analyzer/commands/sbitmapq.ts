@@ -1,7 +1,7 @@
 /** `sbitmapq`: a scalable bitmap queue, as block devices use for tags. */
-import { UsageError } from '../../capture/formats/errors.ts';
 import type { StructObject } from '../types/object.ts';
 import { hex } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { shownOf, shownText } from './members.ts';
 import type { Shown } from './members.ts';
@@ -35,7 +35,7 @@ export const sbitmapq: Command<SbitmapqData> = {
   examples: [{ line: 'sbitmapq ffff8e99d0dc8010', why: 'which tags are taken' }],
   run(session, args) {
     const [word] = args.positionals;
-    if (word === undefined) throw new UsageError('no address given');
+    if (word === undefined) throw new SynopsisError('no address given');
     const queue = session.program.object('sbitmap_queue', parseAddress(session, word));
     const depth = queue.num('sb.depth');
     const count = Math.min(MAX_WORDS, queue.num('sb.map_nr'));

@@ -10,7 +10,7 @@ import type { Session } from './session.ts';
 export function tasksNamed(session: Session, word: string): Task[] {
   const { tasks } = session;
   if (/^'.*'$/.test(word)) {
-    const pattern = new RegExp(word.slice(1, -1));
+    const pattern = parsePattern(word.slice(1, -1));
     return tasks.all.filter(task => pattern.test(task.comm));
   }
   if (word.startsWith('\\')) return tasks.all.filter(task => task.comm === word.slice(1));
@@ -25,6 +25,15 @@ export function tasksNamed(session: Session, word: string): Task[] {
     if (byHexPid.length > 0) return byHexPid;
   }
   return tasks.all.filter(task => task.comm === word.slice(0, 15));
+}
+
+/** @throws UsageError for what is no regular expression */
+function parsePattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new UsageError(`invalid regular expression: ${text}`, { cause: error });
+  }
 }
 
 /**

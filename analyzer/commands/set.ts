@@ -3,6 +3,7 @@ import { UsageError } from '../../capture/formats/errors.ts';
 import type { Task } from '../linux/sched.ts';
 import type { Command } from './command.ts';
 import { tasksNamed } from './select-tasks.ts';
+import { allSettingTexts, changeSetting, findSetting, settingText } from './settings.ts';
 import type { Session } from './session.ts';
 import { lines } from '../text/layout.ts';
 import { VIEW_OUTPUT } from './view.ts';
@@ -12,7 +13,7 @@ import type { View } from './view.ts';
 export const set: Command<View> = {
   name: 'set',
   summary: 'the current task; settings of the session',
-  synopsis: '[[-a] [pid | task] | [-c cpu] | -p] | [variable [setting]] | -v',
+  synopsis: '[[-a] [pid | task] | [-c cpu] | -p] | [variable [setting]]... | -v',
   options: [
     { flag: '-a', takes: 'task', help: 'make a task the active one of its CPU' },
     { flag: '-c', takes: 'cpu', help: 'the active task of a CPU' },
@@ -20,7 +21,7 @@ export const set: Command<View> = {
     { flag: '-v', help: 'all settings' },
   ],
   description:
-    'Without arguments shows the current task. Settings: radix (10, 16), scroll (on, off), hex, dec, and what `set -v` lists.',
+    'Without arguments shows the current task. Settings are what `set -v` lists, and `hex`, `dec`, `vi`, `emacs` for some of them; several may stand in one line.',
   examples: [
     { line: 'set 140', why: 'speak about this task from now on' },
     { line: 'set radix 16', why: 'integers in hexadecimal' },
@@ -30,10 +31,10 @@ export const set: Command<View> = {
     if (args.has('-p')) return chosen(session, session.panicTask);
     if (args.has('-c')) return chosen(session, activeTask(session, args.value('-c')!));
     if (args.has('-a')) return activate(session, args.value('-a')!);
-    const [word, value] = args.positionals;
+    const [word] = args.positionals;
     if (word === undefined) return context(session, session.current);
-    const setting = change(session, word, value);
-    if (setting !== undefined) return { data: { setting: word, value: settingText(session, word) }, text: setting };
+    const changed = settings(session, args.positionals);
+    if (changed !== undefined) return changed;
     const [task] = tasksNamed(session, word);
     if (task === undefined) throw new UsageError(`invalid task or pid value: ${word}`);
     return chosen(session, task);
@@ -57,7 +58,7 @@ function chosen(session: Session, task: Task): View {
 
 function activeTask(session: Session, cpu: string): Task {
   const task = session.tasks.active.get(Number(cpu));
-  if (task === undefined) throw new UsageError(`invalid cpu number: ${cpu}`);
+  if (task === undefined) throw new UsageError(`invalid cpu number: system has only ${session.tasks.active.size} cpus`);
   return task;
 }
 
@@ -86,10 +87,12 @@ function context(session: Session, task: Task): View {
 /** What `set` prints of a task. */
 export function contextText(session: Session, task: Task): string {
   const info = task.struct.has('thread_info') ? task.struct.addressOf('thread_info') : task.stack;
+  const samePid = session.tasks.byPid(task.pid);
+  const shared = samePid.length < 2 ? '' : `  (${samePid.indexOf(task) + 1} of ${samePid.length})`;
   const rows = [
     ['PID', String(task.pid)],
     ['COMMAND', `"${task.comm}"`],
-    ['TASK', `${task.address.toString(16)}  [THREAD_INFO: ${info.toString(16)}]`],
+    ['TASK', `${task.address.toString(16)}${shared}  [THREAD_INFO: ${info.toString(16)}]`],
     ['CPU', String(task.cpu)],
     ['STATE', stateText(session, task)],
   ];
@@ -105,61 +108,26 @@ function stateText(session: Session, task: Task): string {
   return `${state}${note}`;
 }
 
-/** Settings that are only remembered, with their defaults and how `set -v` explains them. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  scroll: 'off (none)',
-  radix: '10 (decimal)',
-  refresh: 'on',
-  print_max: '256',
-  print_array: 'off',
-  console: '(not assigned)',
-  debug: '0',
-  core: 'off',
-  hash: 'on',
-  silent: 'on',
-  edit: 'vi',
-  namelist: '',
-  dumpfile: '',
-  unwind: 'off',
-  zero_excluded: 'off',
-  'null-stop': 'off',
-  gdb: 'off',
-  scope: '0 (not set)',
-  offline: 'show',
-  redzone: 'on',
-  error: 'default',
-};
-
-/** Names of all settings. */
-export const SETTING_NAMES: readonly string[] = [...Object.keys(VARIABLES), 'hex', 'dec'];
-
-function settingText(session: Session, name: string): string {
-  const { program, settings } = session;
-  if (name === 'radix') return settings.radix === 16 ? '16 (hexadecimal)' : '10 (decimal)';
-  if (name === 'namelist') return program.vmlinux === undefined ? '(the dump)' : 'vmlinux';
-  if (name === 'dumpfile') return 'vmcore';
-  return settings.variables.get(name) ?? VARIABLES[name] ?? '';
-}
-
 function allSettings(session: Session): View {
-  const data = Object.keys(VARIABLES).map(name => ({ setting: name, value: settingText(session, name) }));
+  const data = allSettingTexts(session);
   return { data, text: lines(data.map(({ setting, value }) => `${setting.padStart(14)}: ${value}`)) };
 }
 
-/** Changes or shows a setting; undefined when the word is none. */
-function change(session: Session, name: string, value: string | undefined): string | undefined {
-  if (name === 'hex' || name === 'dec') return change(session, 'radix', name === 'hex' ? '16' : '10');
-  if (!Object.hasOwn(VARIABLES, name)) return undefined;
-  if (value === undefined) return name === 'radix' ? radixText(session) : `${name}: ${settingText(session, name)}\n`;
-  if (name !== 'radix') {
-    session.settings.variables.set(name, value);
-    return `${name}: ${value}\n`;
+/** Changes or shows settings, in pairs; undefined when the first word is none. */
+function settings(session: Session, words: readonly string[]): View | undefined {
+  const data: { setting: string; value: string }[] = [];
+  const texts: string[] = [];
+  for (let index = 0; index < words.length; index++) {
+    const setting = findSetting(words[index]!);
+    if (setting === undefined && index === 0) return undefined;
+    if (setting === undefined) throw new UsageError(`not a setting: ${words[index]!}`);
+    const value = setting.value ?? words[++index];
+    if (value !== undefined) changeSetting(session, setting.name, value);
+    data.push({ setting: setting.name, value: settingText(session, setting.name) });
+    texts.push(`${LABELS[setting.name] ?? setting.name}: ${settingText(session, setting.name)}\n`);
   }
-  if (!/^(?:10|16|dec(?:imal)?|hex(?:adecimal)?)$/.test(value)) throw new UsageError(`invalid radix: ${value}`);
-  session.settings.radix = /^(?:16|hex)/.test(value) ? 16 : 10;
-  return radixText(session);
+  return { data: data.length === 1 ? data[0]! : data, text: texts.join('') };
 }
 
-function radixText({ settings }: Session): string {
-  return `output radix: ${settings.radix === 16 ? '16 (hex)' : '10 (decimal)'}\n`;
-}
+/** Where the line is headed by more than the name. */
+const LABELS: Readonly<Record<string, string>> = { radix: 'output radix', offline: '      offline' };

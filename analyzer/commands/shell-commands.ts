@@ -1,8 +1,8 @@
 /** Commands about the session itself: `alias`, `exit`, `extend`, `repeat`, `wr`. */
 import { UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import type { Command } from './command.ts';
-import { extensionNames } from './registry.ts';
-import type { Alias } from './session.ts';
+import { COMMANDS, extensionNames } from './registry.ts';
+import type { Alias, Session } from './session.ts';
 import { VIEW_OUTPUT } from './view.ts';
 import type { View } from './view.ts';
 
@@ -24,15 +24,21 @@ export const alias: Command<View> = {
     if (name === undefined) return aliasesView([...session.aliases]);
     if (words.length > 0) {
       const command = words.join(' ');
-      if (command === '') session.aliases.delete(name);
-      else session.aliases.set(name, { command, origin: 'runtime' });
+      if (Object.hasOwn(COMMANDS, name)) throw new UsageError(`cannot alias existing command name: ${name}`);
+      if (command === '') return removeAlias(session, name);
+      session.aliases.set(name, { command, origin: 'runtime' });
     }
     const entry = session.aliases.get(name);
     if (entry !== undefined) return aliasesView([[name, entry]]);
-    return { data: [], text: words.length > 0 ? '' : `alias does not exist: ${name}\n` };
+    return { data: [], text: `alias does not exist: ${name}\n` };
   },
   ...VIEW_OUTPUT,
 };
+
+function removeAlias(session: Session, name: string): View {
+  const existed = session.aliases.delete(name);
+  return { data: [], text: existed ? `alias deleted: ${name}\n` : `alias does not exist: ${name}\n` };
+}
 
 function aliasesView(aliases: readonly (readonly [name: string, alias: Alias])[]): View {
   return {

@@ -1,5 +1,4 @@
 /** `sig`: signal handlers and pending signals. */
-import { UsageError } from '../../capture/formats/errors.ts';
 import { SIGNALS, signalName, taskSignals } from '../linux/signal.ts';
 import type { PendingSignals, SignalAction, TaskSignals } from '../linux/signal.ts';
 import type { Task } from '../linux/sched.ts';
@@ -63,7 +62,6 @@ function wrapped(words: readonly string[]): string {
 }
 
 function namesIn(set: bigint): string[] {
-  if (set === 0n) throw new UsageError('the set is empty');
   return Array.from({ length: SIGNALS }, (_, index) => index + 1)
     .filter(number => ((set >> BigInt(number - 1)) & 1n) === 1n)
     .map(number => signalName(number).replace(/\/.*$/, ''));

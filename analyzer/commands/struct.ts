@@ -7,6 +7,7 @@ import { sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType, MemberPlace, StructType } from '../types/types.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress, parseNumber } from './numbers.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
@@ -59,7 +60,7 @@ function command(name: 'struct' | 'union' | '*', summary: string): Command<Struc
 /** What `struct`, `union` and `*` do. @throws UsageError when there is no such type */
 export function runStruct(session: Session, args: Arguments): StructData {
   const [target, where, countWord] = args.positionals;
-  if (target === undefined) throw new UsageError('no structure name given');
+  if (target === undefined) throw new SynopsisError('no structure name given');
   const [name, ...rest] = target.split('.') as [string, ...string[]];
   const members = rest.length === 0 ? [] : rest.join('.').split(',');
   const type = findStruct(session, name);

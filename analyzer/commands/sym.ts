@@ -4,6 +4,7 @@ import type { KernelSymbol, SymbolTable } from '../symbols/symbol-table.ts';
 import { lastAtOrBelow } from '../symbols/symbol-table.ts';
 import { stripClone } from '../symbols/symbol-set.ts';
 import { hex16 } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -51,7 +52,7 @@ export const sym: Command<SymData> = {
   run(session, args) {
     const all = listing(session, args);
     if (all !== undefined) return all;
-    if (args.positionals.length === 0) throw new UsageError('no symbol or address given');
+    if (args.positionals.length === 0) throw new SynopsisError('no symbol or address given');
     return { lines: args.positionals.flatMap(word => lookUp(session, word, args)) };
   },
   text(data) {

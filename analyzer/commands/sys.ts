@@ -11,6 +11,7 @@ import type { SystemCall } from '../linux/system-calls.ts';
 import { dateText, durationText, uptimeSeconds, wallClockSeconds } from '../linux/timekeeping.ts';
 import type { Program } from '../program.ts';
 import { bytesText, lines } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import type { Session } from './session.ts';
 
@@ -49,7 +50,7 @@ export const sys: Command<SysData> = {
     if (args.has('-c')) return { calls: chosenCalls(session, word) };
     if (args.has('-i')) return { dmi: machineFields(program) };
     if (word === 'config') return { config: configText(program) };
-    if (word !== undefined) throw new UsageError(`unknown argument: ${word}`);
+    if (word !== undefined) throw new SynopsisError(`unknown argument: ${word}`);
     return { rows: systemRows(session) };
   },
   text({ rows, tainted, calls, dmi, config }) {

@@ -4,6 +4,7 @@ import { mapleForEach } from '../linux/maple-tree.ts';
 import { rbInorder, rbPreorder } from '../linux/rbtree.ts';
 import { xaForEach } from '../linux/xarray.ts';
 import { hex } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseOffset, shownOf, shownText } from './members.ts';
 import type { Shown } from './members.ts';
@@ -53,7 +54,7 @@ export const tree: Command<TreeData> = {
   ],
   run(session, args) {
     const [startText] = args.positionals;
-    if (startText === undefined) throw new UsageError('no start address given');
+    if (startText === undefined) throw new SynopsisError('no start address given');
     const kind = kindOf(args.value('-t') ?? 'rbtree');
     const start = parseAddress(session, startText) + (args.has('-r') ? parseOffset(session, args.value('-r')!) : 0n);
     const { entries, problem } = collect(session, kind, start, args);

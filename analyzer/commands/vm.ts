@@ -13,6 +13,7 @@ import type { Program } from '../program.ts';
 import { printValue } from '../types/print-value.ts';
 import type { StructObject } from '../types/object.ts';
 import { center, hex, hex16, lines } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseHex } from './numbers.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
@@ -73,6 +74,8 @@ export const vm: Command<VmData> = {
     { line: 'vm -p 140', why: 'where its pages are' },
   ],
   run(session, args) {
+    if (['-p', '-P', '-v', '-m', '-R', '-f'].filter(flag => args.has(flag)).length > 1)
+      throw new SynopsisError('-p, -P, -v, -m, -R and -f are mutually exclusive');
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
     if (args.has('-f')) {
       const value = parseHex(args.value('-f')!);
@@ -102,16 +105,25 @@ function hasAreas({ areas }: Process): boolean {
 
 function processOf(session: Session, task: Task, args: Arguments): Process {
   const { program } = session;
-  const mm = task.mm ?? (args.has('-M') ? program.object('mm_struct', parseHex(args.value('-M')!)) : undefined);
+  const mm = task.mm ?? (args.has('-M') ? givenMm(program, args.value('-M')!) : undefined);
   return {
     task: task.address,
     pid: task.pid,
     header: taskHeader(task),
-    mm: mm?.address ?? 0n,
-    pgd: mm?.pointer('pgd') ?? 0n,
+    mm: task.mm?.address ?? 0n,
+    pgd: task.mm?.pointer('pgd') ?? 0n,
     memory: taskMemory(session.tasks, task),
     areas: mm === undefined ? [] : chosenAreas(program, mm, args),
   };
+}
+
+/** @throws UsageError when nothing like an mm_struct is there */
+function givenMm(program: Program, word: string): StructObject {
+  const mm = program.object('mm_struct', parseHex(word));
+  const { size } = mm.type;
+  if (program.memory.readAvailable(mm.address, size).length < size)
+    throw new UsageError(`invalid mm_struct address: ${word}`);
+  return mm;
 }
 
 function chosenAreas(program: Program, mm: StructObject, args: Arguments): Area[] {
@@ -119,8 +131,7 @@ function chosenAreas(program: Program, mm: StructObject, args: Arguments): Area[
   const only = args.value('-P');
   if (only !== undefined) {
     const vma = all.find(({ struct }) => struct.address === parseHex(only));
-    if (vma === undefined) throw new UsageError(`${only} is no mapping of this task`);
-    return [{ vma, pages: userPages(program, mm, vma) }];
+    return vma === undefined ? [] : [{ vma, pages: userPages(program, mm, vma) }];
   }
   const reference = args.value('-R');
   if (reference !== undefined) return all.flatMap(vma => referredArea(program, mm, vma, reference));
@@ -204,9 +215,10 @@ function processText(session: Session, data: VmData, process: Process): string {
     return mm === 0n
       ? `${header}\n`
       : `${header}\n${structText(session, session.program.object('mm_struct', mm), data.radix)}`;
-  if (data.view === 'one area') return `${header}\n${areas.map(areaText).join('')}`;
+  if (data.view === 'one area')
+    return `${header}\n${areas.length === 0 ? '(not found)\n' : areas.map(areaText).join('')}`;
   const withPages = areas.some(({ pages }) => pages !== undefined);
-  const heading = withPages || mm === 0n ? '' : vmaHeader();
+  const heading = withPages || (mm === 0n && areas.length === 0) ? '' : vmaHeader();
   const end = data.view === 'reference' ? '\n' : '';
   return `${header}\n${summaryText(process)}${heading}${areas.map(area => (withPages ? areaText(area) : vmaLine(area.vma))).join('')}${end}`;
 }

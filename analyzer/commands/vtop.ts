@@ -8,8 +8,9 @@ import { findVma } from '../linux/vma.ts';
 import type { Vma } from '../linux/vma.ts';
 import { pageHeader, pageLine } from '../text/page-line.ts';
 import { center, centerRight, hex, hex16 } from '../text/layout.ts';
+import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress, parseHex } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex } from './numbers.ts';
 import { pteFlags } from './pte-flags.ts';
 import { tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
@@ -42,20 +43,20 @@ export const vtop: Command<VtopData> = {
     'Walks the page tables of the kernel, or of the current task for user addresses, and shows each entry, the flags of\nthe last one and the page structure behind it.',
   examples: [{ line: 'vtop -c 140 400000', why: "a process's text" }],
   run(session, args) {
-    if (args.positionals.length === 0) throw new UsageError('no address given');
+    if (args.positionals.length === 0) throw new SynopsisError('no address given');
     return { translations: args.positionals.map(word => translate(session, parseAddress(session, word), args)) };
   },
   text: (data, session) =>
     data.translations.map((translation, index) => translationText(session, translation, index === 0)).join('\n'),
 };
 
-const FIRST_KERNEL_ADDRESS = 0xff00_0000_0000_0000n;
-
 function translate(session: Session, vaddr: bigint, args: Arguments): Translation {
   const { program } = session;
   if (!args.has('-u') && !args.has('-k') && isNonCanonical(vaddr))
     throw new UsageError(`ambiguous address: ${hex(vaddr)}  (requires -u or -k)`);
   const isUser = args.has('-u') || (!args.has('-k') && vaddr < FIRST_KERNEL_ADDRESS);
+  if (isUser === isOfKernel(vaddr) && !isNonCanonical(vaddr))
+    return { vaddr, walk: undefined, root: 0n, isUser, vma: undefined };
   if (!isUser) {
     const root = topTable(session);
     return {
@@ -72,6 +73,10 @@ function translate(session: Session, vaddr: bigint, args: Arguments): Translatio
   const root = pgdPaddr(program, mm);
   const walk = root === undefined ? undefined : userPageTables(program).walk(root, vaddr);
   return { vaddr, walk, root: mm.pointer('pgd'), isUser: true, vma: findVma(program, mm, vaddr) };
+}
+
+function isOfKernel(vaddr: bigint): boolean {
+  return vaddr >= FIRST_KERNEL_ADDRESS;
 }
 
 /** Of neither half of the address space; 57 bits are the most that any kernel has. */
@@ -95,7 +100,8 @@ function topTable(session: Session): bigint {
 function translationText(session: Session, translation: Translation, withHead: boolean): string {
   const { walk, root, isUser, vma } = translation;
   const { program } = session;
-  const paddr = walk?.paddr ?? (isUser ? undefined : program.space.translate(translation.vaddr));
+  const paddr =
+    walk?.paddr ?? (isUser || !isOfKernel(translation.vaddr) ? undefined : program.space.translate(translation.vaddr));
   const known = !isUser || paddr !== undefined || vma !== undefined;
   const page = paddr === undefined ? undefined : pageOf(program, Math.floor(paddr / program.space.pageSize));
   return [
@@ -114,11 +120,13 @@ function resultText(translation: Translation, paddr: number | undefined): string
   const { vaddr, isUser } = translation;
   const width = isUser ? USER_WIDTH : 16;
   const place = paddr === undefined ? missingText(translation) : hex(paddr);
-  const address = isUser ? hex(vaddr) : hex16(vaddr);
-  return `${'VIRTUAL'.padEnd(width)}  ${'PHYSICAL'.padEnd(16)}\n${address.padEnd(width)}  ${place.padEnd(16)}\n\n`;
+  const address = isUser ? hex(vaddr) : isOfKernel(vaddr) ? hex16(vaddr) : hex(vaddr).padEnd(8);
+  const addressWidth = isUser || isOfKernel(vaddr) ? width : 8;
+  return `${'VIRTUAL'.padEnd(width)}  ${'PHYSICAL'.padEnd(16)}\n${address.padEnd(addressWidth)}  ${place.padEnd(16)}\n\n`;
 }
 
-function missingText({ isUser, vma }: Translation): string {
+function missingText({ isUser, vaddr, vma }: Translation): string {
+  if (!isUser && !isOfKernel(vaddr)) return '(not a kernel virtual address)';
   return isUser && vma === undefined ? '(not accessible)' : '(not mapped)';
 }
 
@@ -209,7 +217,7 @@ export const pte: Command<PteData> = {
     'Splits an entry into its physical address and flags; an entry that is not present is shown as swap entry.',
   examples: [{ line: 'pte e80000438e0f07', why: 'what an entry means' }],
   run(session, args) {
-    if (args.positionals.length === 0) throw new UsageError('no entry given');
+    if (args.positionals.length === 0) throw new SynopsisError('no entry given');
     return { entries: args.positionals.map(word => decodePte(session, parseHex(word))) };
   },
   text: (data, session) =>
@@ -227,6 +235,7 @@ function decodePte(session: Session, entry: bigint): PteData['entries'][number] 
     const { area, offset } = swapEntry(session.program, entry);
     return { entry, paddr: undefined, flags: [], swap: { name: area?.name ?? '(unknown area)', offset } };
   }
-  const paddr = Number(entry & ((1n << 48n) - 1n) & ~BigInt(space.pageSize - 1));
+  const addressBits = architecture === 'aarch64' ? 48n : 52n;
+  const paddr = Number(entry & ((1n << addressBits) - 1n) & ~BigInt(space.pageSize - 1));
   return { entry, paddr, flags: pteFlags(architecture, entry), swap: undefined };
 }

@@ -1,7 +1,7 @@
 /** `waitq`: who waits on a wait queue. */
-import { UsageError } from '../../capture/formats/errors.ts';
 import { listForEachEntry } from '../linux/list.ts';
 import type { Task } from '../linux/sched.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { parseOffset } from './members.ts';
 import { parseAddress } from './numbers.ts';
@@ -11,6 +11,8 @@ const MAX_WAITERS = 1_000_000;
 
 interface WaitqData {
   readonly queue: bigint;
+  /** The symbol that was given. */
+  readonly name: string | undefined;
   readonly tasks: readonly Task[];
 }
 
@@ -24,7 +26,7 @@ export const waitq: Command<WaitqData> = {
   examples: [{ line: 'waitq pipe_inode_info.rd_wait ffff325bc304d680', why: 'who reads a pipe' }],
   run(session, args) {
     const [first, second] = args.positionals;
-    if (first === undefined) throw new UsageError('no wait queue given');
+    if (first === undefined) throw new SynopsisError('no wait queue given');
     const queue =
       second === undefined ? parseAddress(session, first) : parseAddress(session, second) + parseOffset(session, first);
     const { program, tasks } = session;
@@ -34,10 +36,15 @@ export const waitq: Command<WaitqData> = {
       const task = tasks.byAddress(entry.pointer('private'));
       if (task !== undefined) waiters.push(task);
     }
-    return { queue, tasks: waiters };
+    return {
+      queue,
+      name: second === undefined && !/^(?:0x)?[\da-f]+$/i.test(first) ? first : undefined,
+      tasks: waiters,
+    };
   },
-  text({ queue, tasks }) {
-    if (tasks.length === 0) return `wait queue ${queue.toString(16)} is empty\n`;
+  text({ queue, name, tasks }) {
+    const title = name === undefined ? queue.toString(16) : `"${name}" (${queue.toString(16)})`;
+    if (tasks.length === 0) return `wait queue ${title} is empty\n`;
     return tasks.map(task => `${taskHeader(task)}\n`).join('');
   },
 };

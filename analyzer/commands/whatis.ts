@@ -1,9 +1,9 @@
 /** `whatis`: definitions of types, types of variables and expressions, types by size. */
-import { UsageError } from '../../capture/formats/errors.ts';
 import { declare, definitionText, typeName } from '../types/declare.ts';
 import { parseType } from '../types/expression.ts';
 import { StructType, sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType, EnumType } from '../types/types.ts';
+import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { evaluateExpression, variableType } from './expressions.ts';
 import { parseNumber } from './numbers.ts';
@@ -37,7 +37,7 @@ export const whatis: Command<WhatisData> = {
     if (args.has('-r') || args.has('-m'))
       return { text: '', size: undefined, types: search(session, args.value('-r'), args.value('-m')) };
     const text = args.positionals.join(' ');
-    if (text === '') throw new UsageError('no name given');
+    if (text === '') throw new SynopsisError('no name given');
     return whatIs(session, text, args.has('-o'));
   },
   text: ({ text, size, types }) =>

@@ -52,7 +52,12 @@ export class Task {
 
   /** The parent's pid, as `ps` shows it. */
   get ppid(): number {
-    return this.pid === 0 ? 0 : (this.struct.follow('real_parent')?.num('tgid') ?? 0);
+    return this.pid === 0 ? 0 : (this.struct.follow('parent')?.num('pid') ?? 0);
+  }
+
+  /** `parent`: who is told of the task's end; a tracer, when there is one. */
+  get parent(): bigint {
+    return this.struct.pointer('parent');
   }
 
   /** Lowest address of the kernel stack. */

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 
 import { variableType } from '../commands/expressions.ts';
 import { COMMANDS, extensionNames, loadCommand } from '../commands/registry.ts';
-import { SETTING_NAMES } from '../commands/set.ts';
+import { SETTING_NAMES } from '../commands/settings.ts';
 import type { Session } from '../commands/session.ts';
 import { StructType, stripTypedefs } from '../types/types.ts';
 import type { CType } from '../types/types.ts';

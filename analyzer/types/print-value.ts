@@ -26,6 +26,10 @@ export interface PrintSettings {
   readonly address: boolean;
   /** Show the symbol that a pointer points to. */
   readonly symbol: boolean;
+  /** One line for each element of an array. */
+  readonly array: boolean;
+  /** Texts end at their first NUL. */
+  readonly nullStop: boolean;
 }
 
 /** crash's settings. */
@@ -35,6 +39,8 @@ export const DEFAULT_PRINT_SETTINGS: PrintSettings = {
   repeats: 0,
   address: true,
   symbol: true,
+  array: false,
+  nullStop: false,
 };
 
 /** What printing needs besides the bytes. */
@@ -230,7 +236,14 @@ function printElements(
     index += folds ? run : 1;
     if (folds) shown += repeats - 1;
   }
-  return `{${items.join(', ')}${index < length ? '...' : ''}}`;
+  return bracketed(items, index < length, settingsOf(context), depth);
+}
+
+function bracketed(items: readonly string[], isCut: boolean, { array, pretty }: PrintSettings, depth: number): string {
+  const rest = isCut ? '...' : '';
+  if (!array || !pretty) return `{${items.join(', ')}${rest}}`;
+  const indent = '  '.repeat(depth + 1);
+  return `{\n${indent}${items.join(`,\n${indent}`)}${rest}\n${'  '.repeat(depth)}}`;
 }
 
 /** Number of equal elements in a row. */
@@ -242,7 +255,9 @@ function runLength(bytes: Uint8Array, offset: number, size: number, most: number
 }
 
 /** A `char` array; one NUL at the end is not shown. */
-function printCharArray(all: Uint8Array, context: PrintContext): string {
+function printCharArray(whole: Uint8Array, context: PrintContext): string {
+  const end = settingsOf(context).nullStop ? whole.indexOf(0) : -1;
+  const all = end === -1 ? whole : whole.subarray(0, end + 1);
   const limit = settingsOf(context).elements || all.length;
   if (all.length > limit) {
     const shown = all.subarray(0, limit);
