@@ -5,6 +5,7 @@
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { getSystemErrorMessage } from 'node:util';
 
 import { UsageError } from '../formats/errors.ts';
 
@@ -57,7 +58,7 @@ export class FileSink implements DumpSink {
     this.#limit = limit;
     // A device or a pipe has no second name to be written under.
     this.#temporary = isSpecialFile(path) ? path : `${path}.${process.pid}.incomplete`;
-    this.#fd = openForWriting(this.#temporary);
+    this.#fd = openForWriting(this.#temporary, path);
   }
 
   write(offset: number, bytes: Uint8Array): void {
@@ -105,14 +106,23 @@ export class FileSink implements DumpSink {
   }
 }
 
-function openForWriting(path: string): number {
+/** @param name of the file to be, for the message */
+function openForWriting(path: string, name: string): number {
   try {
     const fd = openSync(path, 'w', 0o600);
     if (!isSpecialFile(path)) ftruncateSync(fd);
     return fd;
   } catch (error) {
-    throw new UsageError(`Can't open the dump file(${path}). ${errorCode(error)}`, { cause: error });
+    throw new UsageError(`Can't open the dump file(${name}). ${describeHostError(error)}`, { cause: error });
   }
+}
+
+/** What the host says, as strerror(3) has it: `No such file or directory`. */
+export function describeHostError(error: unknown): string {
+  const number = error instanceof Error && 'errno' in error ? Number(error.errno) : Number.NaN;
+  if (!Number.isInteger(number)) return String(error);
+  const text = getSystemErrorMessage(number);
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function isSpecialFile(path: string): boolean {

@@ -19,7 +19,7 @@ import { formatRecord, readLog } from '../../capture/dmesg.ts';
 import { compressorOf } from '../../capture/formats/diskdump.ts';
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { Vmcoreinfo } from '../../capture/formats/vmcoreinfo.ts';
-import { FileSink, NoSpaceError, NullSink } from '../../capture/output/dump-sink.ts';
+import { FileSink, NoSpaceError, NullSink, describeHostError } from '../../capture/output/dump-sink.ts';
 import type { DumpSink } from '../../capture/output/dump-sink.ts';
 import { OwnedSink } from '../../capture/output/owned-sink.ts';
 import { DUMP_LEVEL, MAX_DUMP_LEVEL } from '../../capture/page-classifier.ts';
@@ -31,7 +31,7 @@ import { FlattenedSink, rearrange } from '../../capture/writer-flattened.ts';
 import type { Erasure } from './makedumpfile/erase.ts';
 import { Messages, PROCESS_TERMINAL, STEP, memUsageText, reportText, writeAll } from './makedumpfile/messages.ts';
 import type { Terminal } from './makedumpfile/messages.ts';
-import { parseOptions } from './makedumpfile/options.ts';
+import { ImpossibleValueError, parseOptions } from './makedumpfile/options.ts';
 import type { Options } from './makedumpfile/options.ts';
 import { HELP, VERSION } from './makedumpfile/texts.ts';
 import { WrongReleaseError, openVmlinux } from './makedumpfile/vmlinux.ts';
@@ -40,6 +40,7 @@ import type { Vmlinux } from './makedumpfile/vmlinux.ts';
 /** Exit codes: makedumpfile(8) "DIAGNOSTICS". */
 export const EXIT = { COMPLETED: 0, FAILED: 1, WRONG_RELEASE: 2 } as const;
 
+const HINT = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information.\n";
 const NO_BYTES = new Uint8Array(0);
 
 /** Runs the command. @returns the exit code */
@@ -48,10 +49,7 @@ export async function makedumpfile(args: readonly string[], terminal: Terminal =
   try {
     options = parseOptions(args);
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof UnimplementedError)) throw error;
-    const help = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information.\n";
-    terminal.out(`${error.message}\n${help}${args.includes('--check-params') ? '' : '\nmakedumpfile Failed.\n'}`);
-    return EXIT.FAILED;
+    return refuse(error, args, terminal);
   }
   if (options.mode === 'help' || options.mode === 'version') {
     terminal.out(options.mode === 'help' ? HELP : VERSION);
@@ -66,6 +64,15 @@ export async function makedumpfile(args: readonly string[], terminal: Terminal =
   return code;
 }
 
+/** Says what is wrong with a command line. */
+function refuse(error: unknown, args: readonly string[], terminal: Terminal): number {
+  if (!(error instanceof UsageError || error instanceof UnimplementedError)) throw error;
+  const help = error instanceof ImpossibleValueError ? '' : HINT;
+  const end = args.includes('--check-params') ? '' : '\nmakedumpfile Failed.\n';
+  terminal.out(`${error.message}\n${help}${end}`);
+  return EXIT.FAILED;
+}
+
 /** Runs a job and turns what the user can do something about into one line. */
 async function runReporting(job: Job, messages: Messages): Promise<number> {
   try {
@@ -76,9 +83,13 @@ async function runReporting(job: Job, messages: Messages): Promise<number> {
     );
     const isHostError = error instanceof Error && 'syscall' in error;
     if (!isExpected && !isHostError) throw error;
-    messages.error(`${(error as Error).message}\n`);
+    messages.error(`${isExpected ? (error as Error).message : describeHostProblem(error as NodeJS.ErrnoException)}\n`);
     return error instanceof WrongReleaseError ? EXIT.WRONG_RELEASE : EXIT.FAILED;
   }
+}
+
+function describeHostProblem(error: NodeJS.ErrnoException): string {
+  return error.path === undefined ? error.message : `Can't open ${error.path}. ${describeHostError(error)}`;
 }
 
 /** One run of the command. */
@@ -409,7 +420,12 @@ function standardOutputSink(limit = Number.POSITIVE_INFINITY): DumpSink {
     if (written + bytes.length > limit)
       throw new NoSpaceError(`Can't write the dump file(STDOUT). Size limit(${limit}) reached.`, 0);
     written += bytes.length;
-    writeAll(1, bytes);
+    try {
+      writeAll(1, bytes);
+    } catch (error) {
+      if (!(error instanceof Error && 'syscall' in error)) throw error;
+      throw new NoSpaceError(`Can't write the dump file(STDOUT). ${describeHostError(error)}`, 0);
+    }
   });
 }
 

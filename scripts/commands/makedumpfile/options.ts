@@ -102,6 +102,9 @@ const ABSENT: Readonly<Record<string, string>> = {
   extension: 'makedumpfile extensions',
 };
 
+/** A value that is impossible: makedumpfile then does not point to its help. */
+export class ImpossibleValueError extends UsageError {}
+
 /** The long names above that makedumpfile itself knows only as letters. */
 const LETTER_ONLY = new Set(
   Object.entries(OPTIONS).flatMap(([name, option]) => ('short' in option && name !== 'help' ? [name] : [])),
@@ -111,10 +114,24 @@ type Values = ReturnType<typeof parse>['values'];
 
 function parse(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, tokens: true, strict: true });
+    return parseArgs({
+      args: args.map(unabbreviated),
+      options: OPTIONS,
+      allowPositionals: true,
+      tokens: true,
+      strict: true,
+    });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message.split('\n')[0]! : String(error), { cause: error });
   }
+}
+
+/** `getopt_long` takes the beginning of a long name when only one name begins so. */
+function unabbreviated(arg: string): string {
+  const [, given, value = ''] = /^--([\w-]+)(=.*)?$/s.exec(arg) ?? [];
+  if (given === undefined || given in OPTIONS) return arg;
+  const names = Object.keys(OPTIONS).filter(name => name.startsWith(given) && !LETTER_ONLY.has(name));
+  return names.length === 1 ? `--${names[0]!}${value}` : arg;
 }
 
 /**
@@ -245,7 +262,7 @@ function parseLevels(text: string | undefined): number[] {
   if (text === undefined) return [0];
   return text.split(',').map(part => {
     const level = /^\d+$/.test(part) ? Number(part) : Number.NaN;
-    if (!(level <= MAX_DUMP_LEVEL)) throw new UsageError(`Dump_level(${part}) is invalid.`);
+    if (!(level <= MAX_DUMP_LEVEL)) throw new ImpossibleValueError(`Dump_level(${part}) is invalid.`);
     return level;
   });
 }
@@ -258,7 +275,7 @@ export function parseSize(text: string): number {
   const power = match?.[2] === undefined ? 0 : SIZE_SUFFIXES.indexOf(match[2].toLowerCase()) + 1;
   const size = match === null ? 0 : Number(match[1]) * 1024 ** power;
   if (size > 0) return size;
-  throw new UsageError(`Limit size(${text}) is invalid.`);
+  throw new ImpossibleValueError(`Limit size(${text}) is invalid.`);
 }
 
 function parseAddress(text: string): bigint {
@@ -270,7 +287,7 @@ function parseAddress(text: string): bigint {
 function parseMessageLevel(values: Values): number {
   const text = values['message-level'];
   let level = text === undefined ? DEFAULT_MESSAGE_LEVEL : integer(text);
-  if (level < 0 || level > MAX_MESSAGE_LEVEL) throw new UsageError(`Message_level(${text}) is invalid.`);
+  if (level < 0 || level > MAX_MESSAGE_LEVEL) throw new ImpossibleValueError(`Message_level(${text}) is invalid.`);
   if (values.debug === true) level |= MESSAGE.DEBUG;
   if (values['show-stats'] === true) level |= MESSAGE.REPORT;
   return values['check-params'] === true ? DEFAULT_MESSAGE_LEVEL : level;
