@@ -2,7 +2,7 @@
  * The two system calls: what they accept, and the error for what they do not.
  *
  * Sources: Linux v6.12 `include/uapi/linux/kexec.h`, `kernel/kexec.c` "kexec_load_check", "do_kexec_load", `kernel/kexec_core.c`
- * "sanity_check_segment_list", "kexec_load_permitted", `kernel/kexec_file.c` "kexec_file_load"; kexec_load(2).
+ * "sanity_check_segment_list", "kexec_load_permitted", "kimage_alloc_crash_control_pages", `kernel/kexec_file.c` "kexec_file_load"; kexec_load(2).
  * Checks are rows in the order in which the kernel makes them: the first that objects decides.
  * Not modelled: signatures, IMA, lockdown's own rules, faults while segments are copied.
  */
@@ -181,7 +181,26 @@ export const KEXEC_LOAD_CHECKS: readonly Check<KexecLoadArguments>[] = [
     objects: (call, { crashRegion }) =>
       onCrash(call) && call.segments.some(segment => outside(crashRegion, segment.mem, ends(segment) - 1n)),
   },
+  {
+    errno: 'ENOMEM',
+    why: 'the segments leave no page of the crash kernel region for the code that jumps',
+    objects: (call, { crashRegion }) =>
+      call.nrSegments > 0 && onCrash(call) && !hasFreePage(call.segments, crashRegion),
+  },
 ];
+
+/** `kimage_alloc_crash_control_pages`: whether it finds a page between or behind the segments. x86_64 may want more than one. */
+function hasFreePage(segments: readonly SegmentArgument[], region: PhysicalRange | undefined): boolean {
+  if (region === undefined) return false;
+  let hole = BigInt(region.start);
+  for (;;) {
+    const at = hole;
+    if (at + PAGE_MASK >= BigInt(region.end)) return false;
+    const obstacle = segments.find(segment => at + PAGE_MASK >= segment.mem && at < ends(segment));
+    if (obstacle === undefined) return true;
+    hole = ends(obstacle);
+  }
+}
 
 /** Arguments of `kexec_file_load`, as far as they are checked. */
 export interface KexecFileLoadArguments {

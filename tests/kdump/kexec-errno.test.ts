@@ -125,6 +125,7 @@ function loadRows(architecture: Architecture): Row[] {
     row('more than half of memory', { segments: [{ ...one, memsz: 0x1_8000_0000n }] }),
     row('below the region', { segments: [{ ...one, mem: start - 0x1000n }] }),
     row('behind the region', { segments: [{ ...one, mem: end }] }),
+    row('no page left in the region', { segments: [{ ...one, memsz: end - start }] }),
     row('out of the region', { segments: [{ ...one, mem: end - 0x1000n, memsz: 0x2000n }] }),
   ];
 }

@@ -69,6 +69,15 @@ describe('kexec_load', () => {
     ['more than half of memory', segments({ memsz: 0xf80_1000n }), {}, 'EINVAL'],
     ['a segment below the region', segments({ mem: 0x535f_f000n }), {}, 'EADDRNOTAVAIL'],
     ['a segment that leaves the region', segments({ mem: 0x5b5f_f000n }), {}, 'EADDRNOTAVAIL'],
+    ['a region that is full', segments({ memsz: 0x800_0000n }), {}, 'ENOMEM'],
+    [
+      'a region that is full, in two',
+      segments({ memsz: 0x400_0000n }, { mem: 0x5760_0000n, memsz: 0x400_0000n }),
+      {},
+      'ENOMEM',
+    ],
+    ['a region with a page between', segments({}, { mem: 0x5360_3000n, memsz: 0x7ff_d000n }), {}, undefined],
+    ['a region with a page behind', segments({ memsz: 0x7ff_f000n }), {}, undefined],
     ['anywhere for a reboot', { ...segments({ mem: 0x4000_0000n }), flags: 0xb7_0000n, entry: 0n }, {}, undefined],
   ])('%s', (_, change, kernel, expected) => {
     expect(checkKexecLoad({ ...CALL, ...change }, { ...KERNEL, ...kernel })?.errno).toBe(expected);
