@@ -4,6 +4,10 @@
  * Source: makedumpfile(8) `-e`. As there, only whole runs of at least 128 left-out pages count, inside a block of 32,768, whose
  * structures are contiguous in physical memory, and only on x86_64, whose page structures lie in a virtual array (vmemmap). A dump
  * without them says so in its header's status.
+ *
+ * Not as there: makedumpfile 1.7.9 (`find_vmemmap_x86_64`) ends the page frames that a run of 2 MiB pages of structures stands for one
+ * such page early, so that the structures of a run's last 128 MiB always stay; and for a kdump-compressed source, which has no program
+ * headers, it takes memory for empty and leaves out page frames from 0 on that hold no structures at all.
  */
 import { FaultError, UsageError } from './formats/errors.ts';
 import type { DumpedKernel } from './open-kernel.ts';

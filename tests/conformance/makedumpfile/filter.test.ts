@@ -12,8 +12,9 @@ import { findVmcoreinfo } from '../../../capture/find-vmcoreinfo.ts';
 import { excludeFreeLists } from '../../../capture/free-lists.ts';
 import { findPageArrays } from '../../../capture/page-array.ts';
 import { pageLayout } from '../../../capture/page-layout.ts';
+import { excludeUnusedVmemmap } from '../../../capture/unused-vmemmap.ts';
 import { findDumpFolder } from '../../support/crash-reference.ts';
-import { DUMPED_PAGES } from './reference-bitmaps.ts';
+import { DUMPED_PAGES, WITHOUT_VMEMMAP } from './reference-bitmaps.ts';
 
 function lines(text: string | undefined): string[] {
   return (text ?? '').split('\n').filter(line => !/^CRASHTIME|^$/.test(line));
@@ -62,6 +63,21 @@ test.skipIf(findDumpFolder('x86_64-6.1') === undefined)(
     expect(excludeFreeLists({ memory, vmcoreinfo, dumped }, layout, arrays, counts)).toEqual([]);
     expect(counts.free).toBe(byStructure.counts.free);
     expect(Buffer.compare(dumped.bytes, byStructure.dumped.bytes)).toBe(0);
+  },
+);
+
+// Pages 0x15e00 to 0x15fff hold the structures of 0x18000 to 0x1ffff, the last 2 MiB of them: see unused-vmemmap.ts.
+test.skipIf(findDumpFolder('x86_64-6.1') === undefined)(
+  'leaves out the page structures that makedumpfile -e leaves out, and those of the last section',
+  () => {
+    using source = openSource([join(findDumpFolder('x86_64-6.1')!, 'vmcore')]);
+    const { dumped } = filterSource(source, 31);
+    const before = dumped.clone();
+    expect(excludeUnusedVmemmap(source.kernel!, source.pages.exists, dumped)).toBe(1252);
+    const LAST = { start: 0x15e00, end: 0x16000 };
+    expect(before.count(LAST.start, LAST.end) - dumped.count(LAST.start, LAST.end)).toBe(94);
+    for (let pfn = LAST.start; pfn < LAST.end; pfn++) if (before.has(pfn)) dumped.add(pfn);
+    expect(createHash('sha256').update(dumped.bytes).digest('hex').slice(0, 16)).toBe(WITHOUT_VMEMMAP);
   },
 );
 

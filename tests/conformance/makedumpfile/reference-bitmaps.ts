@@ -42,3 +42,6 @@ export const DUMPED_PAGES = {
     '3852b7fbe7efc71f',
   ],
 } as const;
+
+/** The same of `x86_64-6.1`, made an ELF core with `-E`, by `-e --work-dir DIR -l -d 31`. */
+export const WITHOUT_VMEMMAP = 'd7e468a26eb2f06b';
