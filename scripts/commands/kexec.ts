@@ -153,6 +153,7 @@ function makePlan(
     if (values.debug === true) console.log(line);
   };
   if (described.system.architecture === 'aarch64') sayOptions(values, request, say);
+  say('Try gzip decompression.');
   const isAuto = values.syscall === 'auto';
   if (values.syscall === 'load') return planLoad(described, request, format, say);
   if (described.hasKexecFileLoad === false) {
@@ -183,16 +184,15 @@ function planLoad(
   format: KernelImage['format'],
   say: Say,
 ): LoadPlan {
-  say('Try gzip decompression.');
   if (firmware === undefined) return planKexecLoad(system, request, say);
   const plan = format === 'vmlinux' ? planX86VmlinuxLoad : planX86KexecLoad;
   return plan(system, firmware, request, say);
 }
 
 function planFileLoad({ system, firmware }: DescribedSystem, request: LoadRequest, say: Say): LoadPlan {
-  return firmware === undefined
-    ? planKexecFileLoad(system, request, say)
-    : planX86KexecFileLoad(system, firmware, request, say);
+  if (firmware !== undefined) return planX86KexecFileLoad(system, firmware, request, say);
+  say('elf_arm64_probe: Not an ELF executable.');
+  return planKexecFileLoad(system, request, say);
 }
 
 function show(values: Values, system: RunningSystem, plan: LoadPlan): void {
