@@ -3,7 +3,8 @@
  *
  * Sources: RFC 1950 (zlib); `Documentation/staging/lzo.rst` (Linux v6.12) "LZO stream format as understood by Linux's
  * LZO decompressor"; the Snappy "format_description.txt"; RFC 8878 (Zstandard).
- * Not modelled: LZO's bitstream version 1 (run length of zeros), which dump tools do not write.
+ * Not modelled: LZO's bitstream version 1 (run length of zeros): the kernel's own lzo-rle for zram has it, liblzo2, and so dump tools,
+ * neither write nor read it.
  */
 import { inflateSync, zstdDecompressSync } from 'node:zlib';
 
