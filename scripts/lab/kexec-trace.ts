@@ -257,8 +257,6 @@ export class KexecTrace implements KernelWatcher {
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     if (program === undefined) return;
-    const { failure } = regionsOf(program);
-    if (failure !== undefined) return this.#emit(cpu, 'check', failure);
     const { image, regions, findings } = checkProgram(program, state);
     if (image !== undefined) this.#describe(cpu, image, regions.at(-1));
     this.#emit(cpu, 'check', findingLines(findings).join('; '), { findings });

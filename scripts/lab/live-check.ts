@@ -2,6 +2,7 @@
  * `kexec check`: looks at what a kernel has loaded for its crash, in a machine that stands still or in a dump, and says whether it will work.
  */
 import type { Program } from '../../analyzer/program.ts';
+import { FaultError, FormatError } from '../../capture/formats/errors.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
 import { checkLoadedImage, commandLineOf, type Finding } from '../../kexec/check.ts';
@@ -39,12 +40,22 @@ export function checkMachine(state: MachineState): KexecCheck | undefined {
   return program === undefined ? undefined : checkProgram(program, state);
 }
 
-/** Checks an opened kernel. */
+/** Checks an opened kernel. One that cannot be asked gives a finding, too. */
 export function checkProgram(program: Program, memory: Memory): KexecCheck {
+  const release = program.vmcoreinfo.get('OSRELEASE') ?? '';
+  try {
+    return { release, ...checkDescribed(program, memory) };
+  } catch (error) {
+    if (!(error instanceof FormatError || error instanceof FaultError)) throw error;
+    const findings: Finding[] = [{ severity: 'error', text: `the kernel cannot be asked: ${error.message}` }];
+    return { release, regions: [], image: undefined, findings };
+  }
+}
+
+function checkDescribed(program: Program, memory: Memory): Omit<KexecCheck, 'release'> {
   const system = describeLiveKernel(program, memory);
   const image = loadedImageOf(program);
   return {
-    release: program.vmcoreinfo.get('OSRELEASE') ?? '',
     regions: system.crashRegions,
     image: image === undefined ? undefined : describeImage(image, memory.read, program.architecture),
     findings: checkLoadedImage(image, system, memory.read),

@@ -6,6 +6,8 @@ import type { Values } from './options.ts';
 
 /** @returns 0 when nothing is wrong, 1 when there will be no dump @throws UsageError, FormatError */
 export async function runCheck(files: readonly string[], { socket, json }: Values): Promise<number> {
+  if (socket !== undefined && json === true)
+    throw new UsageError('kexec: --json with --socket: a machine answers in text; check a dump of it (kdump-lab dump)');
   if (socket !== undefined) return checkOverSocket(socket);
   const [file, ...rest] = files;
   if (file === undefined || rest.length > 0)
