@@ -104,8 +104,9 @@ class TestMachine {
       'x64.checkDivision': check(VECTOR.DE),
       'x64.checkBound': check(VECTOR.BR),
       'x64.checkProtection': check(VECTOR.GP),
-      'x64.string': (form: number) => runString(this.#cpu, form, NO_PORTS, this.#mode.codeSize === 64),
+      'x64.string': (form: number) => runString(this.#cpu, form, NO_SURROUNDINGS, this.#mode.codeSize === 64),
       'x64.requireVm86Privilege': () => undefined,
+      'x64.checkSegmentAccess': () => undefined,
       'x64.pause': () => undefined,
       'x64.requireFsGsBase': () => undefined,
       ...vectorOperationHelpers(() => this.#cpu),
@@ -224,7 +225,13 @@ class TestMachine {
 }
 
 const DATA_SEGMENTS = [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS];
-const NO_PORTS = { checkPort: () => true, readPort: () => 0, writePort: () => undefined };
+const NO_SURROUNDINGS = {
+  checkPort: () => true,
+  readPort: () => 0,
+  writePort: () => undefined,
+  isLimited: () => false,
+  checkAccess: () => true,
+};
 
 /** Flags that a case compares: all that arithmetic sets, and DF. */
 export const COMPARED_FLAGS = STATUS_FLAGS | EFLAGS.DF;

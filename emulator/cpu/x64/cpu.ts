@@ -17,6 +17,7 @@ import { fault, type Fault, VECTOR } from './system/fault.ts';
 import type { LocalApicInterface, PortSpace, X64Host, X64Surroundings } from './system/interfaces.ts';
 import { LinearMemory, walkFault } from './system/linear-memory.ts';
 import { Paging, type Privilege } from './system/paging.ts';
+import { isUnlimitedData } from './system/segment-limits.ts';
 import { RegisterAccess } from './system/register-access.ts';
 import { SseUnit } from './system/sse-float.ts';
 import { X87Unit } from './system/x87.ts';
@@ -87,6 +88,8 @@ export class X64Cpu implements GuestCpu {
   stackShadow = false;
   /** How far an STI with an interrupt due has got (`STI_WINDOW`), or 0. */
   #stiWindow = 0;
+  /** See `X64Mode.limited`. */
+  isLimited = false;
   #watchesData = false;
   /** Guest time beyond retired instructions, as of the last slice. */
   #skipped = Number.NaN;
@@ -481,6 +484,7 @@ export class X64Cpu implements GuestCpu {
     const { cpl } = this;
     const user = cpl === 3;
     this.#watchesData = hasDataBreakpoints(registers);
+    this.isLimited = !this.is64 && this.#hasLimits();
     const acBlocks = (registers.cr4 & CR4.SMAP) !== 0 && (state.systemFlags & EFLAGS.AC) === 0;
     this.#currentPrivilege = { user, smapBlocked: !user && acBlocks };
     this.#modeKey = modeKey({
@@ -489,12 +493,23 @@ export class X64Cpu implements GuestCpu {
       privileged: cpl === 0,
       stack32: (state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0,
       flat: this.#isFlat(),
+      limited: this.isLimited,
       stepping: this.#isStepping(),
       fpuUsable: (registers.cr0 & (CR0.EM | CR0.TS)) === 0 && (registers.cr4 & CR4.OSFXSR) !== 0,
       avxUsable: (registers.cr4 & CR4.OSXSAVE) !== 0 && (registers.xcr0 & XCR0.YMM) !== 0,
     });
     const key = this.#contextKey(this.#currentPrivilege);
     this.engine.setContext(key, key);
+  }
+
+  /** Whether ES, CS, SS or DS is anything but writable, or readable and executable, over 4 GiB. */
+  #hasLimits(): boolean {
+    const { state } = this;
+    if (state.segment(SEGMENT.CS).limit !== 0xffff_ffff) return true;
+    return [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS].some(n => {
+      const { attributes, limit } = state.segment(n);
+      return !isUnlimitedData(attributes, limit);
+    });
   }
 
   #isFlat(): boolean {

@@ -14,6 +14,11 @@ export interface X64Mode {
   readonly stack32: boolean;
   /** ES, CS, SS and DS have base 0. Meaningless in 64-bit mode. */
   readonly flat: boolean;
+  /**
+   * A segment among ES, CS, SS and DS has a limit or a type that an access may break: every access is checked. Never in 64-bit mode. Whether
+   * floating-point and vector instructions execute is looked up at run time then.
+   */
+  readonly limited: boolean;
   /** EFLAGS.TF is set or a debug register may match: every block is one instruction and ends in a look for debug exceptions. */
   readonly stepping: boolean;
   /** x87, MMX and SSE instructions execute: CR0.EM and CR0.TS are clear, CR4.OSFXSR is set. */
@@ -30,13 +35,17 @@ export function modeKey(mode: X64Mode): number {
     (Number(mode.stack32) << 3) |
     (Number(mode.flat) << 5) |
     (Number(mode.stepping) << 6) |
-    (Number(mode.fpuUsable) << 7) |
-    (Number(mode.avxUsable) << 8)
+    (mode.limited ? LIMITED : mode.fpuUsable ? FPU_USABLE | (mode.avxUsable ? AVX_USABLE : 0) : 0)
   );
 }
 
 /** In place of the code size. */
 const REAL_MODE = 3;
+const FPU_USABLE = 1 << 7;
+/** Together with FPU_USABLE; alone it is LIMITED. */
+const AVX_USABLE = 1 << 8;
+const LIMITED = 1 << 8;
+const UNITS = FPU_USABLE | AVX_USABLE;
 
 /** The mode that `modeKey` packed. */
 export function modeOfKey(key: number): X64Mode {
@@ -47,8 +56,9 @@ export function modeOfKey(key: number): X64Mode {
     stack32: (key & 8) !== 0,
     flat: (key & 32) !== 0,
     stepping: (key & 64) !== 0,
-    fpuUsable: (key & 128) !== 0,
-    avxUsable: (key & 256) !== 0,
+    limited: (key & UNITS) === LIMITED,
+    fpuUsable: (key & FPU_USABLE) !== 0,
+    avxUsable: (key & UNITS) === UNITS,
   };
 }
 
@@ -59,6 +69,7 @@ export const USER_MODE_64: X64Mode = {
   privileged: false,
   stack32: true,
   flat: true,
+  limited: false,
   stepping: false,
   fpuUsable: true,
   avxUsable: true,

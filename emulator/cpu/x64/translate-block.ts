@@ -5,7 +5,7 @@ import type { X64Features } from './features.ts';
 import { decoderFor } from './instruction-set.ts';
 import type { X64Mode } from './mode.ts';
 import { operandsOf } from './operands.ts';
-import { debugStep, vectorUnavailable } from './system/helpers.ts';
+import { checkCodeLimit, debugStep, vectorUnavailable } from './system/helpers.ts';
 import { Translation } from './translation.ts';
 
 /** Longest block, in instructions. */
@@ -77,6 +77,7 @@ function translateOne(t: Translation, decoded: Decoded | DecodeFailure, offset: 
     return offset + 1;
   }
   t.begin(decoded);
+  if (t.mode.limited) t.ir.call(checkCodeLimit, t.length);
   translateInstruction(t, decoded);
   t.flags.commit();
   return offset + decoded.length;

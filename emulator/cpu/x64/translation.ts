@@ -16,7 +16,8 @@ import type { X64Mode } from './mode.ts';
 import type { MemoryOperand, Operand } from './operands.ts';
 import { GPR, SEGMENT, X64_STATE } from './state.ts';
 import { VECTOR } from './system/fault.ts';
-import { checkProtection, raiseException, requireVm86Privilege } from './system/helpers.ts';
+import { checkProtection, checkSegmentAccess, raiseException, requireVm86Privilege } from './system/helpers.ts';
+import { packSegmentAccess } from './system/segment-access-form.ts';
 
 type Int = Value<IntType>;
 
@@ -38,6 +39,8 @@ export class Translation {
   terminal: Terminal | undefined;
   #decoded: Decoded | undefined;
   #addresses = new Map<MemoryOperand, Value<'i64'>>();
+  /** Where linear addresses come from whose accesses are checked. */
+  readonly #places = new Map<Value<'i64'>, { readonly segment: number; readonly offset: Int }>();
   /** Added to rSP as a base register: POP to memory addresses with the incremented stack pointer. */
   stackAdjustment = 0;
 
@@ -54,6 +57,7 @@ export class Translation {
   begin(decoded: Decoded): void {
     this.#decoded = decoded;
     this.#addresses = new Map();
+    this.#places.clear();
     this.stackAdjustment = 0;
   }
 
@@ -171,12 +175,22 @@ export class Translation {
 
   // Memory
 
+  /** Sees to it that the segment of an address allows an access; whoever accesses memory in other ways than `load` and `store` calls it. */
+  check(address: Value<'i64'>, size: number, write: boolean): void {
+    const place = this.#places.get(address);
+    if (place === undefined) return;
+    const form = packSegmentAccess({ segment: place.segment, size, write });
+    this.ir.call(checkSegmentAccess, this.ir.i32(form), this.ir.toI64(place.offset));
+  }
+
   load(address: Value<'i64'>, size: IntSize, forWrite = false): Int {
+    this.check(address, size, forWrite);
     const value = this.ir.load(address, size, { forWrite });
     return size === 8 ? value : this.ir.toI32(value);
   }
 
   store(address: Value<'i64'>, size: IntSize, value: Int): void {
+    this.check(address, size, true);
     this.ir.store(address, this.ir.toI64(value), size);
   }
 
@@ -193,7 +207,20 @@ export class Translation {
 
   /** Address of byte `offset` of a memory operand. */
   addressAt(operand: Operand, offset: number): Value<'i64'> {
-    return this.ir.add(this.address(operand), this.ir.i64(offset));
+    const { ir } = this;
+    const first = this.address(operand);
+    const address = ir.add(first, ir.i64(offset));
+    const place = this.#places.get(first);
+    // an offset that wraps is beyond every limit
+    if (place) this.#places.set(address, { ...place, offset: ir.add(ir.toI64(place.offset), ir.i64(offset)) });
+    return address;
+  }
+
+  /** Address of a memory operand of which a helper is to access bytes. */
+  checkedAddress(operand: Operand, size: number, write: boolean): Value<'i64'> {
+    const address = this.address(operand);
+    this.check(address, size, write);
+    return address;
   }
 
   /** Offset of a memory operand within its segment: i32 for 16- and 32-bit addresses. */
@@ -216,10 +243,13 @@ export class Translation {
   linear(segment: number, offset: Int): Value<'i64'> {
     const { ir } = this;
     const { base } = X64_STATE.segments[segment]!;
-    const plain = this.is64 || this.mode.flat;
+    const { flat, limited } = this.mode;
+    const plain = this.is64 || (flat && !limited);
     if (plain && segment < SEGMENT.FS) return ir.toI64(offset);
     if (this.is64) return ir.add(ir.get(base), ir.toI64(offset));
-    return ir.toI64(ir.add(ir.toI32(ir.get(base)), ir.toI32(offset)));
+    const address = ir.toI64(ir.add(ir.toI32(ir.get(base)), ir.toI32(offset)));
+    if (limited || segment >= SEGMENT.FS) this.#places.set(address, { segment, offset: ir.toI32(offset) });
+    return address;
   }
 
   #addressRegister(number: number, size: 2 | 4 | 8): Int {

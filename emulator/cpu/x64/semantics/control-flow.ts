@@ -16,9 +16,9 @@ function target(t: Translation, operand: Operand): number {
   return t.next + (operand.kind === 'relative' ? operand.distance : 0);
 }
 
-/** A 16-bit jump in 32-bit code clears the upper half of EIP. */
+/** A 16-bit jump clears the upper half of EIP. Without a limit 16-bit code is taken not to run round the ends of its 64 KiB. */
 function truncatesIp(t: Translation): boolean {
-  return t.mode.codeSize === 32 && t.insn.operandSize === 2;
+  return t.insn.operandSize === 2 && (t.mode.codeSize === 32 || t.mode.limited);
 }
 
 function jumpRelative(t: Translation, a: Operand): void {
@@ -119,7 +119,7 @@ export const controlFlow: Semantics<typeof CONTROL_FLOW> = {
   },
   INT1: t => interrupt(t, 1, 2),
   IRET: t => {
-    t.ir.call(interruptReturn, t.ir.i32(t.insn.operandSize));
+    t.ir.call(interruptReturn, t.ir.i32(t.insn.operandSize), t.length);
     t.resume();
   },
   UD: t => t.undefined(),

@@ -94,7 +94,8 @@ function tableRegister(declaration: typeof helper.loadTableRegister): (t: Transl
   return (t, a) => {
     if (declaration === helper.storeTableRegister && !t.mode.privileged) t.ir.call(helper.requireNoUmip);
     const reg = (t.insn.reg & 7) | 0;
-    t.ir.call(declaration, t.ir.i32(reg), t.address(a), t.ir.i32(t.insn.operandSize));
+    const address = t.checkedAddress(a, t.is64 ? 10 : 6, declaration === helper.storeTableRegister);
+    t.ir.call(declaration, t.ir.i32(reg), address, t.ir.i32(t.insn.operandSize));
   };
 }
 
@@ -273,7 +274,7 @@ export const system: Semantics<typeof SYSTEM> = {
   INVPCID: (t, a, b) => {
     const size = t.is64 ? 8 : 4;
     const type = a.kind === 'register' ? t.gpr(a.number, size) : t.int(size, 0);
-    t.ir.call(helper.invalidatePcid, t.ir.toI64(type), t.address(b));
+    t.ir.call(helper.invalidatePcid, t.ir.toI64(type), t.checkedAddress(b, 16, false));
   },
   RDFSBASE: readBase(SEGMENT.FS),
   RDGSBASE: readBase(SEGMENT.GS),

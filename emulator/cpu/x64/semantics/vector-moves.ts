@@ -59,7 +59,7 @@ function moveMerge(t: Translation, a: Operand, b: Operand, c: Operand): void {
 function moveHalf(lane: 0 | 1): InstructionSemantics {
   return (t, a, b, c) => {
     const [rest, source] = sourcesOf(a, b, c, undefined);
-    const value = t.ir.load(t.address(source), 8);
+    const value = t.ir.toI64(t.load(t.address(source), 8));
     writeVector(t, a, t.ir.lane('i64x2.replace_lane', lane, readVector(t, rest), value));
   };
 }
@@ -173,6 +173,7 @@ function maskedStore(t: Translation, a: Operand, b: Operand): void {
     t.store(address, 8, ir.or(ir.and(fresh, bits), ir.and(ir.toI64(old), ir.not(bits))));
     touchMmx(t, b);
   } else {
+    t.check(address, 16, true);
     const old = ir.loadV128(address, { forWrite: true });
     ir.storeV128(address, ir.op('v128.bitselect', value, old, mask));
   }
@@ -363,11 +364,17 @@ export const vectorSse4: Semantics<typeof VECTOR_SSE4> = {
 
 /** Calls a helper that works on an area of memory. */
 function area(declaration: typeof fxsave): InstructionSemantics {
+  const size = declaration === fxsave || declaration === fxrstor ? FXSAVE_SIZE : XSAVE_MINIMUM;
+  const write = declaration === fxsave || declaration === xsave;
   return (t, a) => {
     const long = t.insn.operandSize === 8;
-    t.ir.call(declaration, t.address(a), t.ir.i32(Number(long)));
+    t.ir.call(declaration, t.checkedAddress(a, size, write), t.ir.i32(Number(long)));
   };
 }
+
+const FXSAVE_SIZE = 512;
+/** The legacy region and the header; what follows depends on registers. */
+const XSAVE_MINIMUM = 576;
 
 export const fpState: Semantics<typeof FP_STATE> = {
   FXSAVE: area(fxsave),

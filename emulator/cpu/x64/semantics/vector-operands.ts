@@ -55,6 +55,7 @@ export function readVector(t: Translation, operand: Operand, half = 0, aligned =
       return lowHalf(t, ir.get(X64_STATE.significand[operand.number]!));
     case 'memory': {
       const address = t.addressAt(operand, 16 * half);
+      t.check(address, Math.min(operand.size, 16), false);
       if (operand.size >= 16) return ir.loadV128(address, { alignment: alignmentOf(operand, half, aligned) });
       return lowHalf(t, ir.load(address, operand.size as 1 | 2 | 4 | 8));
     }
@@ -73,6 +74,7 @@ export function writeVector(t: Translation, operand: Operand, value: Vector, hal
       return ir.set(X64_STATE.significand[operand.number]!, ir.lane('i64x2.extract_lane', 0, value));
     case 'memory': {
       const address = t.addressAt(operand, 16 * half);
+      t.check(address, Math.min(operand.size, 16), true);
       if (operand.size >= 16) {
         return ir.storeV128(address, value, { alignment: alignmentOf(operand, half, aligned) });
       }
@@ -92,7 +94,7 @@ function alignmentOf({ size }: Operand, half: number, aligned: boolean): 1 | 16 
 export function writeVectors(t: Translation, operand: Operand, values: readonly Vector[], aligned = false): void {
   if (operand.kind === 'memory' && values.length > 1 && !aligned) {
     // the second half must be writable before the first one is written
-    t.ir.load(t.addressAt(operand, operand.size - 1), 1, { forWrite: true });
+    t.load(t.addressAt(operand, operand.size - 1), 1, true);
   }
   values.forEach((value, half) => writeVector(t, operand, value, half, aligned));
 }

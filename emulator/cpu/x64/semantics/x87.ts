@@ -86,7 +86,12 @@ function compareFlags(operation: X87Operation): InstructionSemantics {
 
 /** FLDENV, FRSTOR, FNSTENV, FNSAVE: (which, address, operand size). */
 function environment(which: number): InstructionSemantics {
-  return (t, a) => void t.ir.call(x87Environment, t.ir.i32(which), t.address(a), t.ir.i32(t.insn.operandSize));
+  const hasRegisters = (which & 1) !== 0;
+  return (t, a) => {
+    const size = (t.insn.operandSize === 2 ? 14 : 28) + (hasRegisters ? 80 : 0);
+    const address = t.checkedAddress(a, size, which >= 2);
+    t.ir.call(x87Environment, t.ir.i32(which), address, t.ir.i32(t.insn.operandSize));
+  };
 }
 
 function clearPointers({ ir }: Translation): void {

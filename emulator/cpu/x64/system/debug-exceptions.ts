@@ -81,7 +81,7 @@ function hitsOf(
 
 /**
  * Before each instruction: the trap of the one before, instruction breakpoints of this one, and TF for the next. Behind a load of SS
- * there are none of them, and breakpoints on its data wait. Source: Intel SDM vol. 3A "Masking Exceptions and Interrupts When Switching Stacks".
+ * there is no single step, breakpoints on its data wait, and Intel's processors take no breakpoints on the instruction. Source: Intel SDM vol. 3A "Masking Exceptions and Interrupts When Switching Stacks".
  */
 export function debugStep(cpu: X64Cpu): void {
   const { registers, state } = cpu;
@@ -89,9 +89,10 @@ export function debugStep(cpu: X64Cpu): void {
   const isShadowed = cpu.stackShadow;
   cpu.stackShadow = false;
   if (!isShadowed && (cpu.stepArmed || cpu.debugHits !== 0)) return cpu.raise(trapOf(cpu));
-  const resumes = isShadowed || (state.systemFlags & EFLAGS.RF) !== 0;
+  const resumes = (state.systemFlags & EFLAGS.RF) !== 0;
   if (resumes) state.systemFlags &= ~EFLAGS.RF;
-  const hit = resumes ? 0 : instructionHits(registers, cpu.engine.pc);
+  const isHidden = isShadowed && cpu.model.vendor === 'GenuineIntel';
+  const hit = resumes || isHidden ? 0 : instructionHits(registers, cpu.engine.pc);
   if (hit !== 0) return cpu.raise(debugFault((registers.dr6 & ~DR6.BREAKPOINTS) | hit));
   cpu.stepArmed = (state.systemFlags & EFLAGS.TF) !== 0;
 }

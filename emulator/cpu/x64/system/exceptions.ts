@@ -2,25 +2,16 @@
  * Delivery of exceptions and interrupts through the IDT (or the interrupt vector table in real mode).
  *
  * Source: Intel SDM vol. 3A "Interrupt and Exception Handling", "Interrupt and Exception Handling in 64-bit Mode"; vol. 2 "INT n/INTO/INT3/INT1".
- * Not modelled: task gates, delivery out of virtual-8086 mode through its redirection bitmap.
+ * Not modelled: delivery out of virtual-8086 mode through its redirection bitmap.
  */
 import type { X64Cpu } from '../cpu.ts';
 import { EFLAGS, GPR, SEGMENT } from '../state.ts';
 import { DR6, DR7 } from './control-bits.ts';
-import {
-  ATTRIBUTE,
-  checkDataSegment,
-  type Descriptor,
-  dpl,
-  isCode,
-  nullSegment,
-  systemType,
-  SYSTEM_TYPE,
-  toSegment,
-} from './descriptors.ts';
+import { ATTRIBUTE, type Descriptor, dpl, isCode, nullSegment, SYSTEM_TYPE, toSegment } from './descriptors.ts';
 import { combineFaults, type Fault, fault, protectionFault, VECTOR } from './fault.ts';
-import type { SegmentValue } from './register-access.ts';
+import { FarStack, innerPointerOffset, innerStack, longStackPointer } from './far-stack.ts';
 import { readDescriptor } from './segment-loads.ts';
+import { enterTask, findTask } from './task-switch.ts';
 
 /** What is delivered. */
 interface Event {
@@ -142,6 +133,7 @@ interface Gate {
 function deliverProtected(cpu: X64Cpu, event: Event): Fault | undefined {
   const gate = readGate(cpu, event);
   if ('vector' in gate) return gate;
+  if ('task' in gate) return deliverToTask(cpu, event, gate.task);
   const target = readDescriptor(cpu, gate.selector);
   if ('vector' in target) return withExternal(target, event);
   const failure = checkHandler(cpu, gate, target);
@@ -151,6 +143,19 @@ function deliverProtected(cpu: X64Cpu, event: Event): Fault | undefined {
   return gate.size === 8
     ? enterLong(cpu, event, gate, target, newCpl, inner)
     : enterLegacy(cpu, event, gate, target, newCpl, inner);
+}
+
+/** A task gate: the handler is a task of its own, which gets the error code on its stack. */
+function deliverToTask(cpu: X64Cpu, event: Event, selector: number): Fault | undefined {
+  const task = findTask(cpu, selector);
+  if ('vector' in task) return withExternal(task, event);
+  const failure = enterTask(cpu, task, 'nested', event.returnIp, storedFlags(cpu, event));
+  if (failure !== undefined) return withExternal(failure, event);
+  if (event.errorCode === undefined) return undefined;
+  const stack = FarStack.current(cpu);
+  if (!stack.push(BigInt(event.errorCode >>> 0), task.isWide ? 4 : 2)) return withExternal(stack.fault, event);
+  stack.commit();
+  return undefined;
 }
 
 /** EXT in the error code of a fault in the delivery of an external event. */
@@ -164,7 +169,7 @@ function gateError(vector: number, event: Event): number {
   return vector * 8 + 2 + (event.software || !event.external ? 0 : 1);
 }
 
-function readGate(cpu: X64Cpu, event: Event): Gate | Fault {
+function readGate(cpu: X64Cpu, event: Event): Gate | { readonly task: number } | Fault {
   const { registers, memory } = cpu;
   const { vector } = event;
   const long = cpu.isLongMode;
@@ -191,8 +196,9 @@ function gateType(attributes: number): number {
 }
 
 /** The fields of a gate. @param upper second half of a gate of long mode */
-function gateOf(raw: bigint, upper: bigint, long: boolean): Gate {
+function gateOf(raw: bigint, upper: bigint, long: boolean): Gate | { readonly task: number } {
   const type = gateType(Number((raw >> 32n) & 0xff00n));
+  if (type === SYSTEM_TYPE.TASK_GATE) return { task: Number((raw >> 16n) & 0xffffn) };
   const offset = (raw & 0xffffn) | ((raw >> 32n) & 0xffff_0000n) | ((upper & 0xffff_ffffn) << 32n);
   const narrow = type === SYSTEM_TYPE.INTERRUPT_GATE_16 || type === SYSTEM_TYPE.TRAP_GATE_16;
   return {
@@ -205,7 +211,12 @@ function gateOf(raw: bigint, upper: bigint, long: boolean): Gate {
 }
 
 const LONG_GATES: readonly number[] = [SYSTEM_TYPE.INTERRUPT_GATE, SYSTEM_TYPE.TRAP_GATE];
-const LEGACY_GATES: readonly number[] = [...LONG_GATES, SYSTEM_TYPE.INTERRUPT_GATE_16, SYSTEM_TYPE.TRAP_GATE_16];
+const LEGACY_GATES: readonly number[] = [
+  ...LONG_GATES,
+  SYSTEM_TYPE.INTERRUPT_GATE_16,
+  SYSTEM_TYPE.TRAP_GATE_16,
+  SYSTEM_TYPE.TASK_GATE,
+];
 
 function checkHandler(cpu: X64Cpu, gate: Gate, target: Descriptor): Fault | undefined {
   const { selector } = gate;
@@ -251,23 +262,11 @@ function enterLong(
 /** Stack pointer that the handler starts with, before alignment. */
 function longStack(cpu: X64Cpu, gate: Gate, newCpl: number, inner: boolean): bigint | Fault {
   if (!inner && gate.ist === 0) return cpu.state.gpr(GPR.SP);
-  const tr = cpu.state.segment(SEGMENT.TR);
-  const offset = gate.ist === 0 ? 4 + 8 * newCpl : 0x24 + 8 * (gate.ist - 1);
-  if (offset + 7 > tr.limit) return fault(VECTOR.TS, tr.selector & 0xfffc);
-  const stack = cpu.memory.read(tr.base + BigInt(offset), 8);
-  if (stack === undefined) return cpu.memory.fault;
-  const high = Number(BigInt.asIntN(32, stack >> 32n));
-  return cpu.paging.isCanonical(high) ? stack : fault(VECTOR.SS, 0);
+  return longStackPointer(cpu, gate.ist === 0 ? innerPointerOffset(newCpl) : 0x24 + 8 * (gate.ist - 1));
 }
 
 function storedFlags(cpu: X64Cpu, event: Event): number {
   return cpu.state.eflags | (event.restarts ? EFLAGS.RF : 0);
-}
-
-/** A stack to push on: where it is and how wide its pointer is. */
-interface Stack {
-  readonly segment: SegmentValue;
-  readonly pointer: number;
 }
 
 /** Frame of protected mode: SS:ESP when the level changes, EFLAGS, CS, EIP, error code. */
@@ -279,49 +278,33 @@ function enterLegacy(
   newCpl: number,
   inner: boolean,
 ): Fault | undefined {
-  const { state, memory } = cpu;
-  const stack = inner ? innerStack(cpu, newCpl) : { segment: state.segment(SEGMENT.SS), pointer: state.gpr32(GPR.SP) };
-  if ('vector' in stack) return withExternal(stack, event);
-  const fromVm86 = cpu.isVm86;
+  const { state } = cpu;
+  const place = inner ? innerStack(cpu, newCpl) : undefined;
+  if (place !== undefined && 'vector' in place) return withExternal(place, event);
+  if (cpu.isVm86 && newCpl !== 0) return withExternal(protectionFault(gate.selector), event);
+  const stack = place === undefined ? FarStack.current(cpu) : FarStack.inner(cpu, place);
+  if (!stack.pushAll(legacyFrame(cpu, event, inner), gate.size)) return withExternal(stack.fault, event);
+  if (place !== undefined) state.setSegment(SEGMENT.SS, place.segment);
+  stack.commit();
+  if (cpu.isVm86) for (const n of VM86_FRAME) state.setSegment(n, nullSegment(0));
+  enterHandler(cpu, gate, target, newCpl);
+  return undefined;
+}
+
+/** Segment registers that are saved when virtual-8086 mode is left, first to last. */
+const VM86_FRAME = [SEGMENT.GS, SEGMENT.FS, SEGMENT.DS, SEGMENT.ES];
+
+function legacyFrame(cpu: X64Cpu, event: Event, inner: boolean): readonly bigint[] {
+  const { state } = cpu;
   const words = [
-    ...(fromVm86 ? [SEGMENT.GS, SEGMENT.FS, SEGMENT.DS, SEGMENT.ES].map(n => state.selector(n)) : []),
+    ...(cpu.isVm86 ? VM86_FRAME.map(n => state.selector(n)) : []),
     ...(inner ? [state.selector(SEGMENT.SS), state.gpr32(GPR.SP)] : []),
     storedFlags(cpu, event),
     state.selector(SEGMENT.CS),
     Number(event.returnIp),
     ...(event.errorCode === undefined ? [] : [event.errorCode]),
   ];
-  const mask = stack.segment.attributes & ATTRIBUTE.DB ? 0xffff_ffff : 0xffff;
-  let { pointer } = stack;
-  for (const word of words) {
-    pointer = ((pointer - gate.size) & mask) >>> 0;
-    const address = BigInt.asUintN(32, stack.segment.base + BigInt(pointer));
-    if (!memory.write(address, BigInt(word >>> 0), gate.size)) return memory.fault;
-  }
-  state.setSegment(SEGMENT.SS, stack.segment);
-  const kept = mask === 0xffff ? state.gpr32(GPR.SP) & ~0xffff : 0;
-  state.setGpr32(GPR.SP, kept | pointer);
-  if (fromVm86) for (const n of [SEGMENT.GS, SEGMENT.FS, SEGMENT.DS, SEGMENT.ES]) state.setSegment(n, nullSegment(0));
-  enterHandler(cpu, gate, target, newCpl);
-  return undefined;
-}
-
-/** SS:ESP of an inner level, from the task-state segment. */
-function innerStack(cpu: X64Cpu, newCpl: number): Stack | Fault {
-  const tr = cpu.state.segment(SEGMENT.TR);
-  const wide = systemType(tr) >= SYSTEM_TYPE.TSS;
-  const offset = wide ? 4 + 8 * newCpl : 2 + 4 * newCpl;
-  const size = wide ? 4 : 2;
-  const failed = fault(VECTOR.TS, tr.selector & 0xfffc);
-  if (offset + size + 1 > tr.limit) return failed;
-  const pointer = cpu.memory.read(tr.base + BigInt(offset), size);
-  const selector = cpu.memory.read(tr.base + BigInt(offset + size), 2);
-  if (pointer === undefined || selector === undefined) return cpu.memory.fault;
-  const descriptor = readDescriptor(cpu, Number(selector));
-  if ('vector' in descriptor) return { ...descriptor, vector: VECTOR.TS };
-  const failure = checkDataSegment(SEGMENT.SS, Number(selector), descriptor, newCpl);
-  if (failure !== undefined) return failure.vector === VECTOR.SS ? failure : { ...failure, vector: VECTOR.TS };
-  return { segment: toSegment(Number(selector), descriptor), pointer: Number(pointer) };
+  return words.map(word => BigInt(word >>> 0));
 }
 
 function enterHandler(cpu: X64Cpu, gate: Gate, target: Descriptor, newCpl: number): void {

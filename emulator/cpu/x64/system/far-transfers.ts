@@ -1,7 +1,7 @@
 /**
  * Far jumps, calls and returns, IRET, SYSCALL, SYSRET, SYSENTER, SYSEXIT.
  *
- * Source: Intel SDM vol. 2 at the instruction's name. Not modelled: call gates, task gates and task switches: #GP(selector).
+ * Source: Intel SDM vol. 2 at the instruction's name. Call gates and task switches are in files of their own.
  */
 import type { X64Cpu } from '../cpu.ts';
 import { EFLAGS, GPR, SEGMENT } from '../state.ts';
@@ -18,63 +18,11 @@ import {
   toSegment,
 } from './descriptors.ts';
 import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
+import { checkTarget, enterCode } from './code-entry.ts';
+import { callThroughGate, type CallGate, findGate, jumpThroughGate } from './call-gates.ts';
+import { FarStack, maskOf, type Size } from './far-stack.ts';
 import { loadCodeSegment, readDescriptor } from './segment-loads.ts';
-
-type Size = 2 | 4 | 8;
-
-function maskOf(size: Size): bigint {
-  return (1n << BigInt(8 * size)) - 1n;
-}
-
-/** Pushes and pops that take effect when the transfer has succeeded. */
-class FarStack {
-  readonly #cpu: X64Cpu;
-  readonly #mask: bigint;
-  pointer: bigint;
-
-  constructor(cpu: X64Cpu) {
-    this.#cpu = cpu;
-    const wide = (cpu.state.attributes(SEGMENT.SS) & ATTRIBUTE.DB) !== 0;
-    this.#mask = cpu.is64 ? maskOf(8) : wide ? maskOf(4) : maskOf(2);
-    this.pointer = cpu.state.gpr(GPR.SP) & this.#mask;
-  }
-
-  #address(): bigint {
-    if (this.#cpu.is64) return this.pointer;
-    return BigInt.asUintN(32, this.pointer + this.#cpu.state.base(SEGMENT.SS));
-  }
-
-  push(value: bigint, size: Size): boolean {
-    this.pointer = (this.pointer - BigInt(size)) & this.#mask;
-    return this.#cpu.memory.write(this.#address(), value & maskOf(size), size, this.#cpu.cpl === 3);
-  }
-
-  pop(size: Size): bigint | undefined {
-    const value = this.#cpu.memory.read(this.#address(), size, this.#cpu.cpl === 3);
-    this.pointer = (this.pointer + BigInt(size)) & this.#mask;
-    return value;
-  }
-
-  /** Pops several values; undefined when one faults. */
-  popAll(size: Size, count: number): readonly bigint[] | undefined {
-    const values: bigint[] = [];
-    for (let i = 0; i < count; i++) {
-      const value = this.pop(size);
-      if (value === undefined) return undefined;
-      values.push(value);
-    }
-    return values;
-  }
-
-  skip(bytes: number): void {
-    this.pointer = (this.pointer + BigInt(bytes)) & this.#mask;
-  }
-
-  commit(): void {
-    const { state } = this.#cpu;
-    state.setGpr(GPR.SP, this.#mask === maskOf(2) ? (state.gpr(GPR.SP) & ~0xffffn) | this.pointer : this.pointer);
-  }
-}
+import { enterTask, returnToTask, type Task } from './task-switch.ts';
 
 function enterRealCode(cpu: X64Cpu, selector: number, ip: bigint): void {
   cpu.state.setSegment(SEGMENT.CS, realModeSegment(selector, cpu.state.segment(SEGMENT.CS)));
@@ -82,58 +30,48 @@ function enterRealCode(cpu: X64Cpu, selector: number, ip: bigint): void {
   cpu.contextChanged();
 }
 
-/** The code segment of a jump or call, checked. */
-function targetSegment(cpu: X64Cpu, selector: number): Descriptor | Fault {
+/** What the selector of a far jump or call names in protected mode. */
+function farTarget(cpu: X64Cpu, selector: number): Descriptor | CallGate | Task | Fault {
   if ((selector & 0xfffc) === 0) return protectionFault();
   const descriptor = readDescriptor(cpu, selector);
   if ('vector' in descriptor) return descriptor;
+  if ((descriptor.attributes & ATTRIBUTE.S) === 0) return findGate(cpu, selector, descriptor);
   return checkCodeSegment(selector, descriptor, cpu.cpl, cpu.isLongMode) ?? descriptor;
 }
 
-/** An instruction pointer beyond the limit of its segment, or not canonical in 64-bit code, is #GP(0). */
-function checkTarget(cpu: X64Cpu, { attributes, limit }: Descriptor, ip: bigint): Fault | undefined {
-  const long = cpu.isLongMode && (attributes & ATTRIBUTE.L) !== 0;
-  const valid = long ? cpu.paging.isCanonical(Number(BigInt.asIntN(32, ip >> 32n))) : ip <= BigInt(limit);
-  return valid ? undefined : protectionFault();
-}
-
-/** Loads CS and the instruction pointer. */
-function enterCode(cpu: X64Cpu, selector: number, descriptor: Descriptor, ip: bigint, cpl: number): Fault | undefined {
-  const failure = checkTarget(cpu, descriptor, ip) ?? loadCodeSegment(cpu, selector, descriptor, cpl);
-  if (failure !== undefined) return failure;
-  cpu.ip = ip;
-  cpu.contextChanged();
-  return undefined;
-}
-
-export function farJump(cpu: X64Cpu, selector: number, offset: bigint): Fault | undefined {
+export function farJump(cpu: X64Cpu, selector: number, offset: bigint, next: bigint): Fault | undefined {
   if (!cpu.isProtected || cpu.isVm86) {
     enterRealCode(cpu, selector, offset);
     return undefined;
   }
-  const descriptor = targetSegment(cpu, selector);
-  if ('vector' in descriptor) return descriptor;
-  return enterCode(cpu, selector, descriptor, offset, cpu.cpl);
+  const target = farTarget(cpu, selector);
+  if ('vector' in target) return target;
+  if ('isWide' in target) return enterTask(cpu, target, 'jump', next, cpu.state.eflags);
+  if ('gate' in target) return jumpThroughGate(cpu, target);
+  return enterCode(cpu, selector, target, offset, cpu.cpl);
 }
 
 export function farCall(cpu: X64Cpu, selector: number, offset: bigint, size: Size, next: bigint): Fault | undefined {
-  const stack = new FarStack(cpu);
   const real = !cpu.isProtected || cpu.isVm86;
-  const descriptor = real ? undefined : targetSegment(cpu, selector);
-  if (descriptor && 'vector' in descriptor) return descriptor;
-  const pushed = stack.push(BigInt(cpu.state.selector(SEGMENT.CS)), size) && stack.push(next, size);
-  if (!pushed) return cpu.memory.fault;
-  const failure = descriptor && enterCode(cpu, selector, descriptor, offset, cpu.cpl);
+  const target = real ? undefined : farTarget(cpu, selector);
+  if (target !== undefined) {
+    if ('vector' in target) return target;
+    if ('isWide' in target) return enterTask(cpu, target, 'nested', next, cpu.state.eflags);
+    if ('gate' in target) return callThroughGate(cpu, target, next);
+  }
+  const stack = FarStack.current(cpu);
+  if (!stack.pushAll([BigInt(cpu.state.selector(SEGMENT.CS)), next], size)) return stack.fault;
+  const failure = target && enterCode(cpu, selector, target, offset, cpu.cpl);
   if (failure) return failure;
   stack.commit();
-  if (!descriptor) enterRealCode(cpu, selector, offset);
+  if (!target) enterRealCode(cpu, selector, offset);
   return undefined;
 }
 
 export function farReturn(cpu: X64Cpu, size: Size, release: number): Fault | undefined {
-  const stack = new FarStack(cpu);
+  const stack = FarStack.current(cpu);
   const frame = stack.popAll(size, 2);
-  if (!frame) return cpu.memory.fault;
+  if (!frame) return stack.fault;
   const [ip, selectorWord] = frame as [bigint, bigint];
   const selector = Number(selectorWord & 0xffffn);
   stack.skip(release);
@@ -191,7 +129,7 @@ function returnWithStack(cpu: X64Cpu, stack: FarStack, target: Return, descripto
   const newCpl = selector & 3;
   const outer = newCpl > cpu.cpl;
   const pair = stack.popAll(size, 2);
-  if (!pair) return cpu.memory.fault;
+  if (!pair) return stack.fault;
   const [sp, ssWord] = pair as [bigint, bigint];
   const ss = stackSegment(cpu, Number(ssWord & 0xffffn), newCpl, (descriptor.attributes & ATTRIBUTE.L) !== 0);
   if ('vector' in ss) return ss;
@@ -248,12 +186,14 @@ export function loadFlags(cpu: X64Cpu, value: number, size: Size, cpl: number): 
   state.eflags = (before & ~writable) | (value & writable);
 }
 
-export function interruptReturn(cpu: X64Cpu, size: Size): Fault | undefined {
-  const stack = new FarStack(cpu);
-  if (cpu.isProtected && !cpu.isVm86 && (cpu.state.systemFlags & EFLAGS.NT) !== 0) return protectionFault();
+export function interruptReturn(cpu: X64Cpu, size: Size, next: bigint): Fault | undefined {
+  const stack = FarStack.current(cpu);
+  if (cpu.isProtected && !cpu.isVm86 && (cpu.state.systemFlags & EFLAGS.NT) !== 0) {
+    return cpu.isLongMode ? protectionFault() : returnToTask(cpu, next);
+  }
   if (cpu.isVm86 && cpu.iopl < 3) return protectionFault();
   const frame = stack.popAll(size, 3);
-  if (!frame) return cpu.memory.fault;
+  if (!frame) return stack.fault;
   const [ip, selectorWord, flagsWord] = frame as [bigint, bigint, bigint];
   const selector = Number(selectorWord & 0xffffn);
   const flags = Number(flagsWord & 0xffff_ffffn) | 0;
@@ -277,7 +217,7 @@ function returnFromInterrupt(cpu: X64Cpu, stack: FarStack, target: Return): Faul
 /** IRET into virtual-8086 mode: ESP, SS, ES, DS, FS and GS follow. */
 function returnToVm86(cpu: X64Cpu, stack: FarStack, { selector, ip, flags }: Return): Fault | undefined {
   const rest = stack.popAll(4, 6);
-  if (!rest) return cpu.memory.fault;
+  if (!rest) return stack.fault;
   const { state } = cpu;
   state.eflags = flags!;
   const real = { base: 0n, limit: 0xffff, attributes: 0xf300, selector: 0 };

@@ -11,7 +11,7 @@ import {
   writeDebugRegister,
 } from './control-registers.ts';
 import { debugStep, portHits } from './debug-exceptions.ts';
-import { ATTRIBUTE, isCode, systemType, SYSTEM_TYPE } from './descriptors.ts';
+import { systemType, SYSTEM_TYPE } from './descriptors.ts';
 import { deliverSoftwareInterrupt } from './exceptions.ts';
 import {
   farCall,
@@ -29,7 +29,10 @@ import * as helper from './helpers.ts';
 import { fpStateHelpers } from './fp-state.ts';
 import { instructionHelpers } from './instruction-helpers.ts';
 import { readMsrValue, writeMsrValue } from './msrs.ts';
-import { loadDataSegment, loadLdt, loadTaskRegister, visibleDescriptor } from './segment-loads.ts';
+import { unpackSegmentAccess } from './segment-access-form.ts';
+import { checkAccess, isWithin } from './segment-limits.ts';
+import { segmentQuery, segmentVerify } from './segment-queries.ts';
+import { loadDataSegment, loadLdt, loadTaskRegister } from './segment-loads.ts';
 import { sseHelpers } from './sse-float.ts';
 import { runString } from './strings.ts';
 import { vectorMemoryHelpers } from './vector-memory.ts';
@@ -112,6 +115,8 @@ function exceptionHelpers(current: () => X64Cpu): Table {
 function unavailableVector({ registers }: X64Cpu, unit: number): number | undefined {
   const { cr0, cr4 } = registers;
   if (isSwitchedOff(registers, unit)) return VECTOR.UD;
+  // VEX-encoded instructions look neither at CR0.EM nor at CR4.OSFXSR
+  if (unit === UNIT.avx) return (cr0 & CR0.TS) !== 0 ? VECTOR.NM : undefined;
   if ((cr0 & CR0.EM) !== 0) return unit === UNIT.mmx || unit === UNIT.sse ? VECTOR.UD : VECTOR.NM;
   if ((cr0 & CR0.TS) !== 0) return VECTOR.NM;
   return unit === UNIT.x87 || unit === UNIT.mmx || (cr4 & CR4.OSFXSR) !== 0 ? undefined : VECTOR.UD;
@@ -126,17 +131,19 @@ function isSwitchedOff({ cr4, xcr0 }: X64Cpu['registers'], unit: number): boolea
 
 function transferHelpers(current: () => X64Cpu): Table {
   return {
-    [helper.farJump.name]: (selector: number, offset: bigint) =>
-      void settle(current(), farJump(current(), selector, u64(offset))),
+    [helper.farJump.name]: (selector: number, offset: bigint, _size: number, length: number) => {
+      const cpu = current();
+      settle(cpu, farJump(cpu, selector, u64(offset), nextIp(cpu, length)));
+    },
     [helper.farCall.name]: (selector: number, offset: bigint, size: number, length: number) => {
       const cpu = current();
       settle(cpu, farCall(cpu, selector, u64(offset), size as Size, nextIp(cpu, length)));
     },
     [helper.farReturn.name]: (size: number, release: number) =>
       void settle(current(), farReturn(current(), size as Size, release)),
-    [helper.interruptReturn.name]: (size: number) => {
+    [helper.interruptReturn.name]: (size: number, length: number) => {
       const cpu = current();
-      if (settle(cpu, interruptReturn(cpu, size as Size))) cpu.interruptsUnmasked();
+      if (settle(cpu, interruptReturn(cpu, size as Size, nextIp(cpu, length)))) cpu.interruptsUnmasked();
     },
     [helper.syscall.name]: (length: number) => void settle(current(), syscall(current(), nextIp(current(), length))),
     [helper.sysret.name]: (size: number) => {
@@ -155,6 +162,15 @@ function transferHelpers(current: () => X64Cpu): Table {
 
 function segmentHelpers(current: () => X64Cpu): Table {
   return {
+    [helper.checkSegmentAccess.name]: (form: number, offset: bigint) => {
+      const cpu = current();
+      const { segment, size, write } = unpackSegmentAccess(form);
+      settle(cpu, checkAccess(segment, cpu.state.segment(segment), Number(u64(offset)), size, write));
+    },
+    [helper.checkCodeLimit.name]: (length: number) => {
+      const cpu = current();
+      settle(cpu, isWithin(cpu.state.segment(SEGMENT.CS), Number(cpu.ip), length) ? undefined : protectionFault());
+    },
     [helper.loadSegment.name]: (segment: number, selector: number) => {
       const cpu = current();
       if (settle(cpu, loadDataSegment(cpu, segment, selector)) && segment === SEGMENT.SS) cpu.holdInterruptsAndTraps();
@@ -170,44 +186,6 @@ function segmentHelpers(current: () => X64Cpu): Table {
       loadTable(current(), reg, u64(address), size),
     [helper.storeTableRegister.name]: (reg: number, address: bigint) => storeTable(current(), reg, u64(address)),
   };
-}
-
-const NOT_ACCESSIBLE = 1n << 63n;
-const LAR_TYPES: readonly number[] = [1, 2, 3, 4, 5, 9, 11, 12];
-const LSL_TYPES: readonly number[] = [1, 2, 3, 9, 11];
-
-function segmentQuery(cpu: X64Cpu, which: number, selector: number): bigint {
-  if (!cpu.isProtected || cpu.isVm86) {
-    cpu.raise(fault(VECTOR.UD));
-    return 0n;
-  }
-  const descriptor = visibleDescriptor(cpu, selector & 0xffff);
-  if (descriptor === undefined) return NOT_ACCESSIBLE;
-  if ('vector' in descriptor) {
-    cpu.raise(descriptor);
-    return 0n;
-  }
-  const isSystem = (descriptor.attributes & ATTRIBUTE.S) === 0;
-  if (isSystem && !(which === 0 ? LAR_TYPES : LSL_TYPES).includes(systemType(descriptor))) return NOT_ACCESSIBLE;
-  return BigInt(which === 0 ? descriptor.attributes : descriptor.limit);
-}
-
-function segmentVerify(cpu: X64Cpu, which: number, selector: number): number {
-  if (!cpu.isProtected || cpu.isVm86) {
-    cpu.raise(fault(VECTOR.UD));
-    return 0;
-  }
-  const descriptor = visibleDescriptor(cpu, selector & 0xffff);
-  if (descriptor === undefined) return 0;
-  if ('vector' in descriptor) {
-    cpu.raise(descriptor);
-    return 0;
-  }
-  const { attributes } = descriptor;
-  if ((attributes & ATTRIBUTE.S) === 0) return 0;
-  const rw = (attributes & ATTRIBUTE.RW) !== 0;
-  if (which === 0) return !isCode(descriptor) || rw ? 1 : 0;
-  return !isCode(descriptor) && rw ? 1 : 0;
 }
 
 /** LGDT and LIDT take a base of 3 bytes with a 16-bit operand size, 8 bytes in 64-bit mode. */
@@ -425,6 +403,8 @@ function invalidatePcid(cpu: X64Cpu, type: bigint, address: bigint): void {
   const linear = low === undefined ? undefined : cpu.memory.read(address + 8n, 8);
   if (low === undefined || linear === undefined) return cpu.raise(cpu.memory.fault);
   if (type > 3n || (type < 2n && low >> 12n !== 0n)) return cpu.raise(protectionFault());
+  if (type === 0n && !cpu.paging.isCanonical(Number(BigInt.asIntN(32, linear >> 32n))))
+    return cpu.raise(protectionFault());
   const pcid = Number(low & 0xfffn);
   cpu.memory.forget();
   if (type === 1n) cpu.engine.flushTlbContexts(key => (key & 0xfff) === pcid);
@@ -456,13 +436,17 @@ function portHelpers(current: () => X64Cpu): Table {
     },
     [helper.stringOperation.name]: (form: number) => {
       const cpu = current();
-      return runString(cpu.engine, form, portsOf(cpu), cpu.is64);
+      return runString(cpu.engine, form, surroundingsOf(cpu), cpu.is64);
     },
   };
 }
 
-function portsOf(cpu: X64Cpu) {
+/** What string instructions need of the CPU. */
+function surroundingsOf(cpu: X64Cpu) {
   return {
+    checkAccess: (segment: number, offset: number, size: number, write: boolean): boolean =>
+      settle(cpu, checkAccess(segment, cpu.state.segment(segment), offset, size, write)),
+    isLimited: (segment: number): boolean => !cpu.is64 && (cpu.isLimited || segment >= SEGMENT.FS),
     checkPort: (port: number, size: number): boolean => checkPort(cpu, port, size),
     readPort: (port: number, size: number): number => cpu.ports.read(port, size as 1 | 2 | 4),
     writePort: (port: number, value: number, size: number): void => cpu.ports.write(port, value, size as 1 | 2 | 4),

@@ -25,6 +25,11 @@ export const debugStep = faultingHelper('x64.debugStep', [], 'none');
 
 // Segments and far transfers
 
+/** Outside of 64-bit mode: (access packed by `packSegmentAccess`, offset). Raises #GP(0) or #SS(0) where the segment does not allow it. */
+export const checkSegmentAccess = faultingHelper('x64.checkSegmentAccess', ['i32', 'i64'], 'none');
+/** Raises #GP(0) unless the instruction under way lies within its segment: (length). */
+export const checkCodeLimit = faultingHelper('x64.checkCodeLimit', ['i32'], 'none');
+
 /** MOV Sreg, POP Sreg: (segment, selector). */
 export const loadSegment = faultingHelper('x64.loadSegment', ['i32', 'i32'], 'none');
 /** Far JMP: (selector, offset, operand size, length); continues. */
@@ -33,8 +38,8 @@ export const farJump = faultingHelper('x64.farJump', ['i32', 'i64', 'i32', 'i32'
 export const farCall = faultingHelper('x64.farCall', ['i32', 'i64', 'i32', 'i32'], 'none');
 /** Far RET: (operand size, bytes to release); continues. */
 export const farReturn = faultingHelper('x64.farReturn', ['i32', 'i32'], 'none');
-/** IRET: (operand size); continues. */
-export const interruptReturn = faultingHelper('x64.interruptReturn', ['i32'], 'none');
+/** IRET: (operand size, length); continues. */
+export const interruptReturn = faultingHelper('x64.interruptReturn', ['i32', 'i32'], 'none');
 /** SYSCALL: (length); continues. */
 export const syscall = faultingHelper('x64.syscall', ['i32'], 'none');
 /** SYSRET: (operand size); continues. */

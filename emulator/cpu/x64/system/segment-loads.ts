@@ -122,6 +122,22 @@ export function loadTaskRegister(cpu: X64Cpu, selector: number): Fault | undefin
   return undefined;
 }
 
+/** Marks the task-state segment of a selector as busy or available, in the GDT. */
+export function setBusy(cpu: X64Cpu, selector: number, busy: boolean): void {
+  const address = descriptorAddress(cpu, selector, 8);
+  const type = address === undefined ? undefined : cpu.memory.read(address + 5n, 1);
+  if (type !== undefined) cpu.memory.write(address! + 5n, busy ? type | 2n : type & ~2n, 1);
+}
+
+/** Reads a gate: 8 bytes, in long mode 16. @returns both halves, or #GP(selector) when there is none */
+export function readGateBytes(cpu: X64Cpu, selector: number): readonly [low: bigint, high: bigint] | Fault {
+  const address = descriptorAddress(cpu, selector, cpu.isLongMode ? 16 : 8);
+  if (address === undefined) return protectionFault(selector);
+  const low = cpu.memory.read(address, 8);
+  const high = cpu.isLongMode ? cpu.memory.read(address + 8n, 8) : 0n;
+  return low === undefined || high === undefined ? cpu.memory.fault : [low, high];
+}
+
 /** The descriptor that LAR, LSL, VERR or VERW may look at, or undefined. A page fault is a fault. */
 export function visibleDescriptor(cpu: X64Cpu, selector: number): Descriptor | Fault | undefined {
   if ((selector & 0xfffc) === 0) return undefined;

@@ -19,8 +19,12 @@ import { type StringForm, unpackStringForm } from './string-form.ts';
 const SLOW_ELEMENTS = 64;
 const PAGE = 4096;
 
-/** Ports, as INS and OUTS use them. */
-export interface StringPorts {
+/** What string instructions need of the CPU: ports for INS and OUTS, and the limits of segments. */
+export interface StringSurroundings {
+  /** Whether accesses through a segment are checked: outside of 64-bit mode. */
+  isLimited(segment: number): boolean;
+  /** @returns false when a segment does not allow the access: the exception is kept */
+  checkAccess(segment: number, offset: number, size: number, write: boolean): boolean;
   /** @returns false when I/O is not allowed: the exception is kept */
   checkPort(port: number, size: number): boolean;
   readPort(port: number, size: number): number;
@@ -37,27 +41,27 @@ function access(size: 1 | 2 | 4 | 8, forWrite = false): MemoryAccess {
 }
 
 /** @returns 1 when the instruction is complete or has faulted, 0 when it must run again */
-export function runString(cpu: EngineCpu, packed: number, ports: StringPorts, is64: boolean): number {
+export function runString(cpu: EngineCpu, packed: number, surroundings: StringSurroundings, is64: boolean): number {
   const form = unpackStringForm(packed);
   if (isBulk(form, is64)) {
     const done = runBulk(cpu, form);
     if (done !== NOT_BULK) return done;
   }
-  return new StringRun(cpu, form, ports, is64).run();
+  return new StringRun(cpu, form, surroundings, is64).run();
 }
 
 class StringRun {
   readonly #cpu: EngineCpu;
   readonly #form: StringForm;
-  readonly #ports: StringPorts;
+  readonly #surroundings: StringSurroundings;
   readonly #is64: boolean;
   readonly #mask: bigint;
   readonly #step: bigint;
 
-  constructor(cpu: EngineCpu, form: StringForm, ports: StringPorts, is64: boolean) {
+  constructor(cpu: EngineCpu, form: StringForm, surroundings: StringSurroundings, is64: boolean) {
     this.#cpu = cpu;
     this.#form = form;
-    this.#ports = ports;
+    this.#surroundings = surroundings;
     this.#is64 = is64;
     this.#mask = (1n << BigInt(8 * form.addressSize)) - 1n;
     const backward = (this.#int32(X64_STATE.eflags.offset) & EFLAGS.DF) !== 0;
@@ -107,6 +111,8 @@ class StringRun {
 
   /** @returns elements done; 0 when it is not possible here, -1 when it faulted */
   #bulk(count: bigint): number {
+    const { segment } = this.#form;
+    if (this.#surroundings.isLimited(SEGMENT.ES) || this.#surroundings.isLimited(segment)) return 0;
     switch (this.#form.operation) {
       case 'MOVS':
         return this.#bulkMove(count);
@@ -197,12 +203,12 @@ class StringRun {
   }
 
   #move(): boolean {
-    if (!this.#load(this.#sourceAddress())) return false;
+    if (!this.#loadSource()) return false;
     return this.#store(this.#scratch()) && this.#advance(GPR.SI, 1) && this.#advance(GPR.DI, 1);
   }
 
   #loadAccumulator(): boolean {
-    if (!this.#load(this.#sourceAddress())) return false;
+    if (!this.#loadSource()) return false;
     const { size } = this.#form;
     const value = this.#scratch();
     const old = this.#value(GPR.AX);
@@ -213,15 +219,15 @@ class StringRun {
   }
 
   #compare(): boolean {
-    if (!this.#load(this.#sourceAddress())) return false;
+    if (!this.#loadSource()) return false;
     const left = this.#scratch();
-    if (!this.#load(this.#destinationAddress())) return false;
+    if (!this.#loadDestination()) return false;
     this.#setFlags(left, this.#scratch());
     return this.#advance(GPR.SI, 1) && this.#advance(GPR.DI, 1);
   }
 
   #scan(): boolean {
-    if (!this.#load(this.#destinationAddress())) return false;
+    if (!this.#loadDestination()) return false;
     this.#setFlags(BigInt.asUintN(8 * this.#form.size, this.#value(GPR.AX)), this.#scratch());
     return this.#advance(GPR.DI, 1);
   }
@@ -229,26 +235,38 @@ class StringRun {
   #input(): boolean {
     const { size } = this.#form;
     const port = Number(this.#value(GPR.DX) & 0xffffn);
-    if (!this.#ports.checkPort(port, size)) return false;
-    const address = this.#destinationAddress();
+    if (!this.#surroundings.checkPort(port, size)) return false;
     // the page must take the data before the port is read
-    if (!this.#cpu.load(low(address), high(address), access(size, true))) return false;
-    return this.#store(BigInt(this.#ports.readPort(port, size) >>> 0)) && this.#advance(GPR.DI, 1);
+    if (!this.#loadDestination(true)) return false;
+    return this.#store(BigInt(this.#surroundings.readPort(port, size) >>> 0)) && this.#advance(GPR.DI, 1);
   }
 
   #output(): boolean {
     const { size } = this.#form;
     const port = Number(this.#value(GPR.DX) & 0xffffn);
-    if (!this.#ports.checkPort(port, size)) return false;
-    if (!this.#load(this.#sourceAddress())) return false;
-    this.#ports.writePort(port, Number(this.#scratch()), size);
+    if (!this.#surroundings.checkPort(port, size)) return false;
+    if (!this.#loadSource()) return false;
+    this.#surroundings.writePort(port, Number(this.#scratch()), size);
     return this.#advance(GPR.SI, 1);
   }
 
   // Memory and registers
 
-  #load(address: bigint): boolean {
-    return this.#cpu.load(low(address), high(address), access(this.#form.size));
+  #allows(segment: number, register: number, write: boolean): boolean {
+    if (!this.#surroundings.isLimited(segment)) return true;
+    return this.#surroundings.checkAccess(segment, Number(this.#register(register)), this.#form.size, write);
+  }
+
+  #load(address: bigint, forWrite = false): boolean {
+    return this.#cpu.load(low(address), high(address), access(this.#form.size, forWrite));
+  }
+
+  #loadSource(): boolean {
+    return this.#allows(this.#form.segment, GPR.SI, false) && this.#load(this.#sourceAddress());
+  }
+
+  #loadDestination(forWrite = false): boolean {
+    return this.#allows(SEGMENT.ES, GPR.DI, forWrite) && this.#load(this.#destinationAddress(), forWrite);
   }
 
   #scratch(): bigint {
@@ -257,6 +275,7 @@ class StringRun {
   }
 
   #store(value: bigint): boolean {
+    if (!this.#allows(SEGMENT.ES, GPR.DI, true)) return false;
     const { view, base } = this.#cpu;
     view.setBigUint64(base + CPU_STATE.scratch, value, true);
     const address = this.#destinationAddress();

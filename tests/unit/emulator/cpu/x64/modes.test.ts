@@ -121,7 +121,7 @@ describe('MOV to control registers in 64-bit mode', () => {
     ['EFER: LME changes while paging is on', 0xc000_0080n, 0n, 0n],
     ['LSTAR: not canonical', 0xc000_0082n, 0n, 0x0200_0000n],
     ['FS.base: not canonical', 0xc000_0100n, 0n, 0x0200_0000n],
-    ['machine-check status: bits of one's own', 0x401n, 1n, 0n],
+    ['machine-check status: what is not 0', 0x401n, 1n, 0n],
     ['an MSR that does not exist', 0x1234_5678n, 0n, 0n],
   ])('WRMSR of %s is #GP(0)', (_name, number, low, high) => {
     const machine = new X64TestMachine();
