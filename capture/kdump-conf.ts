@@ -70,6 +70,7 @@ interface Directive {
  */
 export function parseKdumpConf(text: string, file = 'kdump.conf'): KdumpConf {
   const directives = readDirectives(text, file);
+  checkSwitches(directives, file);
   const warnings: string[] = [];
   const one = (name: string): string | undefined => single(directives, name, file)?.value;
   const target = findTarget(directives, file);
@@ -104,9 +105,26 @@ function readDirectives(text: string, file: string): Directive[] {
     if (OBSOLETE.has(name)) throw wrong(file, line, `${name} is no longer a directive`);
     if (!isKnown(name)) throw wrong(file, line, `${name} is no directive of kdump.conf(5)`);
     if (value === '') throw wrong(file, line, `${name} needs a value`);
-    directives.push({ name, value, line });
+    directives.push({ name, value: unquoted(value), line });
   }
   return directives;
+}
+
+/** The manual's examples have a command in quotes. */
+function unquoted(value: string): string {
+  return /^"([^"]*)"$/.exec(value)?.[1] ?? value;
+}
+
+/** Directives that are on or off, which only whoever builds an initramfs minds. */
+const SWITCHES = ['force_rebuild', 'force_no_rebuild', 'override_resettable'] as const;
+
+function checkSwitches(directives: readonly Directive[], file: string): void {
+  const [rebuild, noRebuild] = SWITCHES.map(name => {
+    const directive = single(directives, name, file);
+    return choice(directive, ['0', '1'], file) === '1' ? directive : undefined;
+  });
+  if (rebuild !== undefined && noRebuild !== undefined)
+    throw wrong(file, noRebuild.line, 'force_rebuild and force_no_rebuild cannot both be 1');
 }
 
 const TARGETS = new Set([...FILE_SYSTEMS, 'raw', 'nfs', 'ssh']);

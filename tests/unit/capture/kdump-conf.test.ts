@@ -51,6 +51,11 @@ fence_kdump_nodes node1`);
     });
   });
 
+  test("takes a command in quotes, as the manual's examples have it", () => {
+    expect(parseKdumpConf('core_collector "cp --sparse=always"').coreCollector).toBe('cp --sparse=always');
+    expect(parseKdumpConf('raw /dev/vda\ncore_collector "cat"').coreCollector).toBe('cat');
+  });
+
   test('takes default for failure_action, with a warning', () => {
     expect(parseKdumpConf('default shell')).toMatchObject({
       failureAction: 'shell',
@@ -71,6 +76,9 @@ fence_kdump_nodes node1`);
     ['ssh nobody', 'line 1: nobody is no USER@HOST'],
     ['nfs server', 'line 1: server is no HOST:/EXPORT'],
     ['ext4 vda1', 'line 1: vda1 is no device'],
+    ['force_rebuild yes', 'line 1: force_rebuild is one of 0, 1'],
+    ['override_resettable 2', 'line 1: override_resettable is one of 0, 1'],
+    ['force_rebuild 1\nforce_no_rebuild 1', 'line 2: force_rebuild and force_no_rebuild cannot both be 1'],
     ['ssh a@b\ncore_collector makedumpfile -l -d 31', 'needs makedumpfile -F'],
   ])('refuses %j', (text, message) => {
     expect(() => parseKdumpConf(text)).toThrow(FormatError);
