@@ -14,6 +14,8 @@ import type { DumpedKernel } from './open-kernel.ts';
 /** One record of the log. */
 export interface LogRecord {
   readonly timestampNs: bigint;
+  /** `caller_id`: a thread's number, or a CPU's with the highest bit set; undefined where VMCOREINFO does not tell of it. */
+  readonly callerId?: number | undefined;
   /** Bytes as the kernel stored them. */
   readonly text: Uint8Array;
 }
@@ -49,11 +51,31 @@ function readAnyLog({ memory, vmcoreinfo }: DumpedKernel, sinceClear: boolean): 
   });
 }
 
-/** Formats a record as makedumpfile does: time, text, control bytes as `\xNN`, further lines indented. */
-export function formatRecord({ timestampNs, text }: LogRecord): string {
+/** The first kernel whose distributions have a makedumpfile that shows who wrote a record: 1.7.6 does, 1.7.2 does not. */
+const CALLERS_SINCE = [6, 2] as const;
+
+/** Tells whether the makedumpfile of a kernel's own time shows the callers of its records. */
+export function showsCallers(vmcoreinfo: Vmcoreinfo): boolean {
+  const [major = 0, minor = 0] = (vmcoreinfo.osRelease ?? '').split('.').map(part => Number.parseInt(part, 10));
+  return major > CALLERS_SINCE[0] || (major === CALLERS_SINCE[0] && minor >= CALLERS_SINCE[1]);
+}
+
+const CALLER_IS_CPU = 0x8000_0000;
+
+function callerText(callerId: number): string {
+  const number = callerId % CALLER_IS_CPU;
+  return `[${`${callerId >= CALLER_IS_CPU ? 'C' : 'T'}${number}`.padStart(8)}] `;
+}
+
+/**
+ * Formats a record as makedumpfile does: time, caller, text, control bytes as `\xNN`, further lines indented.
+ * @param withCaller shows the caller where it is known
+ */
+export function formatRecord({ timestampNs, callerId, text }: LogRecord, withCaller = false): string {
   const seconds = (timestampNs / 1_000_000_000n).toString().padStart(5);
   const micros = ((timestampNs % 1_000_000_000n) / 1000n).toString().padStart(6, '0');
-  const prefix = `[${seconds}.${micros}] `;
+  const caller = withCaller && callerId !== undefined ? callerText(callerId) : '';
+  const prefix = `[${seconds}.${micros}] ${caller}`;
   let line = prefix;
   for (const byte of text) {
     if (byte === 0x0a) line += `\n${' '.repeat(prefix.length)}`;
@@ -146,8 +168,10 @@ function ringRecord(info: Vmcoreinfo, ring: Ring, id: bigint): LogRecord | undef
   const start = (begin > next ? 0 : begin) + 8;
   const meta = slot * ring.infoSize;
   const length = Math.max(0, Math.min(readU16(ring.infos, meta + offset('printk_info.text_len')), next - start));
+  const caller = info.offsetOf('printk_info.caller_id');
   return {
     timestampNs: readU64(ring.infos, meta + offset('printk_info.ts_nsec')),
+    callerId: caller === undefined ? undefined : readU32(ring.infos, meta + caller),
     text: ring.text.subarray(start, start + length),
   };
 }

@@ -15,7 +15,7 @@ import {
   writeKdump,
 } from '../../capture/create-dump.ts';
 import type { FilteredPages, SourceDump } from '../../capture/create-dump.ts';
-import { formatRecord, readLog } from '../../capture/dmesg.ts';
+import { formatRecord, readLog, showsCallers } from '../../capture/dmesg.ts';
 import { compressorOf } from '../../capture/formats/diskdump.ts';
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { Vmcoreinfo } from '../../capture/formats/vmcoreinfo.ts';
@@ -169,8 +169,10 @@ class Job {
   #dmesg(): number {
     const [output] = this.#options.outputs;
     using source = this.#open();
-    const records = readLog(needKernel(source), this.#options.partialDmesg);
-    const log = Buffer.from(records.map(formatRecord).join(''), 'latin1');
+    const kernel = needKernel(source);
+    const withCaller = showsCallers(kernel.vmcoreinfo);
+    const records = readLog(kernel, this.#options.partialDmesg);
+    const log = Buffer.from(records.map(record => formatRecord(record, withCaller)).join(''), 'latin1');
     if (this.#options.flatten) writeAll(1, log);
     else {
       using sink = new OwnedSink(this.#fileSink(output!));

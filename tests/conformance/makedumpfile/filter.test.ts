@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { filterSource, openSource } from '../../../capture/create-dump.ts';
 import type { SourceDump } from '../../../capture/create-dump.ts';
-import { formatRecord, readLog } from '../../../capture/dmesg.ts';
+import { formatRecord, readLog, showsCallers } from '../../../capture/dmesg.ts';
 import { findVmcoreinfo } from '../../../capture/find-vmcoreinfo.ts';
 import { excludeFreeLists } from '../../../capture/free-lists.ts';
 import { findPageArrays } from '../../../capture/page-array.ts';
@@ -39,7 +39,10 @@ describe.each(['x86_64-6.1', 'aarch64-6.1'] as const)('%s', name => {
   );
 
   test.skipIf(folder === undefined)('extracts the log that makedumpfile extracts', () => {
-    const log = readLog(source.kernel!).map(formatRecord).join('');
+    const log = readLog(source.kernel!)
+      .map(record => formatRecord(record, false))
+      .join('');
+    expect(showsCallers(source.kernel!.vmcoreinfo)).toBe(false);
     expect(log).toBe(readFileSync(join(folder!, 'dmesg.txt'), 'latin1'));
   });
 
@@ -89,6 +92,15 @@ describe('dumps that makedumpfile filtered inside the crashed machine', () => {
     using full = openSource([join(aarch64!, 'vmcore')]);
     using filtered = openSource([join(aarch64!, 'vmcore.d31')]);
     expect(Buffer.compare(filterSource(full, 31).dumped.bytes, filtered.pages.available.bytes)).toBe(0);
+  });
+
+  test.skipIf(va52 === undefined)('give the log that makedumpfile extracts, with the callers of its records', () => {
+    using source = openSource([join(va52!, 'vmcore.d31')]);
+    const { vmcoreinfo } = source.kernel!;
+    const log = readLog(source.kernel!)
+      .map(record => formatRecord(record, showsCallers(vmcoreinfo)))
+      .join('');
+    expect(log).toBe(readFileSync(join(va52!, 'dmesg.txt'), 'latin1'));
   });
 
   test.skipIf(va52 === undefined)('have nothing left to filter with 52-bit addresses and five levels', () => {
