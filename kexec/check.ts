@@ -35,6 +35,8 @@ export interface Finding {
 const PHYSICAL_LIMIT = 2 ** 52;
 /** Memory that a capture kernel needs beside what is loaded and unpacked: page structures, slabs, buffers. */
 const WORKING_ROOM = 24 * 2 ** 20;
+/** With 13 MiB arm64's 7.2 panics for want of memory before its first program runs. */
+const LEAST_ROOM = 16 * 2 ** 20;
 const MIB = 2 ** 20;
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
@@ -283,10 +285,9 @@ function checkRoom(
   const cma = cmaOf(segments) ?? cmaBytes;
   const size = region.end - region.start;
   const parts = `kernel, initrd and CMA (${cma / MIB} MiB)`;
-  if (loaded + initrd + cma > size)
-    return [
-      error(`the region has ${size / MIB} MiB, too little for ${parts}: ${mebibytes(loaded + initrd + cma)} MiB`),
-    ];
+  const least = loaded + initrd + cma + LEAST_ROOM;
+  if (least > size)
+    return [error(`the region has ${size / MIB} MiB, too little for ${parts}: ${mebibytes(least)} MiB`)];
   const need = loaded + initrd + cma + WORKING_ROOM;
   return need <= size
     ? []
@@ -299,8 +300,9 @@ function mebibytes(size: number): number {
 
 /** `cma=` of the capture kernel's command line in bytes; undefined when it does not say. */
 function cmaOf(segments: readonly RecognisedSegment[]): number | undefined {
-  const match = /(?:^|\s)cma=(\d+)([KMG]?)/i.exec(commandLineOf(segments));
-  if (match === null) return undefined;
+  // Of several the kernel takes the last.
+  const match = [...commandLineOf(segments).matchAll(/(?:^|\s)cma=(\d+)([KMG]?)/gi)].at(-1);
+  if (match === undefined) return undefined;
   return Number(match[1]) * 1024 ** (match[2] === '' ? 0 : 'KMG'.indexOf(match[2]!.toUpperCase()) + 1);
 }
 

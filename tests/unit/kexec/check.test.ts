@@ -42,12 +42,17 @@ KERNEL.set(ARM64_IMAGE_HEADER.build({ magic: 'ARM\x64', image_size: 2 * MIB, fla
 function check(
   damaged?: SegmentName,
   damage: (bytes: Uint8Array) => void = () => {},
-  options: { readonly noChecks?: boolean; readonly system?: Partial<RunningSystem>; readonly initrdSize?: number } = {},
+  options: {
+    readonly noChecks?: boolean;
+    readonly system?: Partial<RunningSystem>;
+    readonly initrdSize?: number;
+    readonly words?: string;
+  } = {},
 ): string[] {
   const plan = planKexecLoad(SYSTEM, {
     kernel: KERNEL,
     initrd: new Uint8Array(options.initrdSize ?? MIB).fill(0x30),
-    commandLine: 'console=ttyAMA0 nr_cpus=1',
+    commandLine: `console=ttyAMA0 nr_cpus=1 ${options.words ?? ''}`,
     onPanic: true,
     noChecks: options.noChecks ?? true,
     memory: NO_LIMITS,
@@ -130,6 +135,19 @@ describe('names what is wrong', () => {
     expect(check(undefined, undefined, { initrdSize: 70 * MIB }).join('\n')).toMatch(
       /error: the region has 128 MiB, too little for kernel, initrd/,
     );
+  });
+  test.each([
+    ['cma=120M', /error: the region has 128 MiB, too little for kernel, initrd and CMA \(120 MiB\)/],
+    ['cma=0 cma=120M', /too little/],
+    ['cma=120M cma=0', /^$/],
+    ['cma=100M', /warning: the region has 128 MiB, the capture kernel may need 129 MiB/],
+  ])('a CMA pool of %s, of which the last counts', (words, expected) => {
+    expect(check(undefined, undefined, { words }).join('\n')).toMatch(expected);
+  });
+  test("a CMA pool like the production kernel's, where nothing says otherwise", () => {
+    const system = { cmaBytes: 120 * MIB };
+    expect(check(undefined, undefined, { system }).join('\n')).toMatch(/too little/);
+    expect(check(undefined, undefined, { system, words: 'cma=0' })).toEqual([]);
   });
   test('nothing loaded, nothing reserved', () => {
     const read = () => new Uint8Array(0);
