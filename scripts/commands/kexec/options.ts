@@ -176,7 +176,8 @@ function optionNames(args: readonly string[]): string[] {
 function refuse(named: readonly string[]): void {
   for (const { why, options } of REFUSALS) {
     const name = named.find(each => each in options);
-    if (name !== undefined) throw new UnimplementedError(`kexec --${name}: ${why}`, 'kexec(8)');
+    if (name !== undefined)
+      throw new UnimplementedError(`option of kexec(8) that acts on more than the plan: --${name}: ${why}`, 'kexec(8)');
   }
 }
 

@@ -73,9 +73,9 @@ describe('on x86_64', () => {
   });
 
   test.each<[args: string[], expected: RegExp]>([
-    [['-e'], /kexec --exec: it acts on the running system/],
-    [['-pf'], /kexec --force: it acts on/],
-    [['--serial', 'ttyS0'], /kexec --serial: the purgatory has no console/],
+    [['-e'], /--exec: it acts on the running system/],
+    [['-pf'], /--force: it acts on/],
+    [['--serial', 'ttyS0'], /--serial: the purgatory has no console/],
     [['--load-preserve-context', '--mem-max=0x1000000'], /--load-preserve-context: coming back/],
     [['-p', '--args-elf'], /--args-elf: only the 64-bit entry/],
   ])('refuses %j of kexec(8) by name', async (args, expected) => {
