@@ -11,6 +11,8 @@ import type { ApicBus } from './messages.ts';
 export const APIC_PAGE_SIZE = 0x10_0000;
 const APIC_PAGE_BASE = 0xfee0_0000;
 const REGISTERS_END = 0x400;
+/** What CPUs read here while their local APIC is off or an x2APIC. */
+const NOTHING = 0xffff_ffff;
 
 /** All local APICs as the bus sees them. */
 export class ApicPage implements Device<readonly LocalApicState[]> {
@@ -26,12 +28,16 @@ export class ApicPage implements Device<readonly LocalApicState[]> {
   }
 
   read(offset: number, _width: AccessWidth): number {
-    return offset < REGISTERS_END ? this.apics[this.currentCpu()]!.readRegister(offset >>> 4) : 0;
+    const apic = this.apics[this.currentCpu()]!;
+    if (!apic.isMapped) return NOTHING;
+    return offset < REGISTERS_END ? apic.readRegister(offset >>> 4) : 0;
   }
 
   /** Writes beyond the registers are MSIs that a CPU makes. */
   write(offset: number, value: number, _width: AccessWidth): void {
-    if (offset < REGISTERS_END) this.apics[this.currentCpu()]!.writeRegister(offset >>> 4, value);
+    const apic = this.apics[this.currentCpu()]!;
+    if (!apic.isMapped) return;
+    if (offset < REGISTERS_END) apic.writeRegister(offset >>> 4, value);
     else this.bus.send(APIC_PAGE_BASE + offset, value);
   }
 

@@ -65,6 +65,8 @@ const DFR_FLAT = 0xffff_ffff;
 
 /** IA32_APIC_BASE. */
 const APIC_BASE = { BSP: 1 << 8, EXTENDED: 1 << 10, ENABLE: 1 << 11 } as const;
+/** Bits that must be 0: those below BSP, bit 9, and above 40 bits of address. */
+const APIC_BASE_RESERVED = 0x2ffn | ~0xff_ffff_ffffn;
 const APIC_BASE_ADDRESS = 0xfee0_0000;
 
 /** ICR destination shorthands, bits 19:18. */
@@ -148,6 +150,11 @@ export class LocalApic implements ApicTarget {
     return (this.state.base & APIC_BASE.EXTENDED) !== 0;
   }
 
+  /** The registers are in memory: enabled, and no x2APIC. */
+  get isMapped(): boolean {
+    return (this.state.base & (APIC_BASE.EXTENDED | APIC_BASE.ENABLE)) === APIC_BASE.ENABLE;
+  }
+
   get arbitrationPriority(): number {
     return this.processorPriority();
   }
@@ -159,10 +166,13 @@ export class LocalApic implements ApicTarget {
 
   /** Switches modes; the address cannot be moved. @returns false for a transition that is not allowed (#GP) */
   writeBase(value: bigint): boolean {
+    if ((value & APIC_BASE_RESERVED) !== 0n) return false;
     const flags = Number(value & BigInt(APIC_BASE.EXTENDED | APIC_BASE.ENABLE));
     if (flags === APIC_BASE.EXTENDED) return false;
+    const isEnabled = (this.state.base & APIC_BASE.ENABLE) !== 0;
     const leavesX2apic = this.isX2apic && flags === APIC_BASE.ENABLE;
-    if (leavesX2apic) return false;
+    const skipsXapic = !isEnabled && flags !== APIC_BASE.ENABLE && flags !== 0;
+    if (leavesX2apic || skipsXapic) return false;
     if (flags === 0) this.reset();
     this.state.base = flags | (this.state.base & APIC_BASE.BSP);
     return true;
@@ -412,7 +422,8 @@ export class LocalApic implements ApicTarget {
     const before = this.timerMode();
     this.state.lvt[register] = masked & LVT_WRITABLE[register]!;
     if (register === REG.LVT_TIMER) {
-      if (this.timerMode() !== before) {
+      // one-shot and periodic go on counting from where the other one was
+      if (this.timerMode() !== before && [before, this.timerMode()].includes(TIMER_MODE.TSC_DEADLINE)) {
         this.state.timerStart = -1;
         this.state.tscDeadline = 0n;
       }

@@ -70,8 +70,8 @@ describe('decoding as iced-x86 does', () => {
   });
 });
 
-/** What objdump (2.40) calls bad, and manuals do not: reserved NOPs, fences with another register than 0, gathers that use a register twice (#UD when executed). */
-const UNKNOWN_TO_OBJDUMP = /: (NOP Ev|[MS]FENCE|GATHER)/;
+/** What objdump (2.40) calls bad, and manuals and processors do not: SALC, reserved NOPs, fences with another register than 0, gathers that use a register twice (#UD when executed). */
+const UNKNOWN_TO_OBJDUMP = /: (SALC|NOP Ev|[MS]FENCE|GATHER)/;
 
 describe('decoding as objdump does', () => {
   test.for([16, 32, 64] as const)('instructions of every row in %i-bit code', (codeSize, { skip }) => {

@@ -83,6 +83,9 @@ const XSAVE_1_EAX: FeatureBits = { 0: 'xsaveopt', 2: 'xgetbv1' };
 const AMD_REPEATED = 0x0183_f3ff;
 
 const OSXSAVE = 1 << 27;
+const APIC = 1 << 9;
+/** Of IA32_APIC_BASE. */
+const APIC_BASE_ENABLE = 1n << 11n;
 const CLFLUSH_LINE = 64;
 /** Leaf 8000_0001 ECX: threads that leaf 1 counts are cores. */
 const CMP_LEGACY = 1 << 1;
@@ -150,7 +153,10 @@ function leaf1(cpu: X64Cpu): Leaf {
   const osxsave = cpu.registers.cr4 & CR4.OSXSAVE ? OSXSAVE : 0;
   const htt = cpuCount > 1 ? 1 << 28 : 0;
   const { features } = model;
-  return [model.signature, ebx, bitsOf(LEAF_1_ECX, features) | osxsave, bitsOf(LEAF_1_EDX, features) | htt];
+  // a local APIC that is switched off is not there
+  const missing = cpu.apic.readBase() & APIC_BASE_ENABLE ? 0 : APIC;
+  const edx = (bitsOf(LEAF_1_EDX, features) & ~missing) | htt;
+  return [model.signature, ebx, bitsOf(LEAF_1_ECX, features) | osxsave, edx];
 }
 
 function leaf7({ features, registers }: X64Cpu): Leaf {

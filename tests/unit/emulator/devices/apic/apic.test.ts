@@ -156,6 +156,35 @@ describe('local APIC', () => {
     expect(apics[0]!.writeBase(0xfee0_0800n)).toBe(false); // not back to xAPIC without switching off
   });
 
+  test('refuses reserved bits of its base', () => {
+    const apic = setup().apics[0]!;
+    for (const bit of [0n, 7n, 9n, 40n, 63n]) expect(apic.writeBase(0xfee0_0800n | (1n << bit))).toBe(false);
+  });
+
+  test('counts on when its timer becomes periodic, and starts again at the end', () => {
+    const { apics, clock } = setup();
+    const apic = apics[0]!;
+    apic.writeRegister(0x0f, 0x1ff);
+    apic.writeRegister(0x3e, 0xb); // divide by 1
+    apic.writeRegister(0x32, 0x30);
+    apic.writeRegister(0x38, 1000);
+    clock.advance(600);
+    apic.writeRegister(0x32, 0x2_0030);
+    const left = apic.readRegister(0x39);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(1000);
+    clock.advance(600);
+    expect(apic.readRegister(0x39)).toBeGreaterThan(left);
+  });
+
+  test('goes from off to xAPIC to x2APIC, one step at a time', () => {
+    const apic = setup().apics[0]!;
+    expect(apic.writeBase(0xfee0_0000n)).toBe(true);
+    expect([apic.isMapped, apic.writeBase(0xfee0_0c00n)]).toEqual([false, false]);
+    expect([apic.writeBase(0xfee0_0800n), apic.isMapped]).toEqual([true, true]);
+    expect([apic.writeBase(0xfee0_0c00n), apic.isMapped]).toEqual([true, false]);
+  });
+
   test('a page shows each CPU its own registers, and takes MSIs beyond them', () => {
     const { apics, bus, lines } = setup();
     let current = 0;
