@@ -23,7 +23,7 @@ import {
   type RecognisedSegment,
 } from './recognise.ts';
 import { E820_TYPE, type RunningSystem } from './running-system.ts';
-import { checkKexecLoad, type KexecKernel } from './syscalls.ts';
+import { checkKexecLoad, willingKernel } from './syscalls.ts';
 
 /** Something wrong. Errors mean that there will be no dump. */
 export interface Finding {
@@ -121,26 +121,13 @@ function warning(text: string): Finding {
 }
 
 function checkPlaces(image: LoadedImage, crashRegion: PhysicalRange, { architecture }: RunningSystem): Finding[] {
-  const kernel: KexecKernel = {
-    architecture,
-    hasKexecLoad: true,
-    hasKexecFileLoad: true,
-    knownFlags: 1,
-    knownFileFlags: 0,
-    mayBoot: true,
-    loadDisabled: false,
-    loadsLeft: { panic: undefined, reboot: undefined },
-    busy: false,
-    crashRegion,
-    totalRamPages: Number.MAX_SAFE_INTEGER,
-  };
   const segments = image.segments.map(({ mem, memsz, bufsz }) => ({
     mem: BigInt(mem),
     memsz: BigInt(memsz),
     bufsz: BigInt(bufsz),
   }));
   const call = { entry: BigInt(image.start), segments, nrSegments: segments.length, flags: 1n };
-  const refusal = checkKexecLoad(call, kernel);
+  const refusal = checkKexecLoad(call, willingKernel(architecture, crashRegion));
   return refusal === undefined ? [] : [error(refusal.why)];
 }
 

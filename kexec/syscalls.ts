@@ -73,6 +73,29 @@ export interface KexecKernel {
   readonly totalRamPages: number;
 }
 
+const allOf = (flags: Readonly<Record<string, number>>): number =>
+  Object.values(flags).reduce((sum, bit) => sum + bit, 0);
+
+/** A kernel that objects to nothing but where segments are: for those who see a call, and not the caller. */
+export function willingKernel(
+  architecture: KexecKernel['architecture'],
+  crashRegion: PhysicalRange | undefined,
+): KexecKernel {
+  return {
+    architecture,
+    hasKexecLoad: true,
+    hasKexecFileLoad: true,
+    knownFlags: allOf(KEXEC_FLAGS),
+    knownFileFlags: allOf(KEXEC_FILE_FLAGS),
+    mayBoot: true,
+    loadDisabled: false,
+    loadsLeft: { panic: undefined, reboot: undefined },
+    busy: false,
+    crashRegion,
+    totalRamPages: Number.MAX_SAFE_INTEGER,
+  };
+}
+
 /** One `struct kexec_segment`; values as the program passed them. */
 export interface SegmentArgument {
   readonly bufsz: bigint;
@@ -274,17 +297,81 @@ export interface Refusal {
   readonly why: string;
 }
 
+/** What a kernel holds: an image for a crash, and one for a reboot. */
+export interface HeldImages<Image> {
+  readonly crash: Image | undefined;
+  readonly reboot: Image | undefined;
+}
+
+/** What a call returns, and what is loaded then. */
+export interface CallOutcome<Image> {
+  readonly refusal: Refusal | undefined;
+  readonly held: HeldImages<Image>;
+}
+
+/** Makes a `kexec_load`. @param image that its segments make */
+export function applyKexecLoad<Image>(
+  held: HeldImages<Image>,
+  call: KexecLoadArguments,
+  kernel: KexecKernel,
+  image: Image,
+): CallOutcome<Image> {
+  const slot = onCrash(call) ? 'crash' : 'reboot';
+  return applyCall(
+    held,
+    slot,
+    call.nrSegments === 0 ? undefined : image,
+    firstFailing(KEXEC_LOAD_CHECKS, call, kernel),
+  );
+}
+
+/** Makes a `kexec_file_load`, up to the placement of segments. */
+export function applyKexecFileLoad<Image>(
+  held: HeldImages<Image>,
+  call: KexecFileLoadArguments,
+  kernel: KexecKernel,
+  image: Image,
+): CallOutcome<Image> {
+  const slot = fileFlag(call, 'ON_CRASH') ? 'crash' : 'reboot';
+  return applyCall(held, slot, loads(call) ? image : undefined, firstFailing(KEXEC_FILE_LOAD_CHECKS, call, kernel));
+}
+
+/**
+ * An image for a reboot is replaced when the new one is complete. One for a crash goes before the new one is looked at, because both
+ * lie in the same memory: a call that fails behind the lock leaves nothing.
+ */
+function applyCall<Image>(
+  held: HeldImages<Image>,
+  slot: keyof HeldImages<Image>,
+  image: Image | undefined,
+  failing: Failing | undefined,
+): CallOutcome<Image> {
+  if (failing === undefined) return { refusal: undefined, held: { ...held, [slot]: image } };
+  const { refusal, isBehindLock } = failing;
+  const isGone = isBehindLock && slot === 'crash' && image !== undefined;
+  return { refusal, held: isGone ? { ...held, crash: undefined } : held };
+}
+
+interface Failing {
+  readonly refusal: Refusal;
+  /** The call got the lock: EBUSY is what it returns without. */
+  readonly isBehindLock: boolean;
+}
+
+function firstFailing<A>(checks: readonly Check<A>[], call: A, kernel: KexecKernel): Failing | undefined {
+  const at = checks.findIndex(({ objects }) => objects(call, kernel));
+  if (at < 0) return undefined;
+  const { errno, why } = checks[at]!;
+  const lock = checks.findIndex(check => check.errno === 'EBUSY');
+  return { refusal: { errno, why }, isBehindLock: at > lock };
+}
+
 /** Checks a `kexec_load`. */
 export function checkKexecLoad(call: KexecLoadArguments, kernel: KexecKernel): Refusal | undefined {
-  return firstObjection(KEXEC_LOAD_CHECKS, call, kernel);
+  return firstFailing(KEXEC_LOAD_CHECKS, call, kernel)?.refusal;
 }
 
 /** Checks a `kexec_file_load` up to the placement of segments. */
 export function checkKexecFileLoad(call: KexecFileLoadArguments, kernel: KexecKernel): Refusal | undefined {
-  return firstObjection(KEXEC_FILE_LOAD_CHECKS, call, kernel);
-}
-
-function firstObjection<A>(checks: readonly Check<A>[], call: A, kernel: KexecKernel): Refusal | undefined {
-  const check = checks.find(({ objects }) => objects(call, kernel));
-  return check === undefined ? undefined : { errno: check.errno, why: check.why };
+  return firstFailing(KEXEC_FILE_LOAD_CHECKS, call, kernel)?.refusal;
 }

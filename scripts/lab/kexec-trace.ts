@@ -9,7 +9,15 @@ import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { STARTUP_64 } from '../../kexec/boot-params.ts';
 import { mapLines } from '../../kexec/report.ts';
 import { memoryOf } from '../../kexec/running-system.ts';
-import { checkKexecLoad, KEXEC_ARCH, KEXEC_FILE_FLAGS, KEXEC_FLAGS, MOST_SEGMENTS } from '../../kexec/syscalls.ts';
+import {
+  applyKexecLoad,
+  KEXEC_ARCH,
+  KEXEC_FILE_FLAGS,
+  KEXEC_FLAGS,
+  type KexecLoadArguments,
+  MOST_SEGMENTS,
+  willingKernel,
+} from '../../kexec/syscalls.ts';
 import { LOOK_AGAIN, type KernelWatcher, type Takeover } from './host-kexec.ts';
 import type { KernelProbes } from './kernel-probes.ts';
 import { checkProgram, describeImage, findingLines, type ImageDescription } from './live-check.ts';
@@ -183,29 +191,18 @@ export class KexecTrace implements KernelWatcher {
       flags: hex(flags),
       segments: segments.map(segment => Object.fromEntries(Object.entries(segment).map(([k, v]) => [k, hex(v)]))),
     });
-    const refusal = this.#refusal({ entry, segments, nrSegments: Number(count), flags });
-    if (refusal !== undefined)
-      this.#emit(cpu, 'check', `the kernel will return ${refusal.errno}: ${refusal.why}`, refusal);
+    this.#foretell(cpu, { entry, segments, nrSegments: Number(count), flags });
   }
 
-  /** What the arguments alone decide. */
-  #refusal(call: Parameters<typeof checkKexecLoad>[0]): ReturnType<typeof checkKexecLoad> {
-    const state = machineStateOf(this.#board);
-    const program = openLiveKernel(state);
-    if (program === undefined) return undefined;
-    return checkKexecLoad(call, {
-      architecture: this.#board.architecture,
-      hasKexecLoad: true,
-      hasKexecFileLoad: true,
-      knownFlags: Object.values(KEXEC_FLAGS).reduce((sum, flag) => sum + flag, 0),
-      knownFileFlags: 0,
-      mayBoot: true,
-      loadDisabled: false,
-      loadsLeft: { panic: undefined, reboot: undefined },
-      busy: false,
-      crashRegion: regionsOf(program).regions.at(-1),
-      totalRamPages: Number.MAX_SAFE_INTEGER,
-    });
+  /** Says when the arguments alone make the kernel refuse a call. */
+  #foretell(cpu: WatchedCpu, call: KexecLoadArguments): void {
+    const program = openLiveKernel(machineStateOf(this.#board));
+    if (program === undefined) return;
+    const kernel = willingKernel(this.#board.architecture, regionsOf(program).regions.at(-1));
+    const { refusal, held } = applyKexecLoad({ crash: 'old', reboot: 'old' }, call, kernel, 'new');
+    if (refusal === undefined) return;
+    const loss = held.crash === undefined ? '; a capture kernel that was loaded before is gone' : '';
+    this.#emit(cpu, 'check', `the kernel will return ${refusal.errno}: ${refusal.why}${loss}`, refusal);
   }
 
   #kexecFileLoad(cpu: WatchedCpu): void {

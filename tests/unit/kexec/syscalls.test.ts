@@ -1,9 +1,12 @@
 /** Expected errors: kexec_load(2) "ERRORS", and the kernel's kernel/kexec.c and kernel/kexec_core.c (v6.12). */
 import { describe, expect, test } from 'vitest';
 import {
+  applyKexecFileLoad,
+  applyKexecLoad,
   checkKexecFileLoad,
   checkKexecLoad,
   type Errno,
+  type HeldImages,
   type KexecFileLoadArguments,
   type KexecKernel,
   type KexecLoadArguments,
@@ -112,5 +115,45 @@ describe('kexec_file_load', () => {
     ['unloading needs no files', { kernel: undefined, initrd: undefined, flags: 3n }, {}, undefined],
   ])('%s', (_, change, kernel, expected) => {
     expect(checkKexecFileLoad({ ...FILE_CALL, ...change }, { ...KERNEL, ...kernel })?.errno).toBe(expected);
+  });
+});
+
+describe('what is loaded after a call', () => {
+  const OLD = { crash: 'old crash', reboot: 'old reboot' };
+  const FILE: KexecFileLoadArguments = { kernel: 'image', initrd: 'file', commandLine: undefined, flags: 2n };
+  const REBOOT = { ...segments({ mem: 0x4000_0000n }), flags: 0xb7_0000n, entry: 0n };
+
+  test.each<
+    [
+      what: string,
+      change: Partial<KexecLoadArguments>,
+      kernel: Partial<KexecKernel>,
+      expected: Partial<HeldImages<string>>,
+    ]
+  >([
+    ['a sound image for a crash', {}, {}, { crash: 'new' }],
+    ['a sound image for a reboot', REBOOT, {}, { reboot: 'new' }],
+    ['no segments', { segments: [], nrSegments: 0 }, {}, { crash: undefined }],
+    ['no segments for a reboot', { segments: [], nrSegments: 0, flags: 0xb7_0000n }, {}, { reboot: undefined }],
+    ['a call that may not load', {}, { mayBoot: false }, {}],
+    ['a call that has to wait', {}, { busy: true }, {}],
+    // do_kexec_load frees the old one first.
+    ['a damaged image for a crash', segments({}, {}), {}, { crash: undefined }],
+    ['a damaged image for a reboot', { ...REBOOT, ...segments({}, {}) }, {}, {}],
+  ])('%s', (_, change, kernel, expected) => {
+    const { held } = applyKexecLoad(OLD, { ...CALL, ...change }, { ...KERNEL, ...kernel }, 'new');
+    expect(held).toEqual({ ...OLD, ...expected });
+  });
+
+  test.each<[what: string, change: Partial<KexecFileLoadArguments>, expected: Partial<HeldImages<string>>]>([
+    ['files that load', {}, { crash: 'new' }],
+    ['UNLOAD', { kernel: undefined, flags: 3n }, { crash: undefined }],
+    ['UNLOAD for a reboot', { kernel: undefined, flags: 1n }, { reboot: undefined }],
+    ['an unknown flag', { flags: 0x42n }, {}],
+    ['no kernel', { kernel: undefined }, { crash: undefined }],
+    ['no kernel for a reboot', { kernel: undefined, flags: 0n }, {}],
+  ])('kexec_file_load, %s', (_, change, expected) => {
+    const { held } = applyKexecFileLoad(OLD, { ...FILE, ...change }, KERNEL, 'new');
+    expect(held).toEqual({ ...OLD, ...expected });
   });
 });
