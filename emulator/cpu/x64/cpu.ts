@@ -8,6 +8,7 @@ import type { AccessKind, AccessRegime, EngineCpu, GuestCpu, WalkResult } from '
 import type { X64Features } from './features.ts';
 import { modeKey } from './mode.ts';
 import type { X64Model } from './models.ts';
+import { isStackReference } from './stack-reference.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from './state.ts';
 import { CR0, CR4, DR7, EFER, XCR0 } from './system/control-bits.ts';
 import { dataHits, hasDataBreakpoints, watchesPage } from './system/debug-exceptions.ts';
@@ -100,6 +101,8 @@ export class X64Cpu implements GuestCpu {
   readonly #localPages: number[] = [];
   #hasManyLocalPages = false;
   #pending: Fault | undefined;
+  /** Address that is not canonical, of the access that has made `#pending`. */
+  #notCanonical: bigint | undefined;
   #interrupt = false;
   #nmi = false;
   /** After INIT: only a start-up IPI goes on. */
@@ -243,7 +246,9 @@ export class X64Cpu implements GuestCpu {
       if (this.#watchesData && kind !== 'execute') this.#noteDataAccess(addressOf(low, high), kind, result);
       return true;
     }
-    this.#pending = walkFault(this.paging.errorCode, addressOf(low, high));
+    const address = addressOf(low, high);
+    this.#pending = walkFault(this.paging.errorCode, address);
+    this.#notCanonical = this.#pending.vector === VECTOR.GP && kind !== 'execute' ? address : undefined;
     return false;
   }
 
@@ -296,8 +301,12 @@ export class X64Cpu implements GuestCpu {
 
   deliverException(): void {
     const pending = this.#pending;
+    const address = this.#notCanonical;
     this.#pending = undefined;
-    if (pending !== undefined) deliverFault(this, pending);
+    this.#notCanonical = undefined;
+    if (pending === undefined) return;
+    const isStack = address !== undefined && pending.vector === VECTOR.GP && isStackReference(this, address);
+    deliverFault(this, isStack ? fault(VECTOR.SS, 0) : pending);
   }
 
   takeInterrupt(): boolean {

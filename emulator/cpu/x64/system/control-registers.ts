@@ -63,7 +63,7 @@ function writeCr0(cpu: X64Cpu, value: number): Fault | undefined {
     registers.efer |= EFER.LMA;
   }
   if (!(wanted & CR0.PG) && registers.cr0 & CR0.PG) {
-    if (cpu.is64) return protectionFault();
+    if (cpu.is64 || registers.cr4 & CR4.PCIDE) return protectionFault();
     registers.efer &= ~EFER.LMA;
   }
   const changed = wanted ^ registers.cr0;

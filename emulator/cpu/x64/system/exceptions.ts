@@ -9,7 +9,7 @@ import { EFLAGS, GPR, SEGMENT } from '../state.ts';
 import { DR6, DR7 } from './control-bits.ts';
 import { ATTRIBUTE, type Descriptor, dpl, isCode, nullSegment, SYSTEM_TYPE, toSegment } from './descriptors.ts';
 import { combineFaults, type Fault, fault, protectionFault, VECTOR } from './fault.ts';
-import { FarStack, innerPointerOffset, innerStack, longStackPointer } from './far-stack.ts';
+import { asStackFault, FarStack, innerPointerOffset, innerStack, longStackPointer } from './far-stack.ts';
 import { readDescriptor } from './segment-loads.ts';
 import { enterTask, findTask } from './task-switch.ts';
 
@@ -251,7 +251,7 @@ function enterLong(
   let sp = top & ~15n;
   for (const word of words) {
     sp = BigInt.asUintN(64, sp - 8n);
-    if (!memory.write(sp, word, 8)) return memory.fault;
+    if (!memory.write(sp, word, 8)) return withExternal(asStackFault(memory.fault), event);
   }
   if (inner) state.setSegment(SEGMENT.SS, nullSegment(newCpl));
   state.setGpr(GPR.SP, sp);

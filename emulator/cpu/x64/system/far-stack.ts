@@ -81,7 +81,7 @@ export class FarStack {
     const address = this.#address(size);
     if (address === undefined) return false;
     if (this.#cpu.memory.write(address, value & maskOf(size), size, this.#place.user)) return true;
-    this.fault = this.#cpu.memory.fault;
+    this.fault = asStackFault(this.#cpu.memory.fault);
     return false;
   }
 
@@ -94,7 +94,7 @@ export class FarStack {
     const address = this.#address(size);
     if (address === undefined) return undefined;
     const value = this.#cpu.memory.read(address, size, this.#place.user);
-    if (value === undefined) this.fault = this.#cpu.memory.fault;
+    if (value === undefined) this.fault = asStackFault(this.#cpu.memory.fault);
     this.pointer = (this.pointer + BigInt(size)) & this.#mask;
     return value;
   }
@@ -119,6 +119,11 @@ export class FarStack {
     const { state } = this.#cpu;
     state.setGpr(GPR.SP, this.#mask === maskOf(2) ? (state.gpr(GPR.SP) & ~0xffffn) | this.pointer : this.pointer);
   }
+}
+
+/** An address on the stack that is not canonical is #SS(0). */
+export function asStackFault(failure: Fault): Fault {
+  return failure.vector === VECTOR.GP ? fault(VECTOR.SS, 0) : failure;
 }
 
 /** SS:ESP of an inner level, from the task-state segment. */

@@ -402,10 +402,10 @@ function invalidatePcid(cpu: X64Cpu, type: bigint, address: bigint): void {
   const low = cpu.memory.read(address, 8);
   const linear = low === undefined ? undefined : cpu.memory.read(address + 8n, 8);
   if (low === undefined || linear === undefined) return cpu.raise(cpu.memory.fault);
-  if (type > 3n || (type < 2n && low >> 12n !== 0n)) return cpu.raise(protectionFault());
-  if (type === 0n && !cpu.paging.isCanonical(Number(BigInt.asIntN(32, linear >> 32n))))
-    return cpu.raise(protectionFault());
   const pcid = Number(low & 0xfffn);
+  const unknownPcid = type < 2n && pcid !== 0 && (cpu.registers.cr4 & CR4.PCIDE) === 0;
+  const badAddress = type === 0n && !cpu.isCanonicalBase(linear);
+  if (type > 3n || low >> 12n !== 0n || unknownPcid || badAddress) return cpu.raise(protectionFault());
   cpu.memory.forget();
   if (type === 1n) cpu.engine.flushTlbContexts(key => (key & 0xfff) === pcid);
   else if (type >= 2n) cpu.engine.flushTlb();

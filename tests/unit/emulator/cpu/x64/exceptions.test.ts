@@ -45,6 +45,23 @@ describe('exceptions in 64-bit mode', () => {
     expect(machine.frame(2)).toEqual([0n, BigInt(AT.CODE)]);
   });
 
+  test.each<[name: string, code: readonly number[], vector: number]>([
+    ['[rbp]', [0x48, 0x8b, 0x45, 0x08], 12], // mov rax, [rbp+8]
+    ['[rsp]', [0x48, 0x89, 0xec, 0x48, 0x8b, 0x04, 0x24], 8], // mov rsp, rbp; mov rax, [rsp]: no stack to deliver #SS on
+    ['DS:[rbp]', [0x3e, 0x48, 0x8b, 0x45, 0x08], 12], // 64-bit mode ignores the prefix
+    ['FS:[rbp]', [0x64, 0x48, 0x8b, 0x45, 0x08], 13],
+    ['[rbx+rbp]', [0x48, 0x8b, 0x04, 0x2b], 13], // rbp as the index
+    ['LEAVE', [0xc9], 12],
+    ['PUSH of [rbx]', [0xff, 0x33], 13],
+  ])('not canonical: %s', (_name, code, vector) => {
+    const machine = new X64TestMachine();
+    machine.setGate(8, { ist: 1 });
+    machine.cpu.state.setGpr(GPR.BP, 1n << 62n);
+    machine.cpu.state.setGpr(GPR.BX, 1n << 61n);
+    expect(machine.run(...code)).toBe(vector);
+    expect(machine.frame(1)).toEqual([0n]);
+  });
+
   test('a user may use only gates of DPL 3; the error code names the gate', () => {
     const machine = new X64TestMachine();
     machine.enterUser();

@@ -111,6 +111,20 @@ describe('MOV to control registers in 64-bit mode', () => {
   });
 
   test.each([
+    ['type 4', 4n, 0n, 0n],
+    ['a PCID without CR4.PCIDE', 1n, 1n, 0n],
+    ['reserved bits', 2n, 1n << 12n, 0n],
+    ['an address that is not canonical', 0n, 0n, 1n << 62n],
+  ])('INVPCID of %s is #GP(0)', (_name, type, low, high) => {
+    const machine = new X64TestMachine();
+    machine.write64(AT.DATA, low);
+    machine.write64(AT.DATA + 8, high);
+    machine.cpu.state.setGpr(GPR.AX, type);
+    expect(machine.run(0x66, 0x0f, 0x38, 0x82, 0x04, 0x25, 0, 0, 2, 0)).toBe(13); // invpcid rax, [DATA]
+    expect(machine.frame(1)).toEqual([0n]);
+  });
+
+  test.each([
     ['CR1', [0x0f, 0x22, 0xc8]],
     ['CR5', [0x0f, 0x22, 0xe8]],
   ])('%s is #UD', (_name, code) => {
