@@ -43,11 +43,33 @@ export async function runLine(session: Session, line: string, json = false, dept
   if (trimmed.startsWith('<')) return runFile(session, trimmed.slice(1).trim(), json, depth);
   const { command: commandLine, pipe, file, append } = splitOutput(trimmed);
   const done = await runCommand(session, commandLine, json, depth);
-  if (pipe !== undefined) return { ...done, text: runProgram(pipe, done.text) };
-  if (file === undefined) return done;
-  if (append) appendFileSync(file, done.text);
-  else writeFileSync(file, done.text);
-  return { ...done, text: '' };
+  return deliver(session, done, { pipe, file, append });
+}
+
+/** `set error`: whether an error's line goes with the output, is shown, or stands in a file of its own. */
+function routeError(
+  session: Session,
+  done: LineResult,
+  goesElsewhere: boolean,
+): { readonly output: string; readonly rest: LineResult } {
+  const destination = session.settings.variables.get('error') ?? 'default';
+  const message = done.error === undefined ? '' : `${done.command}: ${done.error}\n`;
+  if (destination !== 'default' && destination !== 'redirect') {
+    if (message !== '') appendFileSync(destination, message);
+    return { output: done.text, rest: { ...done, error: undefined } };
+  }
+  const isShown = destination === 'default' || !goesElsewhere;
+  return { output: `${done.text}${message}`, rest: { ...done, error: isShown ? done.error : undefined } };
+}
+
+/** Brings a command's output and its error to where the line and `set error` want them. */
+function deliver(session: Session, done: LineResult, { pipe, file, append }: Omit<Output, 'command'>): LineResult {
+  const { output, rest } = routeError(session, done, pipe !== undefined || file !== undefined);
+  if (pipe !== undefined) return { ...rest, text: runProgram(pipe, output) };
+  if (file === undefined) return rest;
+  if (append) appendFileSync(file, output);
+  else writeFileSync(file, output);
+  return { ...rest, text: '' };
 }
 
 function result(command: string, text: string, error?: string): LineResult {
@@ -111,9 +133,8 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
 }
 
 async function runCommand(session: Session, given: string, json: boolean, depth: number): Promise<LineResult> {
-  const own = /^crash\s+(?=\S)/.exec(given);
-  if (own === null && session.settings.variables.get('gdb') === 'on') return gdbLine(session, given, json);
-  const line = own === null ? given : given.slice(own[0].length);
+  const line = given.replace(/^crash\s+(?=\S)/, '');
+  if (line === given && session.settings.variables.get('gdb') === 'on') return gdbLine(session, given, json);
   const [name = '', ...words] = splitWords(line);
   const command = await loadCommand(name);
   if (command === undefined && isGdbVerb(name)) return gdbLine(session, line, json);
@@ -121,11 +142,23 @@ async function runCommand(session: Session, given: string, json: boolean, depth:
   if (command.name === 'exit') return { text: '', error: undefined, command: name, exit: true };
   if (command.name === 'repeat') return repeatLine(session, words, json, depth);
   if (command.name === 'extend') return extendSession(session, command, words);
-  if (command.name === 'help' && words[0] !== undefined && !words[0].startsWith('-')) {
-    const topic = await loadCommand(words[0]);
-    if (topic !== undefined) return result(name, helpPage(topic));
+  if (command.name === 'help') {
+    const topic = await helpTopic(words);
+    if (topic !== undefined) return result(name, pageText(topic, json));
   }
   return { ...execute(session, command, words, json), command: name, exit: false };
+}
+
+/** The command that `help` is asked about. */
+async function helpTopic([word]: readonly string[]): Promise<Command | undefined> {
+  return word === undefined || word.startsWith('-') ? undefined : loadCommand(word);
+}
+
+/** A command's page, or its declaration as data. */
+function pageText(topic: Command, json: boolean): string {
+  const { name, summary, synopsis, options, description, examples } = topic;
+  if (!json) return helpPage(topic);
+  return `${toJson({ command: 'help', data: { name, summary, synopsis, options, description, examples } })}\n`;
 }
 
 /** gdb's commands may stand without `gdb` in front. */
@@ -220,10 +253,20 @@ function execute(
 function rawArguments(command: Command, words: readonly string[]): Arguments {
   const letters = command.options.map(({ flag }) => flag.slice(1)).join('');
   const isFront = (word: string): boolean =>
-    word.startsWith('-') && word.length > 1 && [...word.slice(1)].every(letter => letters.includes(letter));
+    word.startsWith('-') &&
+    word.length > 1 &&
+    word
+      .slice(1)
+      .split('')
+      .every(letter => letters.includes(letter));
   const first = words.findIndex(word => !isFront(word));
   const front = first === -1 ? words : words.slice(0, first);
-  const flags = front.flatMap(word => [...word.slice(1)].map(letter => [`-${letter}`, ['']] as const));
+  const flags = front.flatMap(word =>
+    word
+      .slice(1)
+      .split('')
+      .map(letter => [`-${letter}`, ['']] as const),
+  );
   return new Arguments(first === -1 ? [] : words.slice(first), new Map(flags));
 }
 

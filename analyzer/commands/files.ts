@@ -29,6 +29,16 @@ interface FilesData {
   readonly cached?: boolean;
   readonly reference?: string;
   readonly text?: string;
+  /** With `-p`: the inode and its pages. */
+  readonly inode?: bigint;
+  readonly pages?: readonly StructObject[];
+  /** With `-d`. */
+  readonly dentry?: {
+    readonly address: bigint;
+    readonly inode: bigint;
+    readonly superBlock: bigint;
+    readonly path: string;
+  };
 }
 
 /** `files`. */
@@ -49,11 +59,14 @@ export const files: Command<FilesData> = {
     { line: 'files -p ffff325bc306d870', why: "a file's page cache" },
   ],
   run(session, args) {
-    if (args.has('-d')) return { text: dentryText(session, parseHex(args.value('-d')!)) };
-    if (args.has('-p')) return { text: pagesText(session, parseHex(args.value('-p')!)) };
+    if (args.has('-d')) return dentryData(session, parseHex(args.value('-d')!));
+    if (args.has('-p')) return cachedPages(session, parseHex(args.value('-p')!));
     const tasks = tasksOf(session, args.positionals).map(task => filesOf(session, task));
     const reference = args.value('-R');
     return { tasks, cached: args.has('-c'), ...(reference === undefined ? {} : { reference }) };
+  },
+  json({ text, pages, ...data }) {
+    return text === undefined ? data : { ...data, ...(pages === undefined ? {} : { pages: pages.map(pageData) }) };
   },
   text(data) {
     if (data.text !== undefined) return data.text;
@@ -103,13 +116,14 @@ function cachedRow({ fd, inode, type, path }: OpenFile): string {
   return `${String(fd).padStart(3)} ${hex16(inode?.address ?? 0n)} ${hex16(mapping?.address ?? 0n)} ${String(pages).padStart(7)} ${type.padEnd(4)} ${path}\n`;
 }
 
-function dentryText(session: Session, address: bigint): string {
+function dentryData(session: Session, address: bigint): FilesData {
   const { program } = session;
   const dentry = program.object('dentry', address);
   const inode = dentry.follow('d_inode');
   const sb = inode?.pointer('i_sb') ?? dentry.pointer('d_sb');
   const path = isPseudo(dentry) ? dentryName(dentry) : mountedPath(session, dentry);
-  return `     DENTRY           INODE           SUPERBLK     TYPE PATH\n${hex16(address)} ${hex16(inode?.address ?? 0n)} ${hex16(sb)} ${inodeType(inode).padEnd(4)} ${path}\n`;
+  const text = `     DENTRY           INODE           SUPERBLK     TYPE PATH\n${hex16(address)} ${hex16(inode?.address ?? 0n)} ${hex16(sb)} ${inodeType(inode).padEnd(4)} ${path}\n`;
+  return { text, dentry: { address, inode: inode?.address ?? 0n, superBlock: sb, path } };
 }
 
 /** Path of a dentry of which the mount is not known: through the first mount of its file system. */
@@ -120,21 +134,31 @@ function mountedPath(session: Session, dentry: StructObject): string {
   return dentryPath(program, dentry, mount?.struct.embedded('mnt'));
 }
 
+function pageData(page: StructObject): unknown {
+  return {
+    page: page.address,
+    index: page.num('index'),
+    flags: page.pointer('flags'),
+    count: page.num('_refcount.counter'),
+  };
+}
+
 const MAX_PAGES = 10_000_000;
 
-function pagesText(session: Session, address: bigint): string {
+function cachedPages(session: Session, address: bigint): FilesData {
   const { program } = session;
   const inode = program.object('inode', address);
   const mapping = inode.follow('i_mapping');
   const count = mapping?.num('nrpages') ?? 0;
   const head = `     INODE        NRPAGES\n${hex16(address)}  ${String(count).padStart(7)}\n\n`;
-  if (mapping === undefined || count === 0) return head;
-  const rows: string[] = [];
+  const pages: StructObject[] = [];
+  if (mapping === undefined || count === 0) return { text: head, inode: address, pages };
   for (const { pointer } of xaForEach(program, mapping.embedded('i_pages'))) {
-    if ((pointer & 1n) === 0n) rows.push(pageLine(program, program.object('page', pointer)));
-    if (rows.length >= MAX_PAGES) break;
+    if ((pointer & 1n) === 0n) pages.push(program.object('page', pointer));
+    if (pages.length >= MAX_PAGES) break;
   }
-  return `${head}${pageHeader(program)}${rows.join('')}`;
+  const rows = pages.map(page => pageLine(program, page));
+  return { text: `${head}${pageHeader(program)}${rows.join('')}`, inode: address, pages };
 }
 
 interface User {

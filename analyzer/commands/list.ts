@@ -3,7 +3,7 @@ import { FaultError } from '../../capture/formats/errors.ts';
 import { hex } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseOffset, shownOf, shownText } from './members.ts';
+import { parseOffset, shownOf, shownPlain, shownText } from './members.ts';
 import type { Shown } from './members.ts';
 import { parseAddress, parseHex } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -18,6 +18,8 @@ interface ListData {
   readonly radix: 10 | 16;
   /** Why the walk ended early. */
   readonly problem: string | undefined;
+  /** The entries with what is to be shown of each, as plain data. */
+  readonly plain: () => readonly unknown[];
 }
 
 /** `list`. */
@@ -48,14 +50,23 @@ export const list: Command<ListData> = {
   run(session, args) {
     const walk = parseWalk(session, args);
     const { addresses, problem } = follow(session, walk);
+    const shown = shownOf(session, args);
+    const inside = args.has('-l') ? parseOffset(session, args.value('-l')!) : 0n;
+    const plain = (): readonly unknown[] =>
+      addresses.map(address => ({ address, contents: shownPlain(session, shown, address - inside) }));
     return {
       addresses,
       problem,
-      shown: shownOf(session, args),
-      inside: args.has('-l') ? parseOffset(session, args.value('-l')!) : 0n,
+      shown,
+      inside,
+      plain,
       radix: args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix,
     };
   },
+  json: ({ addresses, problem, shown, plain }) => ({
+    entries: shown.length === 0 ? addresses.map(address => ({ address })) : plain(),
+    problem,
+  }),
   text(data, session) {
     if (data.addresses.length === 0 && data.problem === undefined) return '(empty)\n';
     const body = data.addresses

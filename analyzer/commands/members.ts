@@ -9,7 +9,7 @@ import type { StructType } from '../types/types.ts';
 import type { Arguments } from './command.ts';
 import { parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
-import { memberText } from './struct.ts';
+import { memberText, plainContents } from './struct.ts';
 
 /** What to show of each entry. */
 export interface Shown {
@@ -61,6 +61,19 @@ export function shownText(session: Session, shown: readonly Shown[], address: bi
   }
 }
 
+/** What is to be shown at an address as plain data, by structure; the reason where it cannot be read. */
+export function shownPlain({ program: { memory } }: Session, shown: readonly Shown[], address: bigint): unknown {
+  const one = ({ type, members }: Shown): unknown => {
+    try {
+      return plainContents({ reader: memory, type, members }, address);
+    } catch (error) {
+      if (!(error instanceof FaultError)) throw error;
+      return { fault: error.reason };
+    }
+  };
+  return Object.fromEntries(shown.map(item => [item.type.name, one(item)]));
+}
+
 /** A number, a pointer or a text without its NULs; undefined for what needs more. */
 function directText(
   memory: MemoryReader,
@@ -76,7 +89,7 @@ function directText(
     if (element.kind !== 'int' || element.encoding !== 'char') return undefined;
     return `  ${member} = "${cString(memory.readBytes(address + BigInt(place.offset), bare.size))}"\n`;
   }
-  if (place.bitSize !== undefined || (bare.kind !== 'int' && bare.kind !== 'pointer')) return undefined;
+  if (place.bitSize !== undefined || !['int', 'enum', 'pointer'].includes(bare.kind)) return undefined;
   const value = readScalar(memory, address, place);
   const inHex = bare.kind === 'pointer' || radix === 16;
   return `  ${member} = ${inHex ? `0x${BigInt.asUintN(8 * bare.size, value).toString(16)}` : value}\n`;

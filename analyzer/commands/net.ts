@@ -10,7 +10,7 @@ import type { StructObject } from '../types/object.ts';
 import { hex, hex16 } from '../text/layout.ts';
 import type { Task } from '../linux/sched.ts';
 import { SynopsisError } from './command.ts';
-import type { Command } from './command.ts';
+import type { Arguments, Command } from './command.ts';
 import { parseNumber } from './numbers.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
 import type { Session } from './session.ts';
@@ -56,9 +56,7 @@ export const net: Command<NetData> = {
     if (args.has('-a')) return { neighbours: arpEntries(session.program) };
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
     const ofTasks = args.has('-s') || args.has('-S');
-    const wantsTasks = args.positionals.length > 0 && !args.has('-n');
-    if (!ofTasks && (wantsTasks || ['-R', '-x', '-d'].some(flag => args.has(flag))))
-      throw new SynopsisError('tasks and -R, -x, -d need -s or -S');
+    if (!ofTasks) refuseTaskOptions(args);
     if (!ofTasks)
       return {
         devices: netDevices(session.program, namespaceOf(session, args.has('-n') ? args.positionals : undefined)),
@@ -76,6 +74,13 @@ export const net: Command<NetData> = {
     return (data.tasks ?? []).map(task => socketsText(session, task, data)).join('\n');
   },
 };
+
+/** @throws SynopsisError for what belongs to -s and -S */
+function refuseTaskOptions(args: Arguments): void {
+  const wantsTasks = args.positionals.length > 0 && !args.has('-n');
+  if (wantsTasks || ['-R', '-x', '-d'].some(flag => args.has(flag)))
+    throw new SynopsisError('tasks and -R, -x, -d need -s or -S');
+}
 
 function dotted(value: bigint): string {
   return [0n, 8n, 16n, 24n].map(shift => String((value >> shift) & 0xffn)).join('.');

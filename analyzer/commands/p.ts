@@ -3,7 +3,8 @@ import { UsageError } from '../../capture/formats/errors.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
-import { declare } from '../types/declare.ts';
+import { declare, typeName } from '../types/declare.ts';
+import { plainResult } from '../types/plain.ts';
 import { parseFormat } from '../types/print-format.ts';
 import type { PrintContext } from '../types/print-value.ts';
 import { valueText } from '../types/value.ts';
@@ -19,6 +20,9 @@ interface PrintedValue {
   readonly label: string;
   readonly number: number;
   readonly text: string;
+  readonly type: string;
+  /** The value as plain data. */
+  readonly plain: () => unknown;
 }
 
 interface PData {
@@ -61,6 +65,10 @@ Types of variables come from the vmlinux; without one those of per-cpu and of we
     const value = evaluateExpression(session, expression, reader);
     return { values: [printed(session, isName && letters === '' ? expression : '', value, context, reader)] };
   },
+  json: ({ values, percpu }) => ({
+    values: values.map(({ plain, ...value }) => ({ ...value, contents: plain() })),
+    ...(percpu === undefined ? {} : { percpu }),
+  }),
   text({ values, percpu }) {
     if (percpu === undefined) return values.map(lineText).join('');
     const rows = percpu.addresses.map(({ cpu, address }) => `  [${cpu}]: ${address.toString(16)}\n`);
@@ -95,7 +103,8 @@ function printed(
   reader: MemoryReader = session.program.memory,
 ): PrintedValue {
   const text = valueText(reader, value, { ...context, memory: reader });
-  return { label, number: session.remember(value), text };
+  const plain = (): unknown => plainResult(reader, value);
+  return { label, number: session.remember(value), text, type: typeName(value.type), plain };
 }
 
 function percpuAddresses(session: Session, name: string): PData {

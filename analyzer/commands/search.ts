@@ -140,11 +140,17 @@ function* ranges(session: Session, args: Arguments): Generator<Range> {
   }
 }
 
-function bounds(session: Session, args: Arguments): { from: bigint | undefined; to: bigint | undefined } {
-  const from = args.has('-s') ? parseAddress(session, args.value('-s')!) : undefined;
-  const isUser = args.has('-u') || args.has('-p');
-  if (from !== undefined && !isUser && from < FIRST_KERNEL_ADDRESS)
+/** @throws SynopsisError for a user address without -u */
+function startOf(session: Session, args: Arguments): bigint | undefined {
+  if (!args.has('-s')) return undefined;
+  const from = parseAddress(session, args.value('-s')!);
+  if (!args.has('-u') && !args.has('-p') && from < FIRST_KERNEL_ADDRESS)
     throw new SynopsisError(`invalid kernel virtual address: ${hex(from)}`);
+  return from;
+}
+
+function bounds(session: Session, args: Arguments): { from: bigint | undefined; to: bigint | undefined } {
+  const from = startOf(session, args);
   const length = args.has('-l') ? parseNumber(args.value('-l')!) : undefined;
   const end = args.has('-e') ? parseAddress(session, args.value('-e')!) : undefined;
   const to = end ?? (length === undefined || from === undefined ? undefined : from + length);
@@ -310,7 +316,7 @@ function withContext(
   const { step } = matcher;
   const lines = (from: bigint): string => {
     const bytes = reader.readAvailable(BigInt.asUintN(64, from - base), count * step);
-    return hexLines(session, from, bytes, step as 2 | 4 | 8);
+    return hexLines(session, from, bytes, step);
   };
   for (let index = first; index < hits.length; index++) {
     const hit = hits[index]!;

@@ -112,12 +112,18 @@ export function settingText(session: Session, name: string): string {
   return SETTINGS[name]!.show?.(session, value) ?? value;
 }
 
+/** Where the list has other words than the single setting. */
+const IN_LIST: Readonly<Record<string, (value: string) => string>> = {
+  core: value => value,
+  console: value => (value === 'not set' ? '(not assigned)' : value),
+  radix: value => (/^(?:16|hex)/.test(value) ? '16 (hexadecimal)' : '10 (decimal)'),
+};
+
 /** All settings with their texts. */
 export function allSettingTexts(session: Session): { readonly setting: string; readonly value: string }[] {
   return Object.keys(SETTINGS).map(name => ({
     setting: name,
-    // Alone, the switch is explained.
-    value: name === 'core' ? settingValue(session, name) : settingText(session, name),
+    value: IN_LIST[name]?.(settingValue(session, name)) ?? settingText(session, name),
   }));
 }
 

@@ -1,6 +1,7 @@
 /** `struct` and `union`: definitions, and contents at an address. */
 import { UsageError } from '../../capture/formats/errors.ts';
-import { definitionLines, definitionText, declare } from '../types/declare.ts';
+import { definitionLines, definitionText, declare, typeName } from '../types/declare.ts';
+import { plainType, plainValue } from '../types/plain.ts';
 import { printScalar, printValue, readBits } from '../types/print-value.ts';
 import type { PrintContext } from '../types/print-value.ts';
 import { sizeOf, stripTypedefs } from '../types/types.ts';
@@ -15,6 +16,8 @@ import { parseCpus } from './cpus.ts';
 import type { Session } from './session.ts';
 
 interface StructData {
+  /** For `--json`: the definition, or each structure with its address. */
+  readonly plain: () => unknown;
   readonly blocks: readonly string[];
   readonly separator: string;
 }
@@ -54,6 +57,7 @@ function command(name: 'struct' | 'union' | '*', summary: string): Command<Struc
     ],
     run: (session, args) => runStruct(session, args),
     text: data => data.blocks.join(data.separator),
+    json: data => data.plain(),
   };
 }
 
@@ -68,7 +72,11 @@ export function runStruct(session: Session, args: Arguments): StructData {
     if (type.place(member) === undefined) throw new UsageError(`invalid data structure reference: ${name}.${member}`);
   }
   if (where === undefined)
-    return { blocks: [named(session, name, definition(type, members, args.has('-o')))], separator: '' };
+    return {
+      blocks: [named(session, name, definition(type, members, args.has('-o')))],
+      separator: '',
+      plain: () => ({ definition: plainType(type) }),
+    };
   if (args.has('-o') && members.length > 1) throw new UsageError('-o option not valid with multiple member format');
   const count = Number(parseNumber(args.value('-c') ?? countWord ?? '1'));
   return contents(session, type, members, where, Math.min(count, 1_000_000), args);
@@ -143,16 +151,47 @@ function contents(
   const reader = args.has('-u') ? userOf(session) : session.program.memory;
   const shown: Shown = { reader, type, members, args, context: { ...session.printContext(radix), memory: reader } };
   const blocks: string[] = [];
+  const places: { readonly address: bigint; readonly cpu: number | undefined }[] = [];
   for (const { address, cpu } of addressesOf(session, where)) {
     const start = address - memberOffset(session, args.value('-l'));
     for (let index = 0; index < count; index++) {
       const at = start + BigInt(index * type.size);
       const head = cpu === undefined ? '' : `[${cpu}]: ${at.toString(16)}\n`;
       blocks.push(head + blockText(shown, at));
+      places.push({ address: at, cpu });
     }
   }
   const isPercpu = where.includes(':');
-  return { blocks, separator: blocks.length > 1 && !(isPercpu && members.length > 0) ? '\n' : '' };
+  return {
+    blocks,
+    separator: blocks.length > 1 && !(isPercpu && members.length > 0) ? '\n' : '',
+    plain: () => ({
+      structures: places.map(place => ({
+        ...place,
+        type: typeName(type),
+        contents: plainContents(shown, place.address),
+      })),
+    }),
+  };
+}
+
+/** A structure's value, or that of each member asked for. @throws FaultError */
+export function plainContents(
+  { reader, type, members }: Pick<Shown, 'reader' | 'type' | 'members'>,
+  address: bigint,
+): unknown {
+  const bytes = reader.readBytes(address, type.size);
+  if (members.length === 0) return plainValue(type, bytes, 0);
+  return Object.fromEntries(members.map(member => [member, plainPlace(type.place(member)!, bytes)]));
+}
+
+function plainPlace(place: MemberPlace, bytes: Uint8Array): unknown {
+  const { type, offset, bitOffset, bitSize } = place;
+  // A flexible array's elements lie behind the structure.
+  if (offset + sizeOf(type) > bytes.length) return [];
+  return bitSize === undefined
+    ? plainValue(type, bytes, offset)
+    : Number(readBits(bytes, 8 * offset + (bitOffset & 7), bitSize));
 }
 
 /** What to show of each structure. */

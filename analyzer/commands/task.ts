@@ -3,11 +3,12 @@ import { printValue } from '../types/print-value.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Command } from './command.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
-import { placeText } from './struct.ts';
+import { placeText, plainContents } from './struct.ts';
 
 interface TaskData {
   readonly blocks: readonly { readonly header: string; readonly body: string }[];
   readonly partial: boolean;
+  readonly plain: () => unknown;
 }
 
 /** `task`. */
@@ -57,8 +58,15 @@ export const task: Command<TaskData> = {
           .join(''),
       };
     });
-    return { blocks, partial: members !== undefined };
+    const plain = (): unknown =>
+      tasksOf(session, args.positionals).map(({ pid, comm, address }) => {
+        const own = (members ?? []).filter(member => type.place(member) !== undefined);
+        const contents = plainContents({ reader: memory, type, members: own }, address);
+        return { pid, comm, task: address, contents };
+      });
+    return { blocks, partial: members !== undefined, plain };
   },
+  json: ({ plain }) => ({ tasks: plain() }),
   text: ({ blocks }) => blocks.map(({ header, body }) => `${header}\n${body}\n`).join(''),
 };
 

@@ -1,20 +1,25 @@
 /** `tree`: radix trees, XArrays, red-black trees, maple trees. */
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
-import { mapleForEach } from '../linux/maple-tree.ts';
+import { mapleEntriesBelow, mapleForEach } from '../linux/maple-tree.ts';
+import type { MapleEntry } from '../linux/maple-tree.ts';
 import { rbInorder, rbPreorder } from '../linux/rbtree.ts';
-import { xaForEach } from '../linux/xarray.ts';
+import { xaEntriesBelow, xaForEach } from '../linux/xarray.ts';
+import type { XarrayEntry } from '../linux/xarray.ts';
+import type { Program } from '../program.ts';
 import { hex } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseOffset, shownOf, shownText } from './members.ts';
+import { parseOffset, shownOf, shownPlain, shownText } from './members.ts';
 import type { Shown } from './members.ts';
 import { parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
+import { mapleDump } from './tree-maple.ts';
 
 const MAX_ENTRIES = 10_000_000;
 
 interface TreeEntry {
   readonly address: bigint;
+  /** With `-p`: the line under the entry. */
   readonly position: string | undefined;
 }
 
@@ -24,6 +29,10 @@ interface TreeData {
   readonly shown: readonly Shown[];
   readonly radix: 10 | 16;
   readonly problem: string | undefined;
+  /** With `-v`. */
+  readonly dump: string | undefined;
+  /** The entries with what is to be shown of each, as plain data. */
+  readonly plain: () => readonly unknown[];
 }
 
 /** `tree`. */
@@ -41,7 +50,7 @@ export const tree: Command<TreeData> = {
     { flag: '-l', help: 'in order of keys (rbtree)' },
     { flag: '-p', help: 'the position of each entry in the tree' },
     { flag: '-N', help: 'start is a node, not a root' },
-    { flag: '-v', help: 'as -p (maple)' },
+    { flag: '-v', help: 'the nodes with all that is in them (maple)' },
     { flag: '-x', help: 'integers in hexadecimal' },
     { flag: '-d', help: 'integers in decimal' },
   ],
@@ -57,21 +66,38 @@ export const tree: Command<TreeData> = {
     if (startText === undefined) throw new SynopsisError('no start address given');
     const kind = kindOf(args.value('-t') ?? 'rbtree');
     const start = parseAddress(session, startText) + (args.has('-r') ? parseOffset(session, args.value('-r')!) : 0n);
+    if (args.has('-v') && kind !== 'maple') throw new UsageError('-v option is only applicable to maple tree type');
     const { entries, problem } = collect(session, kind, start, args);
-    const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
-    return { kind, entries, problem, shown: shownOf(session, args), radix };
+    const radix = radixOf(session, args);
+    const dump = args.has('-v')
+      ? mapleDump(session.program, session.program.object('maple_tree', start), radix)
+      : undefined;
+    const shown = shownOf(session, args);
+    const plain = (): readonly unknown[] =>
+      entries.map(entry => ({ ...entry, contents: shownPlain(session, shown, entry.address) }));
+    return { kind, entries, problem, shown, radix, plain, dump };
   },
+  json: ({ kind, entries, problem, shown, plain }) => ({
+    kind,
+    entries: shown.length === 0 ? entries : plain(),
+    problem,
+  }),
   text(data, session) {
+    if (data.dump !== undefined) return data.dump;
     const line = ({ address, position }: TreeEntry): string => {
-      // crash prints the entries of a maple tree in decimal.
-      const number = data.kind === 'maple' ? String(address) : hex(address);
-      const place = position === undefined ? '' : `  position: ${position}\n`;
+      // crash prints the entries of a maple tree in the session's base.
+      const number = data.kind === 'maple' && data.radix === 10 ? String(address) : hex(address);
+      const place = position === undefined ? '' : `  ${position}\n`;
       return `${number}\n${place}${shownText(session, data.shown, address, data.radix)}`;
     };
     const body = data.entries.map(line).join('');
     return data.problem === undefined ? body : `${body}tree: ${data.problem}\n`;
   },
 };
+
+function radixOf({ settings }: Session, args: Arguments): 10 | 16 {
+  return args.has('-x') ? 16 : args.has('-d') ? 10 : settings.radix;
+}
 
 const KINDS = ['radix', 'xarray', 'rbtree', 'maple'];
 
@@ -103,21 +129,36 @@ function collect(
 
 function* entriesOf(session: Session, kind: string, start: bigint, args: Arguments): Generator<TreeEntry> {
   const { program } = session;
-  const position = args.has('-p') || args.has('-v');
+  const position = args.has('-p');
   if (kind === 'rbtree') {
     yield* rbEntries(session, start, args, position);
     return;
   }
+  const isNode = args.has('-N');
+  const radix = radixOf(session, args);
   if (kind === 'maple') {
-    for (const entry of mapleForEach(program, program.object('maple_tree', start))) {
-      yield { address: entry.pointer, position: position ? `${hex(entry.first)}-${hex(entry.last)}` : undefined };
-    }
+    let index = 0;
+    for (const { pointer, path } of mapleEntries(program, start, isNode))
+      yield {
+        address: pointer,
+        position: position ? `index: ${(++index).toString(radix)}  position: root/${path.join('/')}` : undefined,
+      };
     return;
   }
-  const struct = program.types.findStruct('xarray') === undefined ? 'radix_tree_root' : 'xarray';
-  for (const entry of xaForEach(program, program.object(struct, start))) {
-    yield { address: entry.pointer, position: position ? `index ${entry.index}` : undefined };
+  for (const { pointer, index, path } of xarrayEntries(program, start, isNode)) {
+    const place = path.length === 0 ? 'direct/0' : `root/${path.join('/')}`;
+    yield { address: pointer, position: position ? `index: ${index.toString(radix)}  position: ${place}` : undefined };
   }
+}
+
+function mapleEntries(program: Program, start: bigint, isNode: boolean): Iterable<MapleEntry> {
+  return isNode ? mapleEntriesBelow(program, start) : mapleForEach(program, program.object('maple_tree', start));
+}
+
+function xarrayEntries(program: Program, start: bigint, isNode: boolean): Iterable<XarrayEntry> {
+  if (isNode) return xaEntriesBelow(program, start);
+  const struct = program.types.findStruct('xarray') === undefined ? 'radix_tree_root' : 'xarray';
+  return xaForEach(program, program.object(struct, start));
 }
 
 function* rbEntries(session: Session, start: bigint, args: Arguments, position: boolean): Generator<TreeEntry> {
@@ -127,6 +168,6 @@ function* rbEntries(session: Session, start: bigint, args: Arguments, position: 
   const nodes = args.has('-l') ? rbInorder(program, root) : rbPreorder(program, root);
   for (const node of nodes) {
     const steps = Array.from(node.path, step => `/${step}`).join('');
-    yield { address: node.address - offset, position: position ? `root${steps}` : undefined };
+    yield { address: node.address - offset, position: position ? `position: root${steps}` : undefined };
   }
 }

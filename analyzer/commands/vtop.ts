@@ -96,12 +96,16 @@ function topTable(session: Session): bigint {
   );
 }
 
+/** Where the kernel has an address that its tables do not map: the kernel image and the direct map of some dumps. */
+function alternative({ program }: Session, { isUser, vaddr }: Translation): number | undefined {
+  return isUser || !isOfKernel(vaddr) ? undefined : program.space.translate(vaddr);
+}
+
 /** @param withHead a page line gets its head: the first of a command's */
 function translationText(session: Session, translation: Translation, withHead: boolean): string {
   const { walk, root, isUser, vma } = translation;
   const { program } = session;
-  const paddr =
-    walk?.paddr ?? (isUser || !isOfKernel(translation.vaddr) ? undefined : program.space.translate(translation.vaddr));
+  const paddr = walk?.paddr ?? alternative(session, translation);
   const known = !isUser || paddr !== undefined || vma !== undefined;
   const page = paddr === undefined ? undefined : pageOf(program, Math.floor(paddr / program.space.pageSize));
   return [

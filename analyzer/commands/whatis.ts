@@ -5,6 +5,7 @@ import { StructType, sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType, EnumType } from '../types/types.ts';
 import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
+import { plainType } from '../types/plain.ts';
 import { evaluateExpression, variableType } from './expressions.ts';
 import { parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -13,6 +14,8 @@ import { definition } from './struct.ts';
 interface WhatisData {
   readonly text: string;
   readonly size: number | undefined;
+  /** The type itself; not with -r and -m. */
+  readonly type?: CType;
   /** With `-r` and `-m`. */
   readonly types?: readonly { readonly size: number; readonly name: string }[];
 }
@@ -40,6 +43,7 @@ export const whatis: Command<WhatisData> = {
     if (text === '') throw new SynopsisError('no name given');
     return whatIs(session, text, args.has('-o'));
   },
+  json: ({ type, ...data }) => ({ ...data, ...(type === undefined ? {} : { type: plainType(type) }) }),
   text: ({ text, size, types }) =>
     types === undefined
       ? `${text}${size === undefined ? '' : `SIZE: ${size}\n`}`
@@ -51,11 +55,12 @@ function whatIs(session: Session, text: string, offsets: boolean): WhatisData {
   const isName = /^\w+$/.test(text);
   if (isName && symbols.findAll(text).length > 0) {
     const type = variableType(session, text) ?? functionType(session, text);
-    if (type !== undefined) return { text: `${declare(type, text)};\n`, size: undefined };
+    if (type !== undefined) return { text: `${declare(type, text)};\n`, size: undefined, type };
   }
   const tagged = parseType(text, types) ?? (isName ? (types.findStruct(text) ?? types.find(text, 'enum')) : undefined);
-  if (tagged !== undefined) return described(tagged, text, offsets);
-  return { text: `${typeName(evaluateExpression(session, text).type)}\n`, size: undefined };
+  if (tagged !== undefined) return { ...described(tagged, text, offsets), type: tagged };
+  const { type } = evaluateExpression(session, text);
+  return { text: `${typeName(type)}\n`, size: undefined, type };
 }
 
 /** The prototype from the vmlinux, the module's object or BTF. */

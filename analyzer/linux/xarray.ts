@@ -15,6 +15,8 @@ export interface XarrayEntry {
   readonly index: bigint;
   /** The stored word: a pointer, or a value entry with bit 0 set. */
   readonly pointer: bigint;
+  /** The slots on the way from the root; empty for an entry that is the root. */
+  readonly path: readonly number[];
 }
 
 /** What a walk tells on its way. */
@@ -33,6 +35,12 @@ export function* xaForEach(
   else yield* walk(program, xarray.pointer('rnode'), 'radix_tree_node', 1n, visitor);
 }
 
+/** The entries below a node, or below what `xa_head` holds. */
+export function* xaEntriesBelow(program: Program, head: bigint): Generator<XarrayEntry> {
+  const isXarray = program.types.findStruct('xarray') !== undefined;
+  yield* walk(program, head, isXarray ? 'xa_node' : 'radix_tree_node', isXarray ? XA_INTERNAL : 1n, {});
+}
+
 /** `idr_for_each_entry`: an IDR is an XArray, before 4.20 a radix tree, under another name. */
 export function* idrForEach(program: Program, idr: StructObject, visitor?: XarrayVisitor): Generator<XarrayEntry> {
   yield* xaForEach(program, idr.embedded('idr_rt'), visitor);
@@ -47,11 +55,16 @@ function* walk(
 ): Generator<XarrayEntry> {
   if (head === 0n) return;
   if (!isNode(head, nodeMark)) {
-    yield { index: 0n, pointer: head };
+    yield { index: 0n, pointer: head, path: [] };
     return;
   }
   const root = program.object(struct, head & ~3n);
-  yield* walkNode(program, root, 0n, 0, { struct, nodeMark, visitor, seen: new Set() });
+  yield* walkNode(
+    program,
+    root,
+    { index: 0n, pointer: head, path: [] },
+    { struct, nodeMark, visitor, seen: new Set() },
+  );
 }
 
 interface WalkState {
@@ -61,30 +74,26 @@ interface WalkState {
   readonly seen: Set<bigint>;
 }
 
-function* walkNode(
-  program: Program,
-  node: StructObject,
-  base: bigint,
-  depth: number,
-  state: WalkState,
-): Generator<XarrayEntry> {
-  if (depth > MAX_DEPTH || state.seen.has(node.address)) return;
+function* walkNode(program: Program, node: StructObject, place: XarrayEntry, state: WalkState): Generator<XarrayEntry> {
+  if (place.path.length > MAX_DEPTH || state.seen.has(node.address)) return;
   state.seen.add(node.address);
-  for (const { index, pointer } of slotsOf(program, node, base, state.visitor)) {
+  for (const entry of slotsOf(program, node, place, state.visitor)) {
+    const { pointer } = entry;
     if (isNode(pointer, state.nodeMark))
-      yield* walkNode(program, program.object(state.struct, pointer & ~3n), index, depth + 1, state);
-    else if ((pointer & 3n) !== XA_INTERNAL) yield { index, pointer };
+      yield* walkNode(program, program.object(state.struct, pointer & ~3n), entry, state);
+    else if ((pointer & 3n) !== XA_INTERNAL) yield entry;
   }
 }
 
 /** The slots of a node that are in use. @throws FaultError when the node cannot be read and the visitor takes no faults */
-function slotsOf(program: Program, node: StructObject, base: bigint, { onFault }: XarrayVisitor): XarrayEntry[] {
+function slotsOf(program: Program, node: StructObject, place: XarrayEntry, { onFault }: XarrayVisitor): XarrayEntry[] {
   try {
     const shift = node.big('shift') & 63n;
     const slots = node.addressOf('slots');
     return Array.from({ length: node.lengthOf('slots') }, (_, slot) => ({
-      index: base + (BigInt(slot) << shift),
+      index: place.index + (BigInt(slot) << shift),
       pointer: program.memory.readU64(slots + BigInt(8 * slot)),
+      path: [...place.path, slot],
     })).filter(({ pointer }) => pointer !== 0n);
   } catch (error) {
     if (onFault === undefined || !(error instanceof FaultError)) throw error;

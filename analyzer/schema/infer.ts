@@ -13,6 +13,9 @@ export interface InferredSchema {
 /** Addresses and 64-bit values. */
 const HEXADECIMAL = '^0x[0-9a-f]+$';
 
+/** C values: their shape is the type's. */
+const FREE_FORM = 'contents';
+
 /** The narrowest schema of a value. */
 export function schemaOf(value: unknown): InferredSchema {
   if (value === null) return { type: 'null' };
@@ -31,7 +34,9 @@ function arraySchema(values: readonly unknown[]): InferredSchema {
 }
 
 function objectSchema(value: Readonly<Record<string, unknown>>): InferredSchema {
-  const properties = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, schemaOf(inner)]));
+  const properties = Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, name === FREE_FORM ? {} : schemaOf(inner)]),
+  );
   return { type: 'object', properties, required: Object.keys(properties).sort() };
 }
 

@@ -34,6 +34,8 @@ export function normalise(text: string): string {
   return text
     .replace(/^( +KERNEL: ).*$/m, '$1vmlinux')
     .replace(/^( +DUMPFILE: ).*$/m, '$1vmcore')
+    .replace(/^( +namelist: ).*$/m, '$1vmlinux')
+    .replace(/^( +dumpfile: ).*$/m, '$1vmcore')
     .replaceAll(/\$\d+ = /g, '$N = ')
     .split('\n')
     .map(line => line.trimEnd())

@@ -1,6 +1,10 @@
 /** `gdb`: gdb's commands over the dump. */
 import { UnimplementedError, UsageError } from '../../../capture/formats/errors.ts';
+import { typeName } from '../../types/declare.ts';
+import { parseType } from '../../types/expression.ts';
+import { plainResult, plainType } from '../../types/plain.ts';
 import type { Command } from '../command.ts';
+import { evaluateExpression } from '../expressions.ts';
 import type { Session } from '../session.ts';
 import { examine } from './examine.ts';
 import { backtrace } from './frame.ts';
@@ -12,6 +16,8 @@ import { GDB_VERBS } from './verbs.ts';
 
 interface GdbData {
   readonly text: string;
+  /** Of `print` and `output`: the value as plain data; of `ptype` and `whatis`: the type. */
+  readonly plain?: () => unknown;
 }
 
 /** What each command does. @param letters what stood behind the slash */
@@ -47,10 +53,26 @@ arguments, locals and scopes need a vmlinux with debug information.`,
     { line: 'gdb bt full', why: 'the stack of the current task with arguments and locals' },
   ],
   run(session, args) {
-    return { text: runGdb(session, args.positionals.join(' ')) };
+    const line = args.positionals.join(' ');
+    return { text: runGdb(session, line), plain: () => plainAnswer(session, line) };
   },
   text: ({ text }) => text,
+  json: ({ text, plain }) => ({ text, ...(plain?.() as object | undefined) }),
 };
+
+const TYPE_VERBS = new Set(['ptype', 'whatis']);
+
+/** What `--json` gives beside the text. */
+function plainAnswer(session: Session, line: string): unknown {
+  const [, verb = '', text = ''] = /^\s*([a-z]+)(?:\s*\/\s*\w*)?\s*(.*)$/s.exec(line) ?? [];
+  const name = Object.hasOwn(GDB_VERBS, verb) ? GDB_VERBS[verb]! : '';
+  if (TYPE_VERBS.has(name) && text !== '')
+    return { type: plainType(parseType(text, session.program.types) ?? evaluateExpression(session, text).type) };
+  // `print` has put its value into the history: evaluated once more, an assignment would be made twice.
+  const value = name === 'print' ? session.history('$') : undefined;
+  if (value === undefined) return {};
+  return { value: { type: typeName(value.type), contents: plainResult(session.program.memory, value) } };
+}
 
 /** Runs one of gdb's commands. @throws UsageError, UnimplementedError, FaultError */
 export function runGdb(session: Session, line: string): string {

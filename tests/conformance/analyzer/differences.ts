@@ -42,7 +42,6 @@ export const DIFFERENCES: Differences = {
     'tree-vmap': STATIC_DATA,
     'tree-vmap-plain': STATIC_DATA,
     'p-init_mm': STATIC_DATA,
-    'set-v': 'there is no name list',
     'dis-r': NEEDS_LINES,
     'sym-addr': NEEDS_LINES,
     'sym-n': NEEDS_LINES,
@@ -74,6 +73,5 @@ export const DIFFERENCES: Differences = {
     'struct-count': 'crash fails ("seek error") on a readable address',
     'p-jiffies': 'crash reads wrong memory after `p -u` in the same session',
     'gdb-p': 'crash reads wrong memory after `p -u` in the same session',
-    'set-v': 'paths of the machine on which crash ran',
   },
 };
