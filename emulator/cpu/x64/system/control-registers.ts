@@ -51,6 +51,11 @@ export function writeControlRegister(cpu: X64Cpu, number: number, value: bigint)
   }
 }
 
+/** Neither from 64-bit code nor with PCIDs. */
+function mayEndPaging(cpu: X64Cpu): boolean {
+  return !cpu.is64 && (cpu.registers.cr4 & CR4.PCIDE) === 0;
+}
+
 function writeCr0(cpu: X64Cpu, value: number): Fault | undefined {
   const { registers } = cpu;
   const wanted = (value & CR0_KNOWN) | CR0.ET;
@@ -62,8 +67,8 @@ function writeCr0(cpu: X64Cpu, value: number): Fault | undefined {
     if (failure) return failure;
     registers.efer |= EFER.LMA;
   }
-  if (!(wanted & CR0.PG) && registers.cr0 & CR0.PG) {
-    if (cpu.is64 || registers.cr4 & CR4.PCIDE) return protectionFault();
+  if (registers.cr0 & ~wanted & CR0.PG) {
+    if (!mayEndPaging(cpu)) return protectionFault();
     registers.efer &= ~EFER.LMA;
   }
   const changed = wanted ^ registers.cr0;

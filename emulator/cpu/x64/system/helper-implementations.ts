@@ -402,14 +402,19 @@ function invalidatePcid(cpu: X64Cpu, type: bigint, address: bigint): void {
   const low = cpu.memory.read(address, 8);
   const linear = low === undefined ? undefined : cpu.memory.read(address + 8n, 8);
   if (low === undefined || linear === undefined) return cpu.raise(cpu.memory.fault);
-  const pcid = Number(low & 0xfffn);
-  const unknownPcid = type < 2n && pcid !== 0 && (cpu.registers.cr4 & CR4.PCIDE) === 0;
-  const badAddress = type === 0n && !cpu.isCanonicalBase(linear);
-  if (type > 3n || low >> 12n !== 0n || unknownPcid || badAddress) return cpu.raise(protectionFault());
+  if (!isPcidDescriptor(cpu, type, low, linear)) return cpu.raise(protectionFault());
+  const pcid = Number(low);
   cpu.memory.forget();
   if (type === 1n) cpu.engine.flushTlbContexts(key => (key & 0xfff) === pcid);
   else if (type >= 2n) cpu.engine.flushTlb();
   else flushPage(cpu, linear);
+}
+
+/** Types up to 3, PCIDs of 12 bits, none but 0 without CR4.PCIDE, and canonical addresses. */
+function isPcidDescriptor(cpu: X64Cpu, type: bigint, pcid: bigint, linear: bigint): boolean {
+  if (type > 3n || pcid >> 12n !== 0n) return false;
+  if (type < 2n && pcid !== 0n && (cpu.registers.cr4 & CR4.PCIDE) === 0) return false;
+  return type !== 0n || cpu.isCanonicalBase(linear);
 }
 
 /** Drops the translation of a page, and compiled instructions that cross into it from the page before. */
