@@ -18,6 +18,7 @@ import { Ns16550 } from '../../devices/ns16550.ts';
 import { ICH9_LPC_IDENTITY, PciHostBridge, Q35_IDENTITY } from '../../devices/pci/host-bridge.ts';
 import { PciConfigPorts, PciHost } from '../../devices/pci/host.ts';
 import { PciWindow } from '../../devices/pci/windows.ts';
+import { Port92 } from '../../devices/port-92.ts';
 import { Pvpanic } from '../../devices/pvpanic.ts';
 import type { VirtioDevice } from '../../devices/virtio/device-core.ts';
 import { VirtioMmioTransport } from '../../devices/virtio/mmio-transport.ts';
@@ -168,6 +169,7 @@ export class PcChipset {
     const keyboard = new I8042(this.isa(IRQ.KEYBOARD), resetMachine);
     this.port(PORT.KBD_DATA, keyboard);
     this.port(PORT.KBD_COMMAND, new KeyboardCommandPort(keyboard));
+    this.port(PORT.SYSTEM_CONTROL_A, new Port92(resetMachine));
   }
 
   private placeIsaDevice(isaDevice: IsaDevice): void {

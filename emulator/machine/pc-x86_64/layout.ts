@@ -97,6 +97,7 @@ export const PORT = {
   PORT_B: { base: 0x61, size: 1 },
   KBD_COMMAND: { base: 0x64, size: 1 },
   RTC: { base: 0x70, size: 2 },
+  SYSTEM_CONTROL_A: { base: 0x92, size: 1 },
   PIC_SLAVE: { base: 0xa0, size: 2 },
   COM1: { base: 0x3f8, size: 8 },
   ELCR: { base: 0x4d0, size: 2 },

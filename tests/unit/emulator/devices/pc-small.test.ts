@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { GedEvents, GedRegisters } from '../../../../emulator/devices/acpi-ged.ts';
 import { ResetPort } from '../../../../emulator/devices/acpi-pm.ts';
 import { DebugExit } from '../../../../emulator/devices/debug-exit.ts';
+import { Port92 } from '../../../../emulator/devices/port-92.ts';
 import { EmptyFlash } from '../../../../emulator/devices/empty-flash.ts';
 import { I8042 } from '../../../../emulator/devices/i8042.ts';
 import { FakeLine } from '../../../support/fake-line.ts';
@@ -95,6 +96,20 @@ test('isa-debug-exit ends with an odd status', () => {
   const statuses: number[] = [];
   new DebugExit(status => statuses.push(status)).write(0, 0x10, 4);
   expect(statuses).toEqual([0x21]);
+});
+
+test('port 0x92 resets when bit 0 becomes 1', () => {
+  let resets = 0;
+  const port = new Port92(() => resets++);
+  expect(port.read()).toBe(2);
+  port.write(0, 3, 1);
+  port.write(0, 3, 1);
+  expect([resets, port.read()]).toEqual([1, 3]);
+  const copy = new Port92(() => resets++);
+  copy.restore(port.save());
+  copy.write(0, 2, 1);
+  copy.write(0, 1, 1);
+  expect(resets).toBe(2);
 });
 
 test('empty flash answers no CFI query', () => {
