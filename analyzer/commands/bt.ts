@@ -20,6 +20,8 @@ import { stoppedRegisters } from '../unwind/stopped-registers.ts';
 import { unwind } from '../unwind/unwind.ts';
 import type { Arguments, Command } from './command.ts';
 import { cpuExceptionsText, overflowText } from './bt-stacks.ts';
+import { callText, knownCall } from '../unwind/register-arguments.ts';
+import type { KnownCall } from '../unwind/register-arguments.ts';
 import { FrameVariables } from './bt-variables.ts';
 import { parseCpus } from './cpus.ts';
 import { parseAddress, parseHex } from './numbers.ts';
@@ -43,7 +45,9 @@ interface FrameData {
   readonly words: { readonly start: bigint; readonly end: bigint } | undefined;
 }
 
-type ItemData = FrameData | StackSwitch | SavedRegisters | UnwindProblem;
+/** Saved registers; with `--args` the call whose arguments they hold. */
+type RegistersData = SavedRegisters & { readonly call?: KnownCall | undefined };
+type ItemData = FrameData | StackSwitch | RegistersData | UnwindProblem;
 
 interface TaskTrace {
   readonly task: Task;
@@ -93,11 +97,14 @@ export const bt: Command<BtData> = {
     { flag: '-E', help: 'saved registers on the IRQ and exception stacks of all CPUs' },
     { flag: '-o', help: 'accepted: there is one way to follow a stack' },
     { flag: '-O', help: 'accepted' },
-    { flag: '--args', help: 'our own: functions of each frame, inlined ones too, with arguments; needs a vmlinux' },
+    {
+      flag: '--args',
+      help: 'our own: functions of each frame with arguments; without a vmlinux those that registers tell',
+    },
     { flag: '--locals', help: 'our own: as --args, and local variables' },
   ],
   description:
-    'Follows frame records (arm64) or ORC (x86_64; DWARF where a kernel has none) from where a task was switched out, or from\nwhere a running one was stopped, over IRQ and exception stacks to the registers that user space had. --args and --locals add\nwhat DWARF knows of each frame: inlined functions, arguments (NAME@entry: as it was called), locals.',
+    'Follows frame records (arm64) or ORC (x86_64; DWARF where a kernel has none) from where a task was switched out, or from\nwhere a running one was stopped, over IRQ and exception stacks to the registers that user space had. --args and --locals add\nwhat DWARF knows of each frame: inlined functions, arguments (NAME@entry: as it was called), locals. From the dump alone --args shows the system call at user registers and the\narguments of a function that an exception met at its first instruction.',
   examples: [
     { line: 'bt', why: 'how the panic came about' },
     { line: 'bt -a', why: 'what all CPUs did' },
@@ -188,12 +195,16 @@ function referencesOf(
 }
 
 function describe(session: Session, task: Task, backtrace: Backtrace, args: Arguments): ItemData[] {
-  const wanted = args.has('--args') || args.has('--locals');
-  const variables = wanted ? new FrameVariables(session, task, backtrace, args.has('--locals')) : undefined;
+  const { program } = session;
+  const withArguments = args.has('--args') || args.has('--locals');
+  const fromDwarf = args.has('--locals') || (args.has('--args') && program.debug.kernel !== undefined);
+  const variables = fromDwarf ? new FrameVariables(session, task, backtrace, args.has('--locals')) : undefined;
   const show = { frames: args.has('-f') || args.has('-F'), lines: args.has('-l'), variables };
-  return backtrace.items.map((item, index) =>
-    item.kind === 'frame' ? describeFrame(session, backtrace, item, index, show) : item,
-  );
+  return backtrace.items.map((item, index) => {
+    if (item.kind === 'frame') return describeFrame(session, backtrace, item, index, show);
+    if (item.kind !== 'registers' || !withArguments) return item;
+    return { ...item, call: knownCall(program, item, backtrace.items.slice(0, index)) };
+  });
 }
 
 function describeFrame(
@@ -262,7 +273,7 @@ function itemText(session: Session, item: ItemData, options: BtData['options']):
     case 'problem':
       return `    (the stack ends here: ${item.text})\n`;
     default:
-      return registersText(session.program, item);
+      return registersText(session.program, item) + (item.call === undefined ? '' : `    [${callText(item.call)}]\n`);
   }
 }
 
