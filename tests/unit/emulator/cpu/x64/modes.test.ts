@@ -325,6 +325,22 @@ describe('control bits', () => {
     expect(Number(machine.cpu.engine.pc)).toBe(0x9301);
   });
 
+  const VZEROALL = [0xc5, 0xfc, 0x77];
+  test.each<[name: string, cr0: number, cr4: number, xcr0: number, vector: number | undefined]>([
+    ['needs neither CR4.OSFXSR nor CR0.EM clear', CR0.EM, CR4.OSXSAVE, 7, undefined],
+    ['is #UD without CR4.OSXSAVE', 0, CR4.OSFXSR, 7, 6],
+    ['is #UD without the YMM state', 0, CR4.OSXSAVE, 3, 6],
+    ['is #NM with CR0.TS', CR0.TS, CR4.OSXSAVE, 7, 7],
+  ])('VEX %s', (_name, cr0, cr4, xcr0, vector) => {
+    const machine = new X64TestMachine();
+    const { registers } = machine.cpu;
+    registers.cr0 |= cr0;
+    registers.cr4 |= cr4;
+    registers.xcr0 = xcr0;
+    machine.cpu.contextChanged();
+    expect(machine.run(...VZEROALL, HLT)).toBe(vector);
+  });
+
   test('CR0.WP off lets the supervisor write read-only pages', () => {
     const machine = new X64TestMachine();
     machine.cpu.registers.cr0 &= ~CR0.WP;
