@@ -100,12 +100,15 @@ export class X86Starter implements CaptureStarter {
   readonly #board: PcBoard;
   readonly #dma: PhysicalDma;
   readonly #image: CaptureImage;
+  readonly #usesPics: boolean;
   #entry: Parameters<PcBoard['cpus'][number]['start']>[0] | undefined;
 
-  constructor(board: PcBoard, dma: PhysicalDma, image: CaptureImage) {
+  /** @param usesPics whether kernels know the 8259 pair: they do not where ACPI is hardware-reduced (microvm) */
+  constructor(board: PcBoard, dma: PhysicalDma, image: CaptureImage, usesPics: boolean) {
     this.#board = board;
     this.#dma = dma;
     this.#image = image;
+    this.#usesPics = usesPics;
   }
 
   deviceTree(): Uint8Array {
@@ -130,12 +133,15 @@ export class X86Starter implements CaptureStarter {
     return plan;
   }
 
-  /** `machine_crash_shutdown` leaves the interrupt controllers as firmware had them: only the 8259 pair gets through. */
+  /**
+   * `machine_crash_shutdown` leaves the interrupt controllers as firmware had them: only the 8259 pair gets through. A kernel that does
+   * not know the pair leaves them shut (`restore_boot_irq_mode`): the capture kernel would not mask what is pending there.
+   */
   start(cpu: number): void {
     assert(this.#entry !== undefined, 'a capture kernel is loaded before it is started');
     const { localApics, ioApics } = this.#board.chipset.interrupts;
     for (const apic of [...localApics, ...ioApics]) apic.reset();
-    localApics[cpu]!.enterVirtualWireMode();
+    if (this.#usesPics) localApics[cpu]!.enterVirtualWireMode();
     this.#board.cpus[cpu]!.start(this.#entry);
   }
 }

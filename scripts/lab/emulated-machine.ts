@@ -131,7 +131,7 @@ function watch(
       config,
       watchPc(machine.board),
       listener,
-      ({ dma }, image) => new X86Starter(machine.board, dma, image),
+      ({ dma }, image) => new X86Starter(machine.board, dma, image, board.type === 'q35'),
     );
   }
   const exceptionLevel = board.type === 'virt' && board.virtualization ? 2 : 1;

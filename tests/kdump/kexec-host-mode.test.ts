@@ -37,6 +37,7 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
   ['arm64, an overflowed stack, 2 CPUs', { panic: 'stack-overflow', cpus: 2 }, /Insufficient stack space/],
   ['arm64, in an interrupt', { panic: 'interrupt' }, /Internal error: BRK handler/],
   ['x86_64 Debian 12, 2 CPUs', { ...X86_64, cpus: 2 }, /sysrq: Trigger a crash/],
+  ['x86_64 microvm', { ...X86_64, machine: 'microvm,pit=on', diskBus: 'mmio' }, /sysrq: Trigger a crash/],
   ['x86_64, before any user space, 2 CPUs', { ...X86_64, panic: 'no-init', cpus: 2 }, /Unable to mount root fs/],
   [
     'x86_64 Debian 13, an overflowed stack, 2 CPUs',
