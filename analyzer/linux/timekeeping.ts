@@ -71,6 +71,8 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 /** A time as `date` prints it in the C locale, in UTC. */
 export function dateText(seconds: number): string {
   const date = new Date(seconds * 1000);
+  // Beyond the year 275760 there is no date: the clock was not read from a sound dump.
+  if (Number.isNaN(date.getTime())) return `(no date: ${seconds} s since 1970)`;
   const day = String(date.getUTCDate()).padStart(2);
   return `${WEEKDAYS[date.getUTCDay()]} ${MONTHS[date.getUTCMonth()]} ${day} ${date.toISOString().slice(11, 19)} UTC ${date.getUTCFullYear()}`;
 }

@@ -76,7 +76,7 @@ function systemCallNumber(
   if (before?.kind !== 'frame') return undefined;
   const entry = program.symbols.lookup(before.pc)?.symbol.name ?? '';
   const number = BigInt.asIntN(64, values.get('orig_ax') ?? -1n);
-  return /^entry_SYSCALL_64/.test(entry) && number >= 0n && number < 4096n ? Number(number) : undefined;
+  return entry.startsWith('entry_SYSCALL_64') && number >= 0n && number < 4096n ? Number(number) : undefined;
 }
 
 /** The system call's own function is among the outermost frames, unless the call was inlined. */

@@ -20,6 +20,16 @@ for task in for_each_task(prog):
 print_dmesg(prog)
 `;
 
+/** The `drgn` of `KDUMP_LAB_DRGN`, of PATH, or the module of an installed Python. */
+const DRGN = findDrgn();
+
+function findDrgn(): Pick<Tool, 'program' | 'args'> {
+  const program = process.env['KDUMP_LAB_DRGN'] ?? 'drgn';
+  const isThere = spawnSync(program, ['--version']).error === undefined;
+  const hasModule = !isThere && spawnSync('python3', ['-c', 'import drgn']).status === 0;
+  return hasModule ? { program: 'python3', args: ['-m', 'drgn'] } : { program, args: [] };
+}
+
 interface Tool {
   readonly name: string;
   readonly program: string;
@@ -79,7 +89,7 @@ function tools(dump: string, large: string, vmlinux: string | undefined): { name
       args: ['-s', vmlinux ?? '', dump],
       input: `${COMMANDS.replaceAll('; ', '\n')}\nquit\n`,
     },
-    { name: 'drgn', program: 'drgn', args: ['-q', '-c', dump, '-s', vmlinux ?? '', '-e', DRGN_SCRIPT] },
+    { name: 'drgn', ...DRGN, args: [...DRGN.args, '-q', '-c', dump, '-s', vmlinux ?? '', '-e', DRGN_SCRIPT] },
   ];
   return [
     alone,

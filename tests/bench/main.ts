@@ -25,7 +25,7 @@ const USAGE = `usage: npm run bench -- [options]
   --parts LIST     of ${PARTS.join(',')} (default: all)
                      flow      the two-kernel flow with --fast
                      default   the flow as tutorials do it
-                     analyzer  kdump-lab crash, crash, drgn
+                     analyzer  kdump-lab crash, crash, drgn (of KDUMP_LAB_DRGN, PATH or Python)
                      makedumpfile  kdump-lab makedumpfile beside Debian's, on an x86_64 dump with all pages and on large ones
                                made of it (14 GB of space in TMPDIR)
                      micro     loops without an operating system
