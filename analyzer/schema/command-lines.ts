@@ -246,6 +246,7 @@ export const COMMAND_LINES: readonly string[] = [
   'whatis pid_type',
   'help ps',
   'runq -d',
+  'bt --args',
   'kmem -s list',
   'kmem 401000',
   'set radix',
