@@ -221,10 +221,11 @@ export async function writeElfCore(
 export function excludeZeroPages(source: SourceDump, dumped: PageBitmap): number {
   const memory = uncached(source.dump.memory);
   const zeroPage = Buffer.alloc(memory.pageSize);
+  const encoder = new PageEncoder(memory, { compressor: undefined, findZeroPages: false, reuse: true });
   let removed = 0;
   for (const { start, end } of dumped.clone().ranges()) {
     for (let pfn = start; pfn < end;) {
-      const bytes = readSome(memory, pfn, Math.min(end - pfn, BATCH_PAGES));
+      const bytes = readSome(encoder, pfn, Math.min(end - pfn, BATCH_PAGES));
       if (bytes === undefined) pfn++;
       for (let offset = 0; offset < (bytes?.length ?? 0); offset += memory.pageSize, pfn++) {
         if (zeroPage.equals(bytes!.subarray(offset, offset + memory.pageSize)) && dumped.remove(pfn)) removed++;
@@ -235,10 +236,8 @@ export function excludeZeroPages(source: SourceDump, dumped: PageBitmap): number
 }
 
 /** Leaves the errors of damaged pages to the writer, which counts them. */
-function readSome(memory: MemorySource, pfn: number, count: number): Uint8Array | undefined {
-  const encoded = new PageEncoder(memory, { compressor: undefined, findZeroPages: false }).encode([
-    { start: pfn, end: pfn + count },
-  ]);
+function readSome(encoder: PageEncoder, pfn: number, count: number): Uint8Array | undefined {
+  const encoded = encoder.encode([{ start: pfn, end: pfn + count }]);
   return encoded.problem === undefined ? encoded.data : undefined;
 }
 
@@ -282,7 +281,7 @@ function openEncoder(source: SourceDump, threads: number, setup: EncoderSetup): 
   if (threads > 0 && source.paths.length > 0) return new PagePool(threads, { paths: source.paths, ...setup });
   const memory = uncached(source.dump.memory);
   const eraser = setup.erase.length === 0 ? undefined : new PageEraser(setup.erase, memory.pageSize);
-  const encoder = new PageEncoder(memory, { ...setup, eraser });
+  const encoder = new PageEncoder(memory, { ...setup, eraser, reuse: true });
   return {
     encode: ranges => encoder.encode(ranges),
     window: 1,

@@ -33,6 +33,8 @@ export interface EncodingOptions {
   /** Recognises pages of zeros, which then occupy nothing. */
   readonly findZeroPages: boolean;
   readonly eraser?: PageEraser | undefined;
+  /** A batch's bytes may lie where the next batch's will: for those who have written them by then. */
+  readonly reuse?: boolean;
 }
 
 /** Encodes batches of pages, one after the other. */
@@ -45,6 +47,7 @@ export class PageEncoder {
   readonly #output: Uint8Array;
   #batch = new Batch(0, 0);
   #readBuffer = new Uint8Array(0);
+  #plainBuffer = new Uint8Array(0);
   #zeroForm: StoredPage | undefined;
 
   constructor(memory: MemorySource, options: EncodingOptions) {
@@ -67,7 +70,7 @@ export class PageEncoder {
     for (const { start, end } of ranges) {
       for (let pfn = start; pfn < end;) pfn += this.#addSome(pfn, end - pfn);
     }
-    return this.#batch.result();
+    return this.#batch.result(this.#options.reuse === true);
   }
 
   /** Pages that need nothing done to them go from the file into the batch directly; undefined when it is not so. */
@@ -76,7 +79,7 @@ export class PageEncoder {
     const { pageSize } = this.#memory;
     const isPlain = compressor === undefined && !findZeroPages && eraser === undefined;
     if (!isPlain || this.#memory.readPages === undefined) return undefined;
-    const data = new Uint8Array(count * pageSize);
+    const data = this.#plainRoom(count * pageSize);
     let offset = 0;
     try {
       for (const { start, end } of ranges) {
@@ -94,6 +97,13 @@ export class PageEncoder {
     }
     const sizes = new Uint32Array(count).fill(pageSize);
     return { kinds: new Uint8Array(count), flags: new Uint8Array(count), sizes, data, problem: undefined };
+  }
+
+  /** New memory costs as much as copying into it: the kernel fills it with zeros, page by page. */
+  #plainRoom(size: number): Uint8Array {
+    if (this.#options.reuse !== true) return new Uint8Array(size);
+    if (this.#plainBuffer.length < size) this.#plainBuffer = new Uint8Array(size);
+    return this.#plainBuffer.subarray(0, size);
   }
 
   /** Adds one page or several; returns how many. */
@@ -195,9 +205,10 @@ class Batch {
     this.#kinds[this.#count++] = PAGE_KIND.UNREADABLE;
   }
 
-  /** What was added, with a copy of the bytes: it goes to another thread, and the scratch stays. */
-  result(): EncodedPages {
-    const data = new Uint8Array(this.scratch.subarray(0, this.#used));
+  /** What was added; with a copy of the bytes where it goes to another thread, and the scratch stays. */
+  result(reuse: boolean): EncodedPages {
+    const bytes = this.scratch.subarray(0, this.#used);
+    const data = reuse ? bytes : new Uint8Array(bytes);
     return { kinds: this.#kinds, flags: this.#flags, sizes: this.#sizes, data, problem: this.#problem };
   }
 }
