@@ -11,14 +11,19 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { filterSource, sourceOf } from '../../../capture/create-dump.ts';
 import { FormatError, UnimplementedError, UsageError } from '../../../capture/formats/errors.ts';
 import { parseKdumpConf } from '../../../capture/kdump-conf.ts';
+import { formatRecord, readLog } from '../../../capture/dmesg.ts';
 import { MemorySink } from '../../../capture/output/dump-sink.ts';
-import { openDump } from '../../../capture/sources/dump-file.ts';
+import { openDump, uncached } from '../../../capture/sources/dump-file.ts';
+import { excludeUnusedVmemmap } from '../../../capture/unused-vmemmap.ts';
 import { FlattenedSink, rearrange } from '../../../capture/writer-flattened.ts';
 import { parseCrashKernel } from '../../../kexec/crash-kernel.ts';
 import { makedumpfile } from '../../../scripts/commands/makedumpfile.ts';
 import { parseEraseConfig } from '../../../scripts/commands/makedumpfile/erase-config.ts';
+import { CorruptMemory } from '../../support/corrupt-memory.ts';
+import { findDumpFolder } from '../../support/crash-reference.ts';
 import { hostileDump, hostileVmcoreinfo, type HostileArchitecture } from '../../support/hostile-dump.ts';
 import { Random } from '../../support/random.ts';
 
@@ -302,6 +307,25 @@ async function optionsCase(random: Random): Promise<void> {
   expect(messages).not.toMatch(/^ {4}at |TypeError|RangeError/m);
 }
 
+const references = (['x86_64-6.1', 'aarch64-6.1'] as const).flatMap(name => findDumpFolder(name) ?? []);
+
+/** A real kernel whose memory is damaged: page tables, page structures, the log, free lists. */
+function kernelCase(random: Random): void {
+  if (references.length === 0) return;
+  using dump = openDump([join(random.pick(references), 'vmcore')]);
+  const every = random.pick([20, 200, 2000]);
+  const memory = new CorruptMemory(uncached(dump.memory), { seed: random.word() >>> 1, every });
+  const damaged = { ...dump, memory, vmcoreinfo: dump.vmcoreinfo };
+  toleratesBadInput(() => {
+    const source = sourceOf(damaged);
+    toleratesBadInput(() => readLog(source.kernel!).map(record => formatRecord(record)));
+    const { dumped, counts } = filterSource(source, random.below(32));
+    const left = source.pages.available.count() - Object.values(counts).reduce((sum, count) => sum + count, 0);
+    expect(dumped.count()).toBe(left);
+    toleratesBadInput(() => excludeUnusedVmemmap(source.kernel!, source.pages.exists, dumped));
+  });
+}
+
 const CASES: readonly ((random: Random) => void | Promise<void>)[] = [
   fileCase,
   fileCase,
@@ -312,6 +336,7 @@ const CASES: readonly ((random: Random) => void | Promise<void>)[] = [
   readerCase,
   textCase,
   optionsCase,
+  kernelCase,
 ];
 
 test(
