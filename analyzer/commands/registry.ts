@@ -10,7 +10,11 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   ascii: async () => (await import('./convert.ts')).ascii,
   bt: async () => (await import('./bt.ts')).bt,
   btop: async () => (await import('./convert.ts')).btop,
-  bpf: async () => (await import('./bpf.ts')).bpf,
+  bpf: async () => {
+    const [{ bpf }, { prepareDisassembler }] = await Promise.all([import('./bpf.ts'), import('../disassembler.ts')]);
+    await prepareDisassembler();
+    return bpf;
+  },
   dev: async () => (await import('./dev.ts')).dev,
   dis: async () => {
     const [{ dis }, { prepareDisassembler }] = await Promise.all([import('./dis.ts'), import('../disassembler.ts')]);
