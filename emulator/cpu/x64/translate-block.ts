@@ -38,7 +38,7 @@ export function translateBlock(
 ): Block | undefined {
   const decoder = decoderFor(features);
   const single = mode.stepping || debuggerSteps;
-  const t = new Translation(start, mode, features, { pauseEndsTurn, single });
+  const t = new Translation(start, mode, features, { pauseEndsTurn, single, debuggerSteps });
   const limit = single ? 1 : MAX_INSTRUCTIONS;
   const last = Math.min(end, code.byteLength);
   let offset = start;

@@ -27,6 +27,8 @@ export interface TranslationOptions {
   readonly pauseEndsTurn: boolean;
   /** The block is one instruction, and a string instruction does one element. */
   readonly single: boolean;
+  /** A debugger steps: an instruction is done in one go. */
+  readonly debuggerSteps: boolean;
 }
 
 /** The translation of one block; `terminal` is set by the instruction that ends it. */

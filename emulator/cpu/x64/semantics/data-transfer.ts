@@ -202,7 +202,7 @@ export const flagInstructions: Semantics<typeof FLAG_ROWS> = {
     if (!t.mode.privileged) return changeInterrupts(t, 1);
     const before = t.ir.get(X64_STATE.eflags);
     setInterrupt(t);
-    t.ir.call(interruptsEnabled, before);
+    t.ir.call(interruptsEnabled, before, t.ir.i32(Number(t.options.debuggerSteps)));
   },
   CLD: clearFlag(EFLAGS.DF),
   STD: setFlag(EFLAGS.DF),

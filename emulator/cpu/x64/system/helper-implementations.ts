@@ -344,7 +344,11 @@ function flagHelpers(current: () => X64Cpu): Table {
       if (which === 1 && enableInterrupts(cpu, before)) return;
       goOn(cpu, length);
     },
-    [helper.interruptsEnabled.name]: (before: number) => void enableInterrupts(current(), before),
+    [helper.interruptsEnabled.name]: (before: number, debuggerSteps: number) => {
+      const cpu = current();
+      if (debuggerSteps === 0) enableInterrupts(cpu, before);
+      else if ((before & EFLAGS.IF) === 0) cpu.holdInterrupts();
+    },
     [helper.changeAccessCheck.name]: (which: number) => {
       const cpu = current();
       if (cpu.cpl !== 0) return cpu.raise(fault(VECTOR.UD));

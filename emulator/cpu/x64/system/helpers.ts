@@ -97,8 +97,11 @@ export const swapGs = faultingHelper('x64.swapGs', [], 'none');
 export const writeFlags = faultingHelper('x64.writeFlags', ['i64', 'i32', 'i32'], 'none');
 /** CLI (0), STI (1) where IOPL does not allow it plainly: (which, length); continues. */
 export const changeInterruptFlag = faultingHelper('x64.changeInterruptFlag', ['i32', 'i32'], 'none');
-/** STI: (EFLAGS before). Looks for interrupts, which may be taken behind the next instruction; with one due, runs STI again alone. */
-export const interruptsEnabled = faultingHelper('x64.interruptsEnabled', ['i32'], 'none');
+/**
+ * STI: (EFLAGS before, 1 when a debugger steps). Looks for interrupts, which may be taken behind the next instruction; with one due, STI runs
+ * again alone, but not for a debugger.
+ */
+export const interruptsEnabled = faultingHelper('x64.interruptsEnabled', ['i32', 'i32'], 'none');
 /** CLAC (0), STAC (1). */
 export const changeAccessCheck = faultingHelper('x64.changeAccessCheck', ['i32'], 'none');
 /** Raises #GP(0) unless CPL is 0: for instructions that then do nothing else. */

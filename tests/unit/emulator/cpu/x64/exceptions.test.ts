@@ -203,6 +203,17 @@ describe('interrupts', () => {
     expect(machine.frame(1)).toEqual([BigInt(AT.CODE + returnsTo)]);
   });
 
+  test('a debugger steps over STI at once, with an interrupt due', () => {
+    const machine = new X64TestMachine();
+    machine.interrupts.push(0x40);
+    machine.cpu.setInterrupt(true);
+    machine.write(AT.CODE, 0xfb, 0x90, 0x90);
+    for (const expected of [1, 2, 3]) {
+      machine.engine.step(machine.engine.cpus[0]!);
+      expect(Number(machine.cpu.engine.pc)).toBe(AT.CODE + expected);
+    }
+  });
+
   test('STI and CLI back to back let none in', () => {
     const machine = new X64TestMachine();
     machine.interrupts.push(0x40);
