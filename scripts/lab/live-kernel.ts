@@ -7,12 +7,14 @@ import { Program } from '../../analyzer/program.ts';
 import type { StructObject } from '../../analyzer/types/object.ts';
 import { asBuffer, readU32 } from '../../capture/formats/bytes.ts';
 import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
+import { NT, parseNotes } from '../../capture/formats/elf-notes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { machineDump, type MachineState } from '../../capture/sources/machine-memory.ts';
 import type { LoadedImage } from '../../kexec/recognise.ts';
 import type { KernelText, NoteLocation } from '../../kexec/elfcorehdr.ts';
 import { BOOT_PARAMS_SIZE, E820_ENTRY_SIZE, MOST_E820_ENTRIES, SCREEN_INFO_SIZE } from '../../kexec/boot-params.ts';
 import { noteBufferSize } from '../../kexec/crash-shutdown.ts';
+import { subtractRanges } from '../../kexec/segments.ts';
 import { MOST_SEGMENTS } from '../../kexec/syscalls.ts';
 import {
   firmwareMapOf,
@@ -63,7 +65,7 @@ export function describeLiveKernel(
   return {
     architecture,
     ...memory,
-    cpuNotes: crashNotesOf(program, machine.ram),
+    cpuNotes: crashNotesOf(program, { read: machine.read, ram: subtractRanges(machine.ram, memory.crashRegions) }),
     vmcoreinfo: findVmcoreinfoNote(program, machine),
     kernelText: kernelTextOf(program, memory),
     cmaBytes: cmaBytesOf(program),
@@ -176,24 +178,35 @@ export function iomemOf(program: Program): IomemEntry[] {
   return entries;
 }
 
-/** Where each CPU's notes go. Empty before the kernel has allocated them. */
-function crashNotesOf(program: Program, ram: readonly PhysicalRange[]): NoteLocation[] {
+/**
+ * Where each CPU's notes go. Empty before the kernel has allocated them.
+ * @param machine with the RAM that the kernel uses
+ */
+function crashNotesOf(program: Program, machine: Pick<MachineState, 'read' | 'ram'>): NoteLocation[] {
   const size = noteBufferSize(program.architecture);
-  const paddrOf = (pointer: bigint, offset: bigint): number | undefined => {
-    const paddr = program.space.translate(BigInt.asUintN(64, pointer + offset));
-    return paddr !== undefined && ram.some(({ start, end }) => paddr >= start && paddr + size <= end)
-      ? paddr
-      : undefined;
-  };
-  const [first] = program.percpuOffsets;
-  if (first === undefined) return [];
-  // Aligned so that no CPU's notes cross a page (`crash_notes_memory_init`).
+  const paddrsOf = (pointer: bigint): (number | undefined)[] =>
+    program.percpuOffsets.map(offset => program.space.translate(BigInt.asUintN(64, pointer + offset)));
   const pointer = candidates(program, 'crash_notes', 'crash_save_cpu').find(
-    candidate => candidate !== 0n && (paddrOf(candidate, first) ?? 1) % NOTES_ALIGNMENT === 0,
+    // `__per_cpu_offset` is what the function reads, too.
+    candidate =>
+      candidate !== 0n &&
+      !program.percpuOffsets.includes(candidate) &&
+      paddrsOf(candidate).every(paddr => isNoteBuffer(paddr, size, machine)),
   );
   if (pointer === undefined) return [];
-  const paddrs = program.percpuOffsets.map(offset => paddrOf(pointer, offset));
-  return paddrs.flatMap(paddr => (paddr === undefined ? [] : [{ paddr, size }]));
+  return paddrsOf(pointer).flatMap(paddr => (paddr === undefined ? [] : [{ paddr, size }]));
+}
+
+/** Aligned so that no CPU's notes cross a page (`crash_notes_memory_init`), and with nothing in it, or the CPU's registers. */
+function isNoteBuffer(
+  paddr: number | undefined,
+  size: number,
+  { ram, read }: Pick<MachineState, 'read' | 'ram'>,
+): boolean {
+  if (paddr === undefined || paddr % NOTES_ALIGNMENT !== 0) return false;
+  if (!ram.some(({ start, end }) => paddr >= start && paddr + size <= end)) return false;
+  const bytes = read(paddr, size);
+  return bytes.every(byte => byte === 0) || parseNotes(bytes)[0]?.type === NT.PRSTATUS;
 }
 
 /** Values of the pointer variable `name`, or of the variables that the function `user` refers to. */

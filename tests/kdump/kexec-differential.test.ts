@@ -69,7 +69,7 @@ function damage({ image, read }: LoadedGuest, plan: LoadPlan, name: 'initrd' | '
 }
 
 describe.each<[name: string, scenario: Partial<Scenario>]>([
-  ['arm64 -c: Debian 12, 1 CPU', {}],
+  ['arm64 -c: Debian 12, 8 CPUs', { cpus: 8 }],
   ['arm64 -c: Debian 13, 2 CPUs, 192 MiB reserved', { suite: 'trixie', cpus: 2, crashkernel: '192M' }],
 ])('%s', (_, scenario) => {
   test('our segments are those of the guest', async () => {
@@ -80,6 +80,14 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
     const system = systemOfDebugLog(guest.console, guest.system.deviceTree);
     const plan = planKexecLoad(system, requestOf(prepared), line => lines.push(line));
     expect(plan.flags).toBe(logged.flags);
+    // What the host finds in memory is what the kernel told kexec.
+    const { cpuNotes, vmcoreinfo, kernelText, crashRegions } = guest.system;
+    expect({ cpuNotes, vmcoreinfo, kernelText, crashRegions }).toEqual({
+      cpuNotes: system.cpuNotes,
+      vmcoreinfo: system.vmcoreinfo,
+      kernelText: system.kernelText,
+      crashRegions: system.crashRegions,
+    });
     expect(lines.filter(line => !OWN_LINES.test(line))).toEqual(debugLines(guest.console));
     expectSameSegments(plan, guest);
     expect(findings(guest)).toEqual([]);

@@ -34,7 +34,7 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
   ],
   ['arm64, the end of init, GICv2', { machine: 'virt,gic-version=2', panic: 'exec false' }, /Attempted to kill init/],
   ['arm64, before any user space', { panic: 'no-init' }, /Unable to mount root fs/],
-  ['arm64, an overflowed stack, 2 CPUs', { panic: 'stack-overflow', cpus: 2 }, /Insufficient stack space/],
+  ['arm64, an overflowed stack, 8 CPUs', { panic: 'stack-overflow', cpus: 8 }, /Insufficient stack space/],
   ['arm64, in an interrupt', { panic: 'interrupt' }, /Internal error: BRK handler/],
   ['x86_64 Debian 12, 2 CPUs', { ...X86_64, cpus: 2 }, /sysrq: Trigger a crash/],
   ['x86_64 microvm', { ...X86_64, machine: 'microvm,pit=on', diskBus: 'mmio' }, /sysrq: Trigger a crash/],
