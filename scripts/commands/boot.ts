@@ -40,7 +40,7 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -cpu MODEL                       ${CPU_MODEL_NAMES.join(', ')}; ${X64_MODEL_NAMES.join(', ')}
   -smp N                           CPUs, 1 to 8 (also cpus=N, cores=, sockets=, threads=)
   -m SIZE                          RAM in MiB, or with K, M, G; up to 3G (default: 128M)
-  -kernel FILE                     arm64: Image, Image.gz, EFI zboot; x86_64: bzImage, vmlinux
+  -kernel FILE                     arm64: Image, Image.gz, EFI zboot; x86_64: bzImage, vmlinux, Multiboot
   -initrd FILE, -append TEXT, -dtb FILE (virt)
   -drive file=FILE[,format=raw][,if=virtio|ide|none][,id=ID][,readonly=on][,snapshot=on]
   -blockdev driver=file,filename=FILE,node-name=ID[,read-only=on], -blockdev driver=raw,file=ID,node-name=ID
