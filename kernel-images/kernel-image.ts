@@ -73,7 +73,10 @@ export async function readKernelImage(bytes: Uint8Array, file: string): Promise<
   if (bytes.length >= SETUP_HEADER.size && readU32(bytes, SETUP_HEADER.header) === HDRS)
     return readBzImage(bytes, file);
   if (detectCompression(bytes) === 'gzip') return readArm64Image(await gunzipKernel(bytes, file), 'Image.gz', file);
-  throw new ImageError('not a kernel image (known: arm64 Image, Image.gz, EFI zboot, x86 bzImage, vmlinux, Multiboot)', { file });
+  throw new ImageError(
+    'not a kernel image (known: arm64 Image, Image.gz, EFI zboot, x86 bzImage, vmlinux, Multiboot)',
+    { file },
+  );
 }
 
 /** Checks that a kernel fits a machine. @throws ImageError */
