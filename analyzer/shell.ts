@@ -1,6 +1,6 @@
 /** Runs command lines on a session: aliases, options, pipes and redirection, errors as one line. */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -11,6 +11,7 @@ import { isGdbVerb } from './commands/gdb/verbs.ts';
 import { helpPage } from './commands/help.ts';
 import { extensionNames, loadCommand, registerCommand, unregisterCommand } from './commands/registry.ts';
 import type { Session } from './commands/session.ts';
+import { writeHostFile } from './text/host-file.ts';
 
 /** What a line came to. */
 export interface LineResult {
@@ -46,6 +47,17 @@ export async function runLine(session: Session, line: string, json = false, dept
   return deliver(session, done, { pipe, file, append });
 }
 
+/** Writes a file of the host. Returns why it could not be written: the session goes on. */
+function writeProblem(file: string, text: string, append: boolean): string | undefined {
+  try {
+    writeHostFile(file, text, append);
+    return undefined;
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
+}
+
 /** `set error`: whether an error's line goes with the output, is shown, or stands in a file of its own. */
 function routeError(
   session: Session,
@@ -55,8 +67,8 @@ function routeError(
   const destination = session.settings.variables.get('error') ?? 'default';
   const message = done.error === undefined ? '' : `${done.command}: ${done.error}\n`;
   if (destination !== 'default' && destination !== 'redirect') {
-    if (message !== '') appendFileSync(destination, message);
-    return { output: done.text, rest: { ...done, error: undefined } };
+    const problem = message === '' ? undefined : writeProblem(destination, message, true);
+    return { output: done.text, rest: { ...done, error: problem === undefined ? undefined : done.error } };
   }
   const isShown = destination === 'default' || !goesElsewhere;
   return { output: `${done.text}${message}`, rest: { ...done, error: isShown ? done.error : undefined } };
@@ -67,9 +79,8 @@ function deliver(session: Session, done: LineResult, { pipe, file, append }: Omi
   const { output, rest } = routeError(session, done, pipe !== undefined || file !== undefined);
   if (pipe !== undefined) return { ...rest, text: runProgram(pipe, output) };
   if (file === undefined) return rest;
-  if (append) appendFileSync(file, output);
-  else writeFileSync(file, output);
-  return { ...rest, text: '' };
+  const problem = writeProblem(file, output, append);
+  return problem === undefined ? { ...rest, text: '' } : { ...rest, text: '', error: problem };
 }
 
 function result(command: string, text: string, error?: string): LineResult {

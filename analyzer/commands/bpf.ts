@@ -50,6 +50,7 @@ export const bpf: Command<BpfData> = {
   ],
   run(session, args) {
     checkOptions(args);
+    if (args.positionals.length > 0) throw new UsageError(`invalid argument: ${args.positionals[0]!}`);
     const both = !['-p', '-P', '-m', '-M'].some(flag => args.has(flag));
     const maps = bpfMaps(session.program);
     const programs = bpfPrograms(session.program, maps);

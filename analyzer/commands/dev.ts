@@ -1,12 +1,11 @@
 /** `dev`: devices, resources, disks, PCI. */
-import { writeFileSync } from 'node:fs';
-
 import { UsageError } from '../../capture/formats/errors.ts';
 import { blockDevices, charDevices, genDisks, pciBuses, resources } from '../linux/device.ts';
 import type { Resource } from '../linux/device.ts';
 import { deviceDumps } from '../linux/vmcoredd.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
+import { writeHostFile } from '../text/host-file.ts';
 import { center, hex, hex16, lines, printable } from '../text/layout.ts';
 import type { Command } from './command.ts';
 import { VIEW_OUTPUT } from './view.ts';
@@ -202,7 +201,7 @@ function deviceDumpView(program: Program, word: string, file: string | undefined
   const dump = deviceDumps(program).find(({ index }) => String(index) === word);
   if (dump === undefined) throw new UsageError(`no device dump of that index: ${word}`);
   if (file !== undefined) {
-    writeFileSync(file, dump.data);
+    writeHostFile(file, dump.data);
     return { data: { file, size: dump.size }, text: `${dump.size} bytes copied to ${file}\n` };
   }
   const rows: string[] = [];

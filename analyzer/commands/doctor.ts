@@ -1,5 +1,6 @@
 /** `doctor`: is the dump whole, and what did its dump level remove? Not one of crash's commands. */
 import { FaultError, FormatError, UnimplementedError } from '../../capture/formats/errors.ts';
+import type { MemorySource } from '../../capture/formats/memory-source.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
 import { presentMemory } from '../linux/mm.ts';
 import { listModules } from '../linux/module.ts';
@@ -85,7 +86,42 @@ function guarded(run: () => Pick<Finding, 'verdict' | 'detail'>): Pick<Finding, 
 function fileCheck({ program: { dump } }: Session): Pick<Finding, 'verdict' | 'detail'> {
   const format = `${dump.format}${dump.flattened ? ', flattened' : ''}`;
   if (dump.incomplete) return bad(`${format}: the tool could not write all of it`);
+  const missing = firstMissingPage(dump.memory);
+  if (missing !== undefined)
+    return bad(`${format}, cut short: pages from physical address 0x${missing.toString(16)} on are missing`);
   return dump.warnings.length > 0 ? note(`${format}: ${dump.warnings.join('; ')}`) : ok(format);
+}
+
+/** Pages stand in the file in order of their numbers: where a file that is cut short ends, by bisection. */
+function firstMissingPage(memory: MemorySource): number | undefined {
+  if (isReadableFrom(memory, lastPage(memory))) return undefined;
+  let [low, high] = [0, memory.maxPfn];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isReadableFrom(memory, middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low * memory.pageSize;
+}
+
+function lastPage(memory: MemorySource): number {
+  let pfn = memory.maxPfn - 1;
+  while (pfn > 0 && !memory.hasPage(pfn)) pfn--;
+  return pfn;
+}
+
+/** Tells whether the first page from a frame on that the dump says it has can be read. */
+function isReadableFrom(memory: MemorySource, first: number): boolean {
+  let pfn = first;
+  while (pfn < memory.maxPfn && !memory.hasPage(pfn)) pfn++;
+  if (pfn >= memory.maxPfn) return false;
+  try {
+    memory.readPage(pfn);
+    return true;
+  } catch (error) {
+    if (error instanceof FaultError || error instanceof FormatError) return false;
+    throw error;
+  }
 }
 
 /** makedumpfile's levels are sums of these; makedumpfile(8) `-d`. */

@@ -1,12 +1,11 @@
 /** `rd`: memory. */
-import { writeFileSync } from 'node:fs';
-
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { FileSource } from '../../capture/formats/byte-source.ts';
 import { readUnsigned } from '../../capture/formats/bytes.ts';
 import { userReader } from '../linux/user-memory.ts';
 import { physicalReader } from '../memory-reader.ts';
 import type { MemoryReader } from '../memory-reader.ts';
+import { writeHostFile } from '../text/host-file.ts';
 import { hex, hex16, printable } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
@@ -74,7 +73,7 @@ export const rd: Command<RdData> = {
         fault.replace(/^cannot read .*?: /, ''),
       );
     const written = args.value('-r');
-    if (written !== undefined) writeFileSync(written, bytes);
+    if (written !== undefined) writeHostFile(written, bytes);
     return { ...request, bytes, fault, written };
   },
   text(data, session) {
