@@ -25,7 +25,7 @@ import { PageEraser } from './page-eraser.ts';
 import type { ErasedRange } from './page-eraser.ts';
 import { filterPages, noExclusions } from './page-filter.ts';
 import type { ExclusionCounts } from './page-filter.ts';
-import { BATCH_PAGES, PagePool } from './page-pool.ts';
+import { batchPages, PagePool } from './page-pool.ts';
 import type { EncodeBatch } from './page-pool.ts';
 import { CachedMemory, openDump, uncached } from './sources/dump-file.ts';
 import type { Architecture, Dump } from './sources/dump-file.ts';
@@ -225,7 +225,7 @@ export function excludeZeroPages(source: SourceDump, dumped: PageBitmap): number
   let removed = 0;
   for (const { start, end } of dumped.clone().ranges()) {
     for (let pfn = start; pfn < end;) {
-      const bytes = readSome(encoder, pfn, Math.min(end - pfn, BATCH_PAGES));
+      const bytes = readSome(encoder, pfn, Math.min(end - pfn, batchPages(memory.pageSize)));
       if (bytes === undefined) pfn++;
       for (let offset = 0; offset < (bytes?.length ?? 0); offset += memory.pageSize, pfn++) {
         if (zeroPage.equals(bytes!.subarray(offset, offset + memory.pageSize)) && dumped.remove(pfn)) removed++;

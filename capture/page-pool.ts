@@ -19,8 +19,14 @@ export interface WorkerSetup {
   readonly erase: readonly ErasedRange[];
 }
 
-/** Pages of a batch: 1 MiB of 4 KiB pages. */
-export const BATCH_PAGES = 256;
+/** Bytes of the pages of a batch: what is under way is bounded whatever the size of a page. */
+const BATCH_BYTES = 2 ** 20;
+
+/** How many pages of a size are in a batch. */
+export function batchPages(pageSize: number): number {
+  return Math.max(1, Math.floor(BATCH_BYTES / pageSize));
+}
+
 /** Batches under way for each worker: one in work, one waiting, and some that wait for an earlier one. */
 const BATCHES_PER_WORKER = 3;
 
@@ -30,10 +36,11 @@ const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 };
 /** Encodes one batch. */
 export type EncodeBatch = (ranges: readonly PfnRange[]) => EncodedPages | Promise<EncodedPages>;
 
-/** Groups runs of pages into batches of at most `BATCH_PAGES`. */
-export function* batches(runs: Iterable<PfnRange>): Generator<PfnRange[]> {
+/** Groups runs of pages into batches of at most 1 MiB. */
+export function* batches(runs: Iterable<PfnRange>, pageSize: number): Generator<PfnRange[]> {
+  const most = batchPages(pageSize);
   let batch: PfnRange[] = [];
-  let room = BATCH_PAGES;
+  let room = most;
   for (const run of runs) {
     for (let start = run.start; start < run.end;) {
       const end = Math.min(run.end, start + room);
@@ -43,7 +50,7 @@ export function* batches(runs: Iterable<PfnRange>): Generator<PfnRange[]> {
       if (room > 0) continue;
       yield batch;
       batch = [];
-      room = BATCH_PAGES;
+      room = most;
     }
   }
   if (batch.length > 0) yield batch;

@@ -190,7 +190,11 @@ class PageWriter {
       this.dataEnd += description.pageSize;
     }
     const runs = dumped.ranges(part?.start, part?.end);
-    for await (const { pages } of encodeInOrder(batches(runs), this.#plan.encode, this.#plan.window)) {
+    for await (const { pages } of encodeInOrder(
+      batches(runs, description.pageSize),
+      this.#plan.encode,
+      this.#plan.window,
+    )) {
       this.problem ??= pages.problem;
       this.#writeBatch(pages);
       this.#plan.onProgress?.(this.pages);

@@ -263,7 +263,11 @@ class SegmentWriter {
     const { pageSize } = this.#plan.description;
     const run = { start: Math.floor(start / pageSize), end: Math.ceil(dataEnd / pageSize) };
     const base = this.position - start;
-    for await (const { ranges, pages } of encodeInOrder(batches([run]), this.#plan.encode, this.#plan.window)) {
+    for await (const { ranges, pages } of encodeInOrder(
+      batches([run], pageSize),
+      this.#plan.encode,
+      this.#plan.window,
+    )) {
       const bytes = this.#pageBytes(pages);
       // Segments may begin and end inside a page.
       const first = ranges[0]!.start * pageSize;
