@@ -170,6 +170,14 @@ function traceOf(session: Session, task: Task, args: Arguments): TaskTrace {
   return { task, header, items: describe(session, task, backtrace, args) };
 }
 
+/** Where a task that does not run was switched out, on arm64: its saved registers say so, its stack does not. */
+function switchedOutAt({ program, tasks }: Session, task: Task): TextReference | undefined {
+  if (!task.struct.has('thread.cpu_context.pc') || tasks.isActive(task)) return undefined;
+  const value = task.struct.pointer('thread.cpu_context.pc');
+  const symbol = program.symbols.lookup(value)?.symbol.name;
+  return symbol === undefined ? undefined : { address: task.struct.pointer('thread.cpu_context.sp'), value, symbol };
+}
+
 function referencesOf(
   session: Session,
   task: Task,
@@ -186,7 +194,7 @@ function referencesOf(
     whole ? stack.start + BigInt(program.types.findStruct('thread_info')?.size ?? 0) : slot,
     stack.end,
   );
-  const start = whole ? undefined : list.find(({ address }) => address === slot);
+  const start = whole ? undefined : (list.find(({ address }) => address === slot) ?? switchedOutAt(session, task));
   const user = isArm ? [] : backtrace.items.filter(item => item.kind === 'registers' && item.user);
   return {
     items: user as SavedRegisters[],
@@ -283,12 +291,13 @@ function referencesText({ start, list }: NonNullable<TaskTrace['references']>): 
 }
 
 function exceptionsText(session: Session, frames: readonly SavedRegisters[]): string {
-  const indent = session.program.architecture === 'aarch64' ? '' : '  ';
+  const isArm = session.program.architecture === 'aarch64';
+  const indent = isArm ? '' : '  ';
   return frames
-    .map(
-      frame =>
-        `\n${indent}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(session.program, frame)}`,
-    )
+    .map((frame, index) => {
+      const gap = isArm && frame.user && index === 0 ? '' : '\n';
+      return `${gap}${indent}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(session.program, frame)}`;
+    })
     .join('');
 }
 

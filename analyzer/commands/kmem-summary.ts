@@ -240,7 +240,7 @@ function nodeText(row: NodeRow, pageSize: number): string {
     'NODE    SIZE      PGLIST_DATA       BOOTMEM_DATA       NODE_ZONES   ',
     `${cells.join('  ')}  ${addresses}`,
     '    MEM_MAP          START_PADDR    START_MAPNR',
-    `${hex16(row.map)}  ${paddr}  ${center(String(row.startPfn), 11)}`,
+    `${hex16(row.map)}  ${paddr}  ${centerRight(String(row.startPfn), 11)}`,
     '',
     'ZONE  NAME         SIZE       MEM_MAP      START_PADDR  START_MAPNR',
     ...rows,

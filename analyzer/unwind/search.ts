@@ -50,7 +50,9 @@ const PSTATE_RES0 = 0xffff_ffff_0400_c010n;
 function aarch64Frames(program: Program, stack: StackRange): SavedRegisters[] {
   const size = BigInt(program.types.struct('pt_regs').size);
   const layout = program.object('pt_regs', 0n);
-  const [sp, pc, pstate] = ['sp', 'pc', 'pstate'].map(name => BigInt(layout.offsetOf(name)));
+  const [sp, pc, pstate, fp, lr] = ['sp', 'pc', 'pstate', 'regs[29]', 'regs[30]'].map(name =>
+    BigInt(layout.offsetOf(name)),
+  );
   const found: SavedRegisters[] = [];
   const read = (address: bigint): bigint => program.memory.readU64(address);
   for (let at = stack.start; at + size <= stack.end; at += 8n) {
@@ -58,12 +60,21 @@ function aarch64Frames(program: Program, stack: StackRange): SavedRegisters[] {
     const mode = state & 0xfn;
     if ((state & PSTATE_RES0) !== 0n || (mode !== 0n && mode !== 5n && mode !== 4n && mode !== 9n)) continue;
     const isUser = mode === 0n;
-    const [spValue, pcValue] = [read(at + sp!), read(at + pc!)];
-    if (isUser ? at + size !== stack.end : !isText(program, pcValue) || spValue < stack.start || spValue >= stack.end)
-      continue;
+    const isOnStack = (address: bigint): boolean => address >= stack.start && address < stack.end;
+    const isOfKernel = (): boolean =>
+      isText(program, read(at + pc!)) &&
+      isText(program, withoutSignature(program, read(at + lr!))) &&
+      isOnStack(read(at + sp!)) &&
+      isOnStack(read(at + fp!));
+    if (isUser ? at + size !== stack.end : !isOfKernel()) continue;
     found.push(readAarch64Registers(program, at));
   }
   return found;
+}
+
+/** A return address without its pointer-authentication code. */
+function withoutSignature({ pacMask }: Program, address: bigint): bigint {
+  return address | pacMask;
 }
 
 /** `__KERNEL_CS`, `__USER_CS` and the segments that go with them; `arch/x86/include/asm/segment.h`. */
