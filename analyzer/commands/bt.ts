@@ -46,7 +46,13 @@ interface FrameData {
 }
 
 /** Saved registers; with `--args` the call whose arguments they hold. */
-type RegistersData = SavedRegisters & { readonly call?: KnownCall | undefined };
+type RegistersData = SavedRegisters & {
+  readonly call?: KnownCall | undefined;
+  /** Where the exception happened, when the stack just goes on from there. */
+  readonly excepted?: Frame;
+  /** With `-l`, of that place. */
+  readonly source?: string | undefined;
+};
 type ItemData = FrameData | StackSwitch | RegistersData | UnwindProblem;
 
 interface TaskTrace {
@@ -208,10 +214,28 @@ function describe(session: Session, task: Task, backtrace: Backtrace, args: Argu
   const fromDwarf = args.has('--locals') || (args.has('--args') && program.debug.kernel !== undefined);
   const variables = fromDwarf ? new FrameVariables(session, task, backtrace, args.has('--locals')) : undefined;
   const show = { frames: args.has('-f') || args.has('-F'), lines: args.has('-l'), variables };
-  return backtrace.items.map((item, index) => {
-    if (item.kind === 'frame') return describeFrame(session, backtrace, item, index, show);
-    if (item.kind !== 'registers' || !withArguments) return item;
-    return { ...item, call: knownCall(program, item, backtrace.items.slice(0, index)) };
+  // variables are shown of all functions
+  const items = variables === undefined ? rowsOf(backtrace.items) : backtrace.items;
+  return items.map((item, index) => {
+    if (item.kind === 'frame') return describeFrame(session, { ...backtrace, items }, item, index, show);
+    if (item.kind !== 'registers') return item;
+    const { excepted }: RegistersData = item;
+    return {
+      ...item,
+      ...(show.lines && excepted && { source: session.sourceLine(excepted.pc) }),
+      ...(withArguments && { call: knownCall(program, item, items.slice(0, index)) }),
+    };
+  });
+}
+
+/** The function that an exception interrupted has no row in crash's layout when the exception's registers name it. */
+function rowsOf(items: readonly StackItem[]): readonly (StackItem | RegistersData)[] {
+  let level = 0;
+  return items.flatMap((item, index): readonly (StackItem | RegistersData)[] => {
+    if (item.kind === 'frame') return item.excepted === true ? [] : [{ ...item, level: level++ }];
+    const next = items[index + 1];
+    const isExcepted = item.kind === 'registers' && next?.kind === 'frame' && next.excepted === true;
+    return isExcepted ? [{ ...item, excepted: next }] : [item];
   });
 }
 
@@ -260,8 +284,17 @@ function traceText(session: Session, trace: TaskTrace, options: BtData['options'
   if (trace.raw !== undefined) return out.join('') + rawText(session, trace.raw);
   if (trace.references !== undefined) out.push(referencesText(trace.references));
   if (trace.exceptions !== undefined) out.push(exceptionsText(session, trace.exceptions));
-  for (const item of trace.items) out.push(itemText(session, item, options));
-  return out.join('');
+  let words = '';
+  for (const item of trace.items) {
+    // the stack memory of a frame that ends at an exception stands behind the exception's registers
+    const isException = item.kind === 'registers' && item.excepted !== undefined;
+    if (!isException) out.push(words);
+    out.push(itemText(session, item, options));
+    if (isException) out.push(words);
+    words =
+      item.kind === 'frame' && item.words ? wordsText(session, item.words.start, item.words.end, options.symbolic) : '';
+  }
+  return out.join('') + words;
 }
 
 function itemText(session: Session, item: ItemData, options: BtData['options']): string {
@@ -271,17 +304,18 @@ function itemText(session: Session, item: ItemData, options: BtData['options']):
       const module = item.module === undefined ? '' : ` [${item.module}]`;
       const line = `${`#${item.level}`.padStart(3)} [${item.address.toString(16)}] ${item.symbol}${offset} at ${item.pc.toString(16)}${module}\n`;
       const source = item.source === undefined ? '' : `    ${item.source}\n`;
-      const located = line + source + (item.variables ?? '');
-      return item.words === undefined
-        ? located
-        : located + wordsText(session, item.words.start, item.words.end, options.symbolic);
+      return line + source + (item.variables ?? '');
     }
     case 'switch':
       return `--- <${item.from}> ---\n`;
     case 'problem':
       return `    (the stack ends here: ${item.text})\n`;
     default:
-      return registersText(session.program, item) + (item.call === undefined ? '' : `    [${callText(item.call)}]\n`);
+      return [
+        registersText(session.program, item),
+        item.source === undefined ? '' : `    ${item.source}\n`,
+        item.call === undefined ? '' : `    [${callText(item.call)}]\n`,
+      ].join('');
   }
 }
 

@@ -76,16 +76,23 @@ function guarded(write: () => string): string {
 
 /** Functions of dying: the first one on the stack that is none of them is to be looked at. */
 const MACHINERY =
-  /^(?:machine_kexec|__?crash_kexec|crash_save_cpu|panic|vpanic|die|oops_\w+|__die|bust_spinlocks|no_context|__bad_area\w*|bad_area\w*|page_fault_oops|kernelmode_fixup_or_oops|exc_page_fault|asm_exc_\w+|do_user_addr_fault|__do_kernel_fault|do_page_fault|do_translation_fault|do_mem_abort|el1\w+|el1h_\w+|die_kernel_fault|arm64_notify_die|do_\w*trap\w*|handle_bug|exc_\w+|check_panic_on_warn|report_bug|__warn|watchdog_\w+|nmi_\w+)(?:\.\w+)*$/;
+  /^(?:machine_kexec|(?:__)?crash_kexec|crash_save_cpu|panic|vpanic|die|oops_\w+|__die|bust_spinlocks|no_context|__bad_area\w*|bad_area\w*|page_fault_oops|kernelmode_fixup_or_oops|exc_page_fault|asm_exc_\w+|do_user_addr_fault|__do_kernel_fault|do_page_fault|do_translation_fault|do_mem_abort|el1\w+|el1h_\w+|die_kernel_fault|arm64_notify_die|do_\w*trap\w*|handle_bug|exc_\w+|check_panic_on_warn|report_bug|__warn|watchdog_\w+|nmi_\w+)(?:\.\w+)*$/;
 
 function culprit(session: Session): string {
   const data = bt.run(session, new Arguments([session.panicTask.address.toString(16)], new Map()));
-  const frames = (data.traces[0]?.items ?? []).filter(item => item.kind === 'frame');
-  const first = frames.find(({ symbol }) => !MACHINERY.test(symbol));
-  if (first === undefined) return '';
-  const module = first.module === undefined ? 'of the kernel itself' : `of module ${first.module}`;
-  const line = session.sourceLine(first.pc);
-  return `${first.symbol}+0x${first.offset.toString(16)} at ${first.pc.toString(16)}, ${module}${line === undefined ? '' : `\n${line}`}\n`;
+  const pcs = (data.traces[0]?.items ?? []).flatMap(item => {
+    if (item.kind === 'frame') return [item.pc];
+    return item.kind === 'registers' && item.excepted !== undefined ? [item.excepted.pc] : [];
+  });
+  for (const pc of pcs) {
+    const place = session.program.symbols.lookup(pc);
+    if (place === undefined || MACHINERY.test(place.symbol.name)) continue;
+    const { name, module } = place.symbol;
+    const owner = module === undefined ? 'of the kernel itself' : `of module ${module}`;
+    const line = session.sourceLine(pc);
+    return `${name}+0x${place.offset.toString(16)} at ${pc.toString(16)}, ${owner}${line === undefined ? '' : `\n${line}`}\n`;
+  }
+  return '';
 }
 
 const MAX_LINES = 80;

@@ -5,7 +5,7 @@ import { dmiFields } from '../linux/dmi.ts';
 import type { DmiField } from '../linux/dmi.ts';
 import { kernelConfig } from '../linux/ikconfig.ts';
 import { presentMemory } from '../linux/mm.ts';
-import { panicMessage } from '../linux/panic.ts';
+import { panicLine } from '../linux/panic.ts';
 import { systemCalls } from '../linux/system-calls.ts';
 import type { SystemCall } from '../linux/system-calls.ts';
 import { dateText, durationText, uptimeSeconds, wallClockSeconds } from '../linux/timekeeping.ts';
@@ -102,7 +102,7 @@ function systemRows(session: Session): (readonly [string, string])[] {
     .object('uts_namespace', program.symbols.find('init_uts_ns') ?? program.vmcoreinfo.symbol('init_uts_ns')!)
     .embedded('name');
   const seconds = wallClockSeconds(program);
-  const panic = panicMessage(program);
+  const panic = panicLine(program) ?? '';
   return [
     ['KERNEL', program.vmlinux?.source.name ?? `${uts.string('release')}  [symbols and types of the dump]`],
     ['DUMPFILE', `${program.dump.path}${dumpNote(program)}`],
@@ -116,7 +116,7 @@ function systemRows(session: Session): (readonly [string, string])[] {
     ['VERSION', uts.string('version')],
     ['MACHINE', `${uts.string('machine')}  (${processorSpeed(program)} Mhz)`],
     ['MEMORY', bytesText(presentMemory(program))],
-    ['PANIC', panic === undefined ? '""' : `"${panic}"`],
+    ['PANIC', `"${panic}"${panic.includes('Oops: ') ? ' (check log for details)' : ''}`],
   ];
 }
 

@@ -36,3 +36,41 @@ export function faultingPlace(incident: readonly string[]): CodePlace | undefine
   }
   return undefined;
 }
+
+/** Texts by which crash (`task.c`, `get_panicmsg`) finds the line that it shows, first choice first. */
+const CRASH_TEXTS: readonly string[] = [
+  'SysRq : Crash',
+  'SysRq : Trigger a crash',
+  'SysRq : Netdump',
+  'Kernel panic: ',
+  'Kernel panic - ',
+  'Kernel BUG at',
+  'kernel BUG at',
+  'Unable to handle kernel paging request',
+  'Unable to handle kernel NULL pointer dereference',
+  'BUG: unable to handle kernel ',
+  'general protection fault: ',
+  'double fault: ',
+  'divide error: ',
+  'stack segment: ',
+  '[Hardware Error]: ',
+  'Bad mode in ',
+  'Oops: ',
+];
+/** Where there is none of them, the first line with one of these, before any that speaks of sysrq. */
+const FALLBACK = /Unable to handle kernel|BUG: unable to handle kernel|[kK]ernel BUG at|Bad mode in|Oops|Kernel panic/;
+
+/**
+ * The line that crash calls PANIC.
+ *
+ * @param sysrqPressed the kernel's variable of that name, undefined where there is none
+ */
+export function crashPanicLine(log: readonly string[], sysrqPressed: boolean | undefined): string | undefined {
+  for (const text of CRASH_TEXTS) {
+    const found = log.find(line => line.includes(text));
+    if (found !== undefined) return found;
+  }
+  const bySysrq = (line: string): boolean => sysrqPressed !== undefined && line.includes('sysrq');
+  const first = log.find(line => bySysrq(line) || FALLBACK.test(line));
+  return first !== undefined && bySysrq(first) && sysrqPressed === false ? undefined : first;
+}

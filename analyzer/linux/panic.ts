@@ -1,6 +1,7 @@
 /** Who panicked, and why; `kernel/panic.c`, `kernel/kexec_core.c`. */
 import { FaultError, FormatError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
+import { crashPanicLine } from './oops.ts';
 import { readLog } from './printk.ts';
 import type { Task, TaskTable } from './sched.ts';
 import { taskStack } from '../unwind/stacks.ts';
@@ -40,27 +41,38 @@ function stackMentions(program: Program, task: Task): boolean {
   return words.some(word => ranges.some(({ start, end }) => word > start && word < end));
 }
 
+/** The line of the log that crash calls PANIC, or undefined. */
+export function panicLine(program: Program): string | undefined {
+  const lines = logTexts(program).flatMap(text => text.split('\n'));
+  const address = program.symbols.find('sysrq_pressed');
+  return crashPanicLine(lines, address === undefined ? undefined : program.memory.readI32(address) !== 0);
+}
+
+/** The texts of the log's records; none when the log cannot be read. */
+function logTexts(program: Program): string[] {
+  try {
+    return readLog(program).map(({ text }) => text);
+  } catch (error) {
+    if (error instanceof FaultError || error instanceof FormatError) return [];
+    throw error;
+  }
+}
+
 /** Texts that say why, most telling first; what follows on the line belongs to it. */
 const PANIC_TEXTS: readonly RegExp[] = [
   /(?:Unable to handle kernel|BUG: unable to handle|BUG: kernel NULL pointer|kernel BUG at).*/,
   /(?:Internal error: ).*/,
   /(?:Oops: |general protection fault|divide error: |stack segment: |invalid opcode: ).*/,
-  /(?:sysrq: |SysRq : )?Kernel panic - not syncing.*/,
+  /(?<!end )Kernel panic - not syncing.*/,
   /(?:sysrq|SysRq) ?: Trigger a crash.*/,
   /(?:watchdog: BUG: |NMI watchdog: |Watchdog detected hard LOCKUP).*/,
 ];
 
 /** The message of the panic as the log has it, or undefined. */
 export function panicMessage(program: Program): string | undefined {
-  let records: string[];
-  try {
-    records = readLog(program).map(({ text }) => text);
-  } catch (error) {
-    if (error instanceof FaultError || error instanceof FormatError) return undefined;
-    throw error;
-  }
+  const records = logTexts(program).toReversed();
   for (const pattern of PANIC_TEXTS) {
-    for (const text of records.toReversed()) {
+    for (const text of records) {
       const match = pattern.exec(text);
       if (match !== null) return match[0].split('\n')[0]!;
     }

@@ -8,6 +8,8 @@ export interface Frame {
   readonly address: bigint;
   /** arm64: the call instruction; x86_64: the return address. */
   readonly pc: bigint;
+  /** x86_64: an exception happened here, whose registers on the same stack name the place already. */
+  readonly excepted?: boolean;
 }
 
 /** The stack goes on elsewhere: an IRQ, exception or overflow stack ends here. */

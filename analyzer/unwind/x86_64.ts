@@ -148,10 +148,11 @@ function walk(program: Program, start: Position, stacks: readonly StackRange[]):
     for (let level = 0; position !== undefined && level < MAX_FRAMES; level++) {
       const at: Position = position;
       const stack = stacks.find(range => inRange(range, at.slot));
-      if (stack !== undefined && stack !== current)
-        items.push({ kind: 'switch', from: current?.name ?? 'unknown stack' });
+      const switched = stack !== undefined && stack !== current;
+      if (switched) items.push({ kind: 'switch', from: current?.name ?? 'unknown stack' });
       current = stack;
-      items.push({ kind: 'frame', level, address: at.slot, pc: at.pc });
+      const excepted = level > 0 && at.registers !== undefined && !switched;
+      items.push({ kind: 'frame', level, address: at.slot, pc: at.pc, ...(excepted && { excepted }) });
       position = caller(program, orc, at, stacks, items);
     }
   } catch (error) {

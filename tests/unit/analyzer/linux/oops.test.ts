@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { faultingPlace, incidentLines } from '../../../../analyzer/linux/oops.ts';
+import { crashPanicLine, faultingPlace, incidentLines } from '../../../../analyzer/linux/oops.ts';
 
 /** Wording of Linux v6.1's messages, shortened. */
 const X86 = [
@@ -44,5 +44,32 @@ describe('the place of the fault', () => {
 
   test('is the pc of arm64, not the lr', () => {
     expect(faultingPlace(ARM64)).toEqual({ symbol: 'sysrq_handle_crash', offset: 0x24 });
+  });
+});
+
+/** Logs of Debian's 6.1 kernel, shortened, and what crash 9.0.2 printed of each. */
+describe("crash's PANIC", () => {
+  const SYSRQ = 'sysrq: Trigger a crash';
+
+  test('is the text with the highest rank, not the first line of the incident', () => {
+    const log = [
+      SYSRQ,
+      'BUG: kernel NULL pointer dereference, address: 0000000000000000',
+      'Oops: 0000 [#1] PREEMPT SMP',
+    ];
+    expect(crashPanicLine(log, false)).toBe('Oops: 0000 [#1] PREEMPT SMP');
+  });
+
+  test('is the first line of several with the same text', () => {
+    const log = [
+      SYSRQ,
+      'Kernel panic - not syncing: sysrq triggered crash',
+      '---[ end Kernel panic - not syncing: x ]---',
+    ];
+    expect(crashPanicLine(log, false)).toBe(log[1]);
+  });
+
+  test('is missing when sysrq stands before a trap that crash has no text for', () => {
+    expect(crashPanicLine([SYSRQ, 'invalid opcode: 0000 [#1] PREEMPT SMP NOPTI'], false)).toBeUndefined();
   });
 });
