@@ -4,7 +4,8 @@
  * A bank holds
  *
  *     TLB         1,024 entries of 32 bytes: tag for reads (i64), tag for writes (i64), addend (i32)
- *     jump cache  65,536 entries of 16 bytes: PC (i64), table index of a compiled region (i32), its entry (i32)
+ *     jump cache  65,536 entries of 16 bytes: PC (i64), table index of a compiled region (i32), its entry (i32);
+ *                 all 0 when free, which is an entry for PC 0 that leads back to the run loop
  *
  * A tag is the virtual address of the page, or all ones. Address + addend (modulo 2^32) is the linear-memory address.
  * A context (ASID, exception level, PAN …) that was used lately keeps its bank, so that switching back is no flush.
@@ -160,7 +161,7 @@ export class TranslationBanks {
     const { int32 } = this.#memory;
     const entry = (bank.base + jumpOffset(low)) >> 2;
     bank.isEmpty = false;
-    const isTaken = int32[entry + 1] !== -1 || int32[entry] !== -1;
+    const isTaken = int32[entry + 2] !== 0;
     if (isTaken && (int32[entry] !== low || int32[entry + 1] !== high)) {
       int32.copyWithin(entry ^ (BANK.JUMP_ALTERNATE >> 2), entry, entry + 4);
     }
@@ -211,7 +212,7 @@ export class TranslationBanks {
   /** Drops the jump cache of every context: compiled regions were discarded. */
   clearJumpCaches(): void {
     for (const { base, key } of this.#banks) {
-      if (key >= 0) this.#memory.bytes.fill(0xff, base + BANK.JUMP_CACHE, base + BANK.SIZE);
+      if (key >= 0) this.#memory.bytes.fill(0, base + BANK.JUMP_CACHE, base + BANK.SIZE);
     }
   }
 
@@ -229,7 +230,8 @@ export class TranslationBanks {
   #clear(bank: Bank): void {
     if (bank.isEmpty) return;
     bank.isEmpty = true;
-    this.#memory.bytes.fill(0xff, bank.base, bank.base + BANK.SIZE);
+    this.#memory.bytes.fill(0xff, bank.base, bank.base + BANK.JUMP_CACHE);
+    this.#memory.bytes.fill(0, bank.base + BANK.JUMP_CACHE, bank.base + BANK.SIZE);
     bank.largeLeaves.clear();
     bank.codePages.clear();
     bank.generation++;
@@ -272,7 +274,7 @@ export class TranslationBanks {
     bank.generation++;
     const first = (bank.base + BANK.JUMP_CACHE + groupOffset(low)) >> 2;
     for (let jump = first; jump < first + 4 * JUMP_SLOTS; jump += 4) {
-      if (((int32[jump]! ^ low) & -4096) === 0 && int32[jump + 1] === high) int32.fill(-1, jump, jump + 2);
+      if (((int32[jump]! ^ low) & -4096) === 0 && int32[jump + 1] === high) int32.fill(0, jump, jump + 4);
     }
   }
 }

@@ -15,7 +15,7 @@ import {
   type SlowAccessName,
 } from './runtime-module.ts';
 
-/** Regions that may be alive at a time (each is a module of some 10 KiB to the host); slot 0 stays empty. */
+/** Regions that may be alive at a time (each is a module of some 10 KiB to the host); slot 0 is what free entries of jump caches name. */
 const DEFAULT_TABLE_SIZE = 32_768;
 
 /** Compiles regions and owns the function table. */
@@ -42,6 +42,7 @@ export class RegionCompiler {
     this.#memory = memory;
     this.#helpers = helpers;
     this.runtime = createRuntime(memory, this.#table, slow);
+    this.#table.set(0, this.runtime.discarded);
   }
 
   /** True when no slot is free: jump caches have to be cleared, and `recycle` called, before the next region. */

@@ -42,6 +42,15 @@ describe.each([
     expect(machine.register(0)).toBe(1000n);
   });
 
+  test.each([0xffff_ffff_ffff_ffffn, 0n])('comes back from a jump to %d, where there is no code', target => {
+    const machine = toyMachine(threshold);
+    machine.program(0x1000, toy.jr(2));
+    machine.toy.unmapped.add(0);
+    machine.setRegister(2, target);
+    machine.run(0x1000);
+    expect(machine.toy.exceptions.map(({ pc }) => pc)).toEqual([Number(target)]);
+  });
+
   test('keeps registers and count exact at a fault in the middle of a loop', () => {
     const machine = toyMachine(threshold);
     machine.program(0x1000, toy.addi(0, 0, 1), toy.store(0, 1, 0), toy.addi(1, 1, 8), toy.jmp(-3));
