@@ -21,7 +21,7 @@ import {
 import type { BootPlan } from '../commands/boot.ts';
 import type { CharacterBackend, DiskOption } from '../commands/boot-options.ts';
 import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
-import { pcMachineState, virtMachineState } from '../lab/machine-state.ts';
+import { machineState } from '../lab/machine-state.ts';
 import { GuestDumper } from './guest-dump.ts';
 import type { InteractiveTarget } from './interactive.ts';
 import { MachineEvents } from './machine-events.ts';
@@ -301,8 +301,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
 
   /** What a dump is made of. */
   machineState(): MachineState {
-    const { machine } = this;
-    return machine.architecture === 'aarch64' ? virtMachineState(machine.board) : pcMachineState(machine.board);
+    return machineState(this.machine);
   }
 
   #stand(state: RunState): void {

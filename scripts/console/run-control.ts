@@ -6,7 +6,7 @@
 import { UnimplementedError } from '../../capture/formats/errors.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
 import type { BoardMachine, StopReason } from '../../emulator/index.ts';
-import { pcMachineState, virtMachineState } from '../lab/machine-state.ts';
+import { machineState } from '../lab/machine-state.ts';
 import type { QmpTarget } from './control/qmp.ts';
 import { GuestDumper } from './guest-dump.ts';
 import { MachineEvents } from './machine-events.ts';
@@ -111,8 +111,7 @@ export class RunControl implements QmpTarget {
 
   /** What a dump is made of. */
   machineState(): MachineState {
-    const { machine } = this;
-    return machine.architecture === 'aarch64' ? virtMachineState(machine.board) : pcMachineState(machine.board);
+    return machineState(this.machine);
   }
 
   #finish(end: StopReason): void {

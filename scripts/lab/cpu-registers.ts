@@ -27,7 +27,8 @@ const GENERAL: readonly (readonly [name: string, number: number])[] = [
   ['bp', GPR.BP],
   ...Array.from({ length: 8 }, (_, n) => [`r${n + 8}`, n + 8] as const),
 ];
-const SELECTORS = [
+/** Segment registers in the order of QEMU's notes. */
+export const SEGMENT_REGISTERS = [
   ['cs', SEGMENT.CS],
   ['ds', SEGMENT.DS],
   ['es', SEGMENT.ES],
@@ -40,7 +41,7 @@ const SELECTORS = [
 export function x64Registers({ state, ip }: X64Cpu): Map<string, bigint> {
   return new Map([
     ...GENERAL.map(([name, number]) => [name, state.gpr(number)] as const),
-    ...SELECTORS.map(([name, number]) => [name, BigInt(state.selector(number))] as const),
+    ...SEGMENT_REGISTERS.map(([name, number]) => [name, BigInt(state.selector(number))] as const),
     ['orig_ax', 0n],
     ['ip', ip],
     ['flags', BigInt(state.eflags >>> 0)],

@@ -3,31 +3,23 @@ import type { CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import type { PhysicalRange } from '../../capture/formats/memory-source.ts';
 import { QEMU_SEGMENTS, qemuNote, type QemuSegment } from '../../capture/formats/qemu-note.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
-import { type A64Cpu, type GuestMemory, SEGMENT, type VmcoreinfoLocation, type X64Cpu } from '../../emulator/index.ts';
-import { a64Registers, x64Registers } from './cpu-registers.ts';
+import {
+  type A64Cpu,
+  type BoardMachine,
+  type GuestMemory,
+  SEGMENT,
+  type VmcoreinfoLocation,
+  type X64Cpu,
+} from '../../emulator/index.ts';
+import { a64Registers, SEGMENT_REGISTERS, x64Registers } from './cpu-registers.ts';
 
-/** What is needed of a `virt` board. */
-interface VirtParts {
-  readonly memory: GuestMemory;
-  readonly cpus: readonly A64Cpu[];
-  readonly vmcoreinfo: VmcoreinfoLocation | undefined;
-}
-
-/** The same of a PC. */
-interface PcParts {
-  readonly memory: GuestMemory;
-  readonly cpus: readonly X64Cpu[];
-  readonly vmcoreinfo?: VmcoreinfoLocation | undefined;
-}
-
-/** A `virt` machine that stands still. */
-export function virtMachineState({ memory, cpus, vmcoreinfo }: VirtParts): MachineState {
-  return { ...memoryOf(memory), architecture: 'aarch64', cpus: cpus.map(a64State), ...noteOf(vmcoreinfo) };
-}
-
-/** A PC that stands still. */
-export function pcMachineState({ memory, cpus, vmcoreinfo }: PcParts): MachineState {
-  return { ...memoryOf(memory), architecture: 'x86_64', cpus: cpus.map(x64State), ...noteOf(vmcoreinfo) };
+/** A machine that stands still. */
+export function machineState(machine: BoardMachine): MachineState {
+  const { memory, vmcoreinfo } = machine.board;
+  const common = { ...memoryOf(memory), ...noteOf(vmcoreinfo) };
+  return machine.architecture === 'aarch64'
+    ? { ...common, architecture: 'aarch64', cpus: machine.board.cpus.map(a64State) }
+    : { ...common, architecture: 'x86_64', cpus: machine.board.cpus.map(x64State) };
 }
 
 function memoryOf(memory: GuestMemory): Pick<MachineState, 'name' | 'ram' | 'read'> {
@@ -51,16 +43,7 @@ function a64State(cpu: A64Cpu, index: number): CpuRegisters {
 }
 
 /** Segments in the order of `QEMU_SEGMENTS`, without the two tables. */
-const SEGMENTS = [
-  ['cs', SEGMENT.CS],
-  ['ds', SEGMENT.DS],
-  ['es', SEGMENT.ES],
-  ['fs', SEGMENT.FS],
-  ['gs', SEGMENT.GS],
-  ['ss', SEGMENT.SS],
-  ['ldt', SEGMENT.LDTR],
-  ['tr', SEGMENT.TR],
-] as const;
+const SEGMENTS = [...SEGMENT_REGISTERS, ['ldt', SEGMENT.LDTR], ['tr', SEGMENT.TR]] as const;
 
 function x64State(cpu: X64Cpu, index: number): MachineState['cpus'][number] {
   const { state, registers } = cpu;

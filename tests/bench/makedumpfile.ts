@@ -102,8 +102,7 @@ async function measureLargeCase(
   const single = await measure([REFERENCE, ...commonArguments(words, core, folder)], runs);
   const threaded = await measure([REFERENCE, ...commonArguments([...words, ...THREADS], core, folder)], runs);
   if (ours === undefined) return [options, '', '', 'failed'];
-  const wall = Math.max(0, ours.wallSeconds - startUp.wallSeconds);
-  const cpu = Math.max(0, ours.cpuSeconds - startUp.cpuSeconds);
+  const { wall, cpu } = withoutStartUp(ours, startUp);
   const theirs = [single, threaded].filter(usage => usage !== undefined).map(usage => usage.wallSeconds);
   return [
     options,
@@ -115,6 +114,13 @@ async function measureLargeCase(
     seconds(cpu),
     mebibytes(ours.peakBytes),
   ];
+}
+
+function withoutStartUp(usage: Usage, startUp: Usage): { wall: number; cpu: number } {
+  return {
+    wall: Math.max(0, usage.wallSeconds - startUp.wallSeconds),
+    cpu: Math.max(0, usage.cpuSeconds - startUp.cpuSeconds),
+  };
 }
 
 function commonArguments(words: readonly string[], core: string, folder: string): string[] {
@@ -136,8 +142,7 @@ async function measureCase(
   const theirs = await measure([REFERENCE, ...commonArguments(words, core, folder)], runs);
   const ours = await measure(ourCommand(words, core, folder), runs);
   if (ours === undefined) return [options, '', '', 'failed'];
-  const wall = Math.max(0, ours.wallSeconds - startUp.wallSeconds);
-  const cpu = Math.max(0, ours.cpuSeconds - startUp.cpuSeconds);
+  const { wall, cpu } = withoutStartUp(ours, startUp);
   return [
     options,
     theirs === undefined ? 'failed' : seconds(theirs.wallSeconds),

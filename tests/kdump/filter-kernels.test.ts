@@ -16,7 +16,7 @@ import { dumpGuestMemory } from '../../capture/dump-guest-memory.ts';
 import { FileSink } from '../../capture/output/dump-sink.ts';
 import { machineDump } from '../../capture/sources/machine-memory.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
-import { pcMachineState, virtMachineState } from '../../scripts/lab/machine-state.ts';
+import { machineState } from '../../scripts/lab/machine-state.ts';
 import { guestWithScript, runGuest, type GuestChoice } from '../support/guest-boot.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-filter-'));
@@ -53,7 +53,7 @@ const reference = findReference();
 
 test.each(KERNELS)('%s: leaves out huge pages and pages with errors', async (_, choice) => {
   const { machine, console } = await runGuest(await guestWithScript(SCRIPT, [], choice), {}, 60);
-  const state = machine.architecture === 'aarch64' ? virtMachineState(machine.board) : pcMachineState(machine.board);
+  const state = machineState(machine);
   using source = sourceOf(machineDump(state));
   expect(console).toContain('AWK\n');
   const huge = Number(/HugePages_Total: +(\d+)/.exec(console)?.[1]);

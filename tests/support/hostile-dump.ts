@@ -4,6 +4,7 @@ import type { GuestDumpOptions } from '../../capture/dump-guest-memory.ts';
 import { buildNote } from '../../capture/formats/elf-notes.ts';
 import { MemorySink } from '../../capture/output/dump-sink.ts';
 import type { MachineState } from '../../capture/sources/machine-memory.ts';
+import { PAGE_VMCOREINFO_6_1 } from './page-vmcoreinfo.ts';
 import { PAGE_SIZE, machineState } from './synthetic-dump.ts';
 
 export type HostileArchitecture = 'x86_64' | 'aarch64';
@@ -30,20 +31,7 @@ SIZE(mem_section)=16
 OFFSET(mem_section.section_mem_map)=0
 NUMBER(SECTION_SIZE_BITS)=27
 NUMBER(MAX_PHYSMEM_BITS)=46
-SIZE(page)=64
-OFFSET(page.flags)=0
-OFFSET(page.mapping)=24
-OFFSET(page.lru)=8
-OFFSET(page._mapcount)=48
-OFFSET(page.private)=40
-OFFSET(page.compound_head)=8
-LENGTH(zone.free_area)=11
-NUMBER(PG_lru)=4
-NUMBER(PG_private)=13
-NUMBER(PG_slab)=9
-NUMBER(PG_head_mask)=65536
-NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129
-SYMBOL(prb)=ffffffff80013000
+${PAGE_VMCOREINFO_6_1}SYMBOL(prb)=ffffffff80013000
 SIZE(printk_ringbuffer)=88
 OFFSET(printk_ringbuffer.desc_ring)=0
 OFFSET(printk_ringbuffer.text_data_ring)=48

@@ -1,17 +1,17 @@
 /**
- * What every way of booting Linux directly puts into a PC's memory: tables that firmware would have left behind, command line, initrd.
+ * What every way of booting a kernel directly puts into a PC's memory: tables that firmware would have left behind, command line, initrd.
  *
  * Source: Linux `Documentation/arch/x86/boot.rst`; QEMU 7.2 hw/i386/x86.c `x86_load_linux` for the initrd's address.
  */
 import { writeU16, writeU64 } from '../../../capture/formats/bytes.ts';
-import { ImageError } from '../../../capture/formats/errors.ts';
+import { FormatError, ImageError } from '../../../capture/formats/errors.ts';
 import type { LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { LAYOUT, usableLowMemoryEnd } from './layout.ts';
 
-/** A Linux kernel and what goes with it. */
+/** A kernel and what goes with it. */
 export interface PcLinuxBoot {
-  /** A bzImage, or a vmlinux. */
+  /** A bzImage, a vmlinux, or a Multiboot image. */
   readonly kernel: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
@@ -115,4 +115,21 @@ export function segment(name: string, paddr: number, bytes: Uint8Array): LoadSeg
 
 function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
+/** Reads a kernel's headers. @throws ImageError when they are damaged */
+export function readingKernel<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FormatError) throw new ImageError(`not a kernel that can be booted: ${error.message}`);
+    throw error;
+  }
+}
+
+/** What is wrong with a segment of an ELF file that lies where there is no RAM. */
+export function segmentOutsideMemory(index: number, paddr: number): ImageError {
+  return new ImageError(
+    `kernel segment ${index} at 0x${paddr.toString(16)} does not fit into memory; give the machine more (-m)`,
+  );
 }

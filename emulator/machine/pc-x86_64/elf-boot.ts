@@ -9,7 +9,7 @@ import { writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
 import { MemorySourceBytes } from '../../../capture/formats/byte-source.ts';
 import { type ElfFile, parseElf, PT } from '../../../capture/formats/elf.ts';
 import { findPvhEntry } from '../../../capture/formats/elf-pvh.ts';
-import { FormatError, ImageError } from '../../../capture/formats/errors.ts';
+import { ImageError } from '../../../capture/formats/errors.ts';
 import type { BootState, EntryRegisters, LoadSegment } from '../boot-state.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
 import { bootParams, type BootParamsContents, HDRS, LOADED_HIGH, SETUP_HEADER } from './boot-params.ts';
@@ -20,7 +20,9 @@ import {
   initrdLimit,
   type PcLinuxBoot,
   placeInitrd,
+  readingKernel,
   segment,
+  segmentOutsideMemory,
 } from './boot-segments.ts';
 import { buildE820 } from './e820.ts';
 import { buildFirmwareTables } from './firmware-tables.ts';
@@ -66,12 +68,7 @@ export function elfBoot(boot: PcLinuxBoot, hardware: AcpiConfig): BootState {
 }
 
 function readElf(kernel: Uint8Array): ElfFile {
-  try {
-    return parseElf(new MemorySourceBytes('vmlinux', kernel));
-  } catch (error) {
-    if (error instanceof FormatError) throw new ImageError(`not a kernel that can be booted: ${error.message}`);
-    throw error;
-  }
+  return readingKernel(() => parseElf(new MemorySourceBytes('vmlinux', kernel)));
 }
 
 /** The parts that go into memory, at their physical addresses. */
@@ -81,10 +78,7 @@ function loadSegments(elf: ElfFile, { board, memoryBytes }: AcpiConfig): readonl
   if (loads.length === 0) throw new ImageError('the ELF file has no segment to load');
   return loads.map((load, i) => {
     const paddr = Number(load.p_paddr);
-    if (paddr < LAYOUT.HIGH_START || paddr + load.p_memsz > end)
-      throw new ImageError(
-        `kernel segment ${i} at 0x${paddr.toString(16)} does not fit into memory; give the machine more (-m)`,
-      );
+    if (paddr < LAYOUT.HIGH_START || paddr + load.p_memsz > end) throw segmentOutsideMemory(i, paddr);
     const bytes = elf.source.read(load.p_offset, load.p_filesz);
     return { name: 'kernel', paddr, bytes, memorySize: load.p_memsz };
   });

@@ -6,8 +6,9 @@
  * Modelled: ELF32 images, command line, memory map, one module (the initrd).
  * Not modelled: load addresses in the header (a.out), video modes, ELF64 images, which QEMU refuses, too.
  */
-import { FormatError, ImageError } from '../../../capture/formats/errors.ts';
+import { ImageError } from '../../../capture/formats/errors.ts';
 import { writeU32, writeU64 } from '../../../capture/formats/bytes.ts';
+import { PT } from '../../../capture/formats/elf.ts';
 import { findMultibootFlags, MULTIBOOT_FLAG } from '../../../capture/formats/multiboot.ts';
 import { raw, struct, u16, u32 } from '../../../capture/formats/struct.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
@@ -18,7 +19,9 @@ import {
   initrdLimit,
   type PcLinuxBoot,
   placeInitrd,
+  readingKernel,
   segment,
+  segmentOutsideMemory,
 } from './boot-segments.ts';
 import { buildE820 } from './e820.ts';
 import { buildFirmwareTables } from './firmware-tables.ts';
@@ -27,7 +30,6 @@ import { LAYOUT, ramRanges } from './layout.ts';
 /** What EAX holds at the entry. */
 const BOOTLOADER_MAGIC = 0x2bad_b002;
 
-const PT_LOAD = 1;
 const ELF32_EHDR = struct('Elf32_Ehdr', {
   e_ident: raw(16),
   e_type: u16,
@@ -64,7 +66,7 @@ export function multibootBoot({ kernel, initrd, commandLine }: PcLinuxBoot, hard
   if ((findMultibootFlags(kernel)! & (MULTIBOOT_FLAG.VIDEO | MULTIBOOT_FLAG.ADDRESSES)) !== 0) {
     throw new ImageError('the Multiboot header asks for a video mode or has load addresses, which is not supported');
   }
-  const { entry, segments } = readImage(kernel, hardware);
+  const { entry, segments } = readingKernel(() => readImage(kernel, hardware));
   const end = Math.max(...segments.map(({ paddr, memorySize }) => paddr + memorySize));
   const module = { at: placeInitrd(initrd, initrdLimit(hardware), end), size: initrd?.length ?? 0 };
   return {
@@ -81,17 +83,12 @@ export function multibootBoot({ kernel, initrd, commandLine }: PcLinuxBoot, hard
 }
 
 function readImage(kernel: Uint8Array, hardware: AcpiConfig): { entry: number; segments: readonly LoadSegment[] } {
-  try {
-    const header = ELF32_EHDR.parse(kernel);
-    const loads = Array.from({ length: header.e_phnum }, (_, i) =>
-      ELF32_PHDR.parse(kernel, header.e_phoff + i * header.e_phentsize),
-    ).filter(({ p_type, p_memsz }) => p_type === PT_LOAD && p_memsz > 0);
-    if (loads.length === 0) throw new ImageError('the ELF file has no segment to load');
-    return { entry: header.e_entry, segments: loads.map((load, i) => loadSegment(kernel, load, i, hardware)) };
-  } catch (error) {
-    if (error instanceof FormatError) throw new ImageError(`not a kernel that can be booted: ${error.message}`);
-    throw error;
-  }
+  const header = ELF32_EHDR.parse(kernel);
+  const loads = Array.from({ length: header.e_phnum }, (_, i) =>
+    ELF32_PHDR.parse(kernel, header.e_phoff + i * header.e_phentsize),
+  ).filter(({ p_type, p_memsz }) => p_type === PT.LOAD && p_memsz > 0);
+  if (loads.length === 0) throw new ImageError('the ELF file has no segment to load');
+  return { entry: header.e_entry, segments: loads.map((load, i) => loadSegment(kernel, load, i, hardware)) };
 }
 
 function loadSegment(
@@ -102,11 +99,7 @@ function loadSegment(
 ): LoadSegment {
   const { p_paddr: paddr, p_memsz: memorySize, p_offset, p_filesz } = load;
   const isRam = ramRanges(board, memoryBytes).some(({ start, end }) => paddr >= start && paddr + memorySize <= end);
-  if (!isRam) {
-    throw new ImageError(
-      `kernel segment ${index} at 0x${paddr.toString(16)} does not fit into memory; give the machine more (-m)`,
-    );
-  }
+  if (!isRam) throw segmentOutsideMemory(index, paddr);
   if (p_offset + p_filesz > kernel.length || p_filesz > memorySize) {
     throw new ImageError(`not a kernel that can be booted: segment ${index} ends beyond the file`);
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ImageError } from '../../../../../capture/formats/errors.ts';
 import { ELF64_EHDR, ELF64_PHDR, EM, ET, PT } from '../../../../../capture/formats/elf.ts';
 import { buildNote } from '../../../../../capture/formats/elf-notes.ts';
-import { PcBoard } from '../../../../../emulator/machine/pc-x86_64/board.ts';
+import { PRINT_AND_STOP, runPcKernel } from '../../../../support/pc-kernel.ts';
 
 const MIB = 2 ** 20;
 const LOAD_AT = 16 * MIB;
@@ -47,47 +47,29 @@ function vmlinux(code: readonly number[], pvh: boolean): Uint8Array {
   ]);
 }
 
-const PRINT_AND_STOP = [0x66, 0xba, 0xf8, 0x03, 0xee, 0xfa, 0xf4]; // mov dx, 0x3f8; out dx, al; cli; hlt
-
-async function run(kernel: Uint8Array, initrd?: Uint8Array): Promise<string> {
-  let text = '';
-  const board = new PcBoard({
-    board: 'q35',
-    cpu: 'qemu64',
-    cpuCount: 1,
-    memoryBytes: 64 * MIB,
-    drives: [],
-    consoleOutput: byte => (text += String.fromCharCode(byte)),
-    epochSeconds: 0,
-  });
-  board.loadLinux({ kernel, commandLine: 'hello', ...(initrd && { initrd }) });
-  await board.machine.run(1e6);
-  return text;
-}
-
 describe('a vmlinux', () => {
   test('with a PVH note starts in 32-bit mode with hvm_start_info in EBX', async () => {
     // cmp dword [ebx], 0x336ec578; sete al; add al, '0'
     const check = [0x81, 0x3b, 0x78, 0xc5, 0x6e, 0x33, 0x0f, 0x94, 0xc0, 0x04, 0x30];
-    expect(await run(vmlinux([...check, ...PRINT_AND_STOP], true))).toBe('1');
+    expect(await runPcKernel(vmlinux([...check, ...PRINT_AND_STOP], true))).toBe('1');
   });
 
   test('with a PVH note finds its command line and initrd through it', async () => {
     // mov esi, [ebx+0x10] (modlist_paddr); mov esi, [esi] (paddr); mov al, [esi]; mov esi, [ebx+0x18] (cmdline_paddr); add al, [esi]
     const sum = [0x8b, 0x73, 0x10, 0x8b, 0x36, 0x8a, 0x06, 0x8b, 0x73, 0x18, 0x02, 0x06];
     const initrd = Uint8Array.of(2);
-    expect(await run(vmlinux([...sum, ...PRINT_AND_STOP], true), initrd)).toBe('j'); // 'h' + 2
+    expect(await runPcKernel(vmlinux([...sum, ...PRINT_AND_STOP], true), initrd)).toBe('j'); // 'h' + 2
   });
 
   test('without one starts in 64-bit mode with boot_params in RSI', async () => {
     // cmp dword [rsi+0x202], "HdrS"; sete al; dec eax (a REX prefix in 64-bit mode: nothing); nop; add al, '0'
     const check = [0x81, 0xbe, 0x02, 0x02, 0, 0, 0x48, 0x64, 0x72, 0x53, 0x0f, 0x94, 0xc0, 0x48, 0x90, 0x04, 0x30];
-    expect(await run(vmlinux([...check, ...PRINT_AND_STOP], false))).toBe('1');
+    expect(await runPcKernel(vmlinux([...check, ...PRINT_AND_STOP], false))).toBe('1');
   });
 
   test('that lies beyond memory is refused', async () => {
     const kernel = vmlinux(PRINT_AND_STOP, true);
     new DataView(kernel.buffer, kernel.byteOffset).setBigUint64(ELF64_EHDR.size + 24, 0x4000_0000n, true);
-    await expect(run(kernel)).rejects.toThrow(ImageError);
+    await expect(runPcKernel(kernel)).rejects.toThrow(ImageError);
   });
 });

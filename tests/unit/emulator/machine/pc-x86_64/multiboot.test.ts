@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ImageError } from '../../../../../capture/formats/errors.ts';
-import { PcBoard } from '../../../../../emulator/machine/pc-x86_64/board.ts';
 import { readKernelImage } from '../../../../../kernel-images/kernel-image.ts';
+import { PRINT_AND_STOP, runPcKernel } from '../../../../support/pc-kernel.ts';
 
 const MIB = 2 ** 20;
 const LOAD_AT = 4 * MIB;
@@ -34,24 +34,6 @@ function image(code: readonly number[], { flags = 0, paddr = LOAD_AT, memorySize
   return bytes;
 }
 
-const PRINT_AND_STOP = [0x66, 0xba, 0xf8, 0x03, 0xee, 0xfa, 0xf4]; // mov dx, 0x3f8; out dx, al; cli; hlt
-
-async function run(kernel: Uint8Array, initrd?: Uint8Array): Promise<string> {
-  let text = '';
-  const board = new PcBoard({
-    board: 'q35',
-    cpu: 'qemu64',
-    cpuCount: 1,
-    memoryBytes: 64 * MIB,
-    drives: [],
-    consoleOutput: byte => (text += String.fromCharCode(byte)),
-    epochSeconds: 0,
-  });
-  board.loadLinux({ kernel, commandLine: 'hello', ...(initrd && { initrd }) });
-  await board.machine.run(1e6);
-  return text;
-}
-
 describe('a Multiboot image', () => {
   test('is known by its header', async () => {
     expect(await readKernelImage(image(PRINT_AND_STOP), 'x')).toMatchObject({
@@ -73,7 +55,7 @@ describe('a Multiboot image', () => {
     // mov esi, [ebx+48]; mov al, [esi]; add al, '0'
     ['a memory map of entries of 20 bytes', [0x8b, 0x73, 0x30, 0x8a, 0x06, 0x04, 0x30], 'D'],
   ])('finds %s', async (_what, code, printed) => {
-    expect(await run(image([...code, ...PRINT_AND_STOP]), Buffer.from('i'))).toBe(printed);
+    expect(await runPcKernel(image([...code, ...PRINT_AND_STOP]), Buffer.from('i'))).toBe(printed);
   });
 
   test.each<[what: string, kernel: Uint8Array, message: RegExp]>([
@@ -81,7 +63,7 @@ describe('a Multiboot image', () => {
     ['is no RAM', image([0x90], { paddr: 0xa_0000 }), /segment 0 at 0xa0000 does not fit into memory/],
     ['is cut short', image([0x90, 0x90], { memorySize: 1 }), /segment 0 ends beyond the file/],
   ])('is refused when it %s', async (_what, kernel, message) => {
-    await expect(run(kernel)).rejects.toThrow(ImageError);
-    await expect(run(kernel)).rejects.toThrow(message);
+    await expect(runPcKernel(kernel)).rejects.toThrow(ImageError);
+    await expect(runPcKernel(kernel)).rejects.toThrow(message);
   });
 });
