@@ -26,6 +26,7 @@ export function compareX64(
   const differences: string[] = [];
   const area = codeArea(options);
   let address = area.start;
+  for (const driver of drivers) driver.reset();
   for (let i = 0; i < options.cases && differences.length < (options.limit ?? 5); i++) {
     const test = randomX64Case(random, rows, options.length, options);
     const [first, ...others] = drivers.map(driver => ({ driver, result: driver.run(test, address) }));
