@@ -25,8 +25,8 @@ import { PageEraser } from './page-eraser.ts';
 import type { ErasedRange } from './page-eraser.ts';
 import { filterPages, noExclusions } from './page-filter.ts';
 import type { ExclusionCounts } from './page-filter.ts';
-import { batchPages, PagePool } from './page-pool.ts';
-import type { EncodeBatch } from './page-pool.ts';
+import { batchPages, encodeHere, PagePool } from './page-pool.ts';
+import type { BatchEncoder } from './page-pool.ts';
 import { CachedMemory, openDump, uncached } from './sources/dump-file.ts';
 import type { Architecture, Dump } from './sources/dump-file.ts';
 import { writeDiskDump } from './writer-diskdump.ts';
@@ -182,8 +182,7 @@ export async function writeKdump(
     withoutVmemmap: filtered.withoutVmemmap,
     part: options.part,
     eraseInfo: options.eraseInfo,
-    encode: encoder.encode,
-    window: encoder.window,
+    encoder,
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
 }
@@ -211,8 +210,7 @@ export async function writeElfCore(
     ...(options.aliases && { aliases: options.aliases }),
     dumped: filtered.dumped,
     available: source.pages.available,
-    encode: encoder.encode,
-    window: encoder.window,
+    encoder,
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
 }
@@ -221,11 +219,13 @@ export async function writeElfCore(
 export function excludeZeroPages(source: SourceDump, dumped: PageBitmap): number {
   const memory = uncached(source.dump.memory);
   const zeroPage = Buffer.alloc(memory.pageSize);
-  const encoder = new PageEncoder(memory, { compressor: undefined, findZeroPages: false, reuse: true });
+  const encoder = new PageEncoder(memory, { compressor: undefined, findZeroPages: false });
+  const pages = batchPages(memory.pageSize);
+  const room = new ArrayBuffer(pages * memory.pageSize);
   let removed = 0;
   for (const { start, end } of dumped.clone().ranges()) {
     for (let pfn = start; pfn < end;) {
-      const bytes = readSome(encoder, pfn, Math.min(end - pfn, batchPages(memory.pageSize)));
+      const bytes = readSome(encoder, pfn, Math.min(end - pfn, pages), room);
       if (bytes === undefined) pfn++;
       for (let offset = 0; offset < (bytes?.length ?? 0); offset += memory.pageSize, pfn++) {
         if (zeroPage.equals(bytes!.subarray(offset, offset + memory.pageSize)) && dumped.remove(pfn)) removed++;
@@ -236,8 +236,8 @@ export function excludeZeroPages(source: SourceDump, dumped: PageBitmap): number
 }
 
 /** Leaves the errors of damaged pages to the writer, which counts them. */
-function readSome(encoder: PageEncoder, pfn: number, count: number): Uint8Array | undefined {
-  const encoded = encoder.encode([{ start: pfn, end: pfn + count }]);
+function readSome(encoder: PageEncoder, pfn: number, count: number, room: ArrayBuffer): Uint8Array | undefined {
+  const encoded = encoder.encode([{ start: pfn, end: pfn + count }], room);
   return encoded.problem === undefined ? encoded.data : undefined;
 }
 
@@ -264,12 +264,6 @@ function elfLoads({ dump, kernel, pages }: SourceDump): ElfLoad[] {
     }));
 }
 
-/** An encoder of pages on this thread or on others. */
-interface Encoder extends AsyncDisposable {
-  readonly encode: EncodeBatch;
-  readonly window: number;
-}
-
 interface EncoderSetup {
   readonly compressor: Compressor | undefined;
   readonly findZeroPages: boolean;
@@ -277,14 +271,9 @@ interface EncoderSetup {
   readonly keepStored?: 'matching' | 'all' | undefined;
 }
 
-function openEncoder(source: SourceDump, threads: number, setup: EncoderSetup): Encoder {
+function openEncoder(source: SourceDump, threads: number, setup: EncoderSetup): BatchEncoder {
   if (threads > 0 && source.paths.length > 0) return new PagePool(threads, { paths: source.paths, ...setup });
   const memory = uncached(source.dump.memory);
   const eraser = setup.erase.length === 0 ? undefined : new PageEraser(setup.erase, memory.pageSize);
-  const encoder = new PageEncoder(memory, { ...setup, eraser, reuse: true });
-  return {
-    encode: ranges => encoder.encode(ranges),
-    window: 1,
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
+  return encodeHere(new PageEncoder(memory, { ...setup, eraser }));
 }

@@ -33,8 +33,6 @@ export interface EncodingOptions {
   /** Recognises pages of zeros, which then occupy nothing. */
   readonly findZeroPages: boolean;
   readonly eraser?: PageEraser | undefined;
-  /** A batch's bytes may lie where the next batch's will: for those who have written them by then. */
-  readonly reuse?: boolean;
 }
 
 /** Encodes batches of pages, one after the other. */
@@ -45,9 +43,7 @@ export class PageEncoder {
   readonly #flag: number;
   readonly #zeroPage: Buffer;
   readonly #output: Uint8Array;
-  #batch = new Batch(0, 0);
   #readBuffer = new Uint8Array(0);
-  #plainBuffer = new Uint8Array(0);
   #zeroForm: StoredPage | undefined;
 
   constructor(memory: MemorySource, options: EncodingOptions) {
@@ -61,25 +57,30 @@ export class PageEncoder {
     this.#output = new Uint8Array(compressedRoom(pageSize));
   }
 
-  /** Encodes the pages of some runs. A page that cannot be read is marked, not thrown. */
-  encode(ranges: readonly PfnRange[]): EncodedPages {
+  /**
+   * Encodes the pages of some runs. A page that cannot be read is marked, not thrown.
+   * @param room where the bytes of the batch go when it is large enough for its pages as they are; else into new memory, which costs
+   *   as much as copying into it: the host's kernel fills it with zeros, page by page
+   */
+  encode(ranges: readonly PfnRange[], room?: ArrayBuffer): EncodedPages {
     const count = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-    const plain = this.#copyPlain(ranges, count);
+    const size = count * this.#memory.pageSize;
+    const data = new Uint8Array(room !== undefined && room.byteLength >= size ? room : new ArrayBuffer(size));
+    const plain = this.#copyPlain(ranges, count, data.subarray(0, size));
     if (plain !== undefined) return plain;
-    this.#batch = new Batch(count, this.#memory.pageSize, this.#batch.scratch);
+    const batch = new Batch(count, data);
     for (const { start, end } of ranges) {
-      for (let pfn = start; pfn < end;) pfn += this.#addSome(pfn, end - pfn);
+      for (let pfn = start; pfn < end;) pfn += this.#addSome(batch, pfn, end - pfn);
     }
-    return this.#batch.result(this.#options.reuse === true);
+    return batch.result();
   }
 
   /** Pages that need nothing done to them go from the file into the batch directly; undefined when it is not so. */
-  #copyPlain(ranges: readonly PfnRange[], count: number): EncodedPages | undefined {
+  #copyPlain(ranges: readonly PfnRange[], count: number, data: Uint8Array): EncodedPages | undefined {
     const { compressor, findZeroPages, eraser } = this.#options;
     const { pageSize } = this.#memory;
     const isPlain = compressor === undefined && !findZeroPages && eraser === undefined;
     if (!isPlain || this.#memory.readPages === undefined) return undefined;
-    const data = this.#plainRoom(count * pageSize);
     let offset = 0;
     try {
       for (const { start, end } of ranges) {
@@ -99,26 +100,19 @@ export class PageEncoder {
     return { kinds: new Uint8Array(count), flags: new Uint8Array(count), sizes, data, problem: undefined };
   }
 
-  /** New memory costs as much as copying into it: the kernel fills it with zeros, page by page. */
-  #plainRoom(size: number): Uint8Array {
-    if (this.#options.reuse !== true) return new Uint8Array(size);
-    if (this.#plainBuffer.length < size) this.#plainBuffer = new Uint8Array(size);
-    return this.#plainBuffer.subarray(0, size);
-  }
-
   /** Adds one page or several; returns how many. */
-  #addSome(pfn: number, count: number): number {
+  #addSome(batch: Batch, pfn: number, count: number): number {
     try {
       if (this.#options.keepStored !== undefined && this.#memory.readStored !== undefined)
-        return this.#addStored(pfn, this.#memory.readStored(pfn));
+        return this.#addStored(batch, pfn, this.#memory.readStored(pfn));
       const { pageSize } = this.#memory;
       const bytes = this.#read(pfn, count);
       for (let offset = 0; offset < bytes.length; offset += pageSize)
-        this.#addPage(pfn + offset / pageSize, bytes.subarray(offset, offset + pageSize));
+        this.#addPage(batch, pfn + offset / pageSize, bytes.subarray(offset, offset + pageSize));
       return bytes.length / pageSize;
     } catch (error) {
       if (!(error instanceof FaultError || error instanceof FormatError)) throw error;
-      this.#batch.addUnreadable(error.message);
+      batch.addUnreadable(error.message);
       return 1;
     }
   }
@@ -131,36 +125,27 @@ export class PageEncoder {
     return this.#memory.readPages(pfn, count, this.#readBuffer);
   }
 
-  #addStored(pfn: number, { flags, data }: StoredPage): number {
+  #addStored(batch: Batch, pfn: number, stored: StoredPage): number {
+    const { flags, data } = stored;
     const { findZeroPages, keepStored } = this.#options;
     if (flags === 0 && data.length === this.#memory.pageSize && findZeroPages && this.#zeroPage.equals(data))
-      this.#batch.addZero();
-    else if (keepStored === 'all' || flags === 0 || flags === this.#flag) this.#batch.add(data, flags);
-    else this.#addPage(pfn, this.#memory.readPage(pfn));
+      batch.addZero();
+    else if (keepStored === 'all' || flags === 0 || flags === this.#flag) batch.add(stored);
+    else this.#addPage(batch, pfn, this.#memory.readPage(pfn));
     return 1;
   }
 
-  #addPage(pfn: number, original: Uint8Array): void {
+  #addPage(batch: Batch, pfn: number, original: Uint8Array): void {
     const page = this.#options.eraser?.erase(pfn, original) ?? original;
-    if (this.#zeroPage.equals(page)) this.#addZeroPage();
-    else this.#addForm(this.#compressed(page));
+    if (!this.#zeroPage.equals(page)) batch.add(this.#compressed(page));
+    else if (this.#options.findZeroPages) batch.addZero();
+    else batch.add((this.#zeroForm ??= this.#compressedZeros()));
   }
 
   /** Half of a machine's memory may be zeros: they are compressed once. */
-  #addZeroPage(): void {
-    if (this.#options.findZeroPages) {
-      this.#batch.addZero();
-      return;
-    }
-    if (this.#zeroForm === undefined) {
-      const { data, flags } = this.#compressed(this.#zeroPage);
-      this.#zeroForm = { data: new Uint8Array(data), flags };
-    }
-    this.#addForm(this.#zeroForm);
-  }
-
-  #addForm({ data, flags }: StoredPage): void {
-    this.#batch.add(data, flags);
+  #compressedZeros(): StoredPage {
+    const { data, flags } = this.#compressed(this.#zeroPage);
+    return { data: new Uint8Array(data), flags };
   }
 
   /** The compressed form, in a buffer that the next page uses too; the page itself when it does not shrink. */
@@ -172,8 +157,7 @@ export class PageEncoder {
 
 /** The pages of a batch as they are added. */
 class Batch {
-  /** Room for the bytes of all pages; the next batch uses it again. */
-  readonly scratch: Uint8Array;
+  readonly #data: Uint8Array;
   readonly #kinds: Uint8Array;
   readonly #flags: Uint8Array;
   readonly #sizes: Uint32Array;
@@ -181,16 +165,16 @@ class Batch {
   #used = 0;
   #problem: string | undefined;
 
-  constructor(count: number, pageSize: number, scratch?: Uint8Array) {
-    const room = count * pageSize;
-    this.scratch = scratch !== undefined && scratch.length >= room ? scratch : new Uint8Array(room);
+  /** @param data has room for the bytes of all pages */
+  constructor(count: number, data: Uint8Array) {
+    this.#data = data;
     this.#kinds = new Uint8Array(count);
     this.#flags = new Uint8Array(count);
     this.#sizes = new Uint32Array(count);
   }
 
-  add(data: Uint8Array, flags: number): void {
-    this.scratch.set(data, this.#used);
+  add({ data, flags }: StoredPage): void {
+    this.#data.set(data, this.#used);
     this.#used += data.length;
     this.#flags[this.#count] = flags;
     this.#sizes[this.#count++] = data.length;
@@ -205,10 +189,8 @@ class Batch {
     this.#kinds[this.#count++] = PAGE_KIND.UNREADABLE;
   }
 
-  /** What was added; with a copy of the bytes where it goes to another thread, and the scratch stays. */
-  result(reuse: boolean): EncodedPages {
-    const bytes = this.scratch.subarray(0, this.#used);
-    const data = reuse ? bytes : new Uint8Array(bytes);
+  result(): EncodedPages {
+    const data = this.#data.subarray(0, this.#used);
     return { kinds: this.#kinds, flags: this.#flags, sizes: this.#sizes, data, problem: this.#problem };
   }
 }

@@ -13,6 +13,8 @@ import { openDump, uncached } from './sources/dump-file.ts';
 export interface WorkerRequest {
   readonly id: number;
   readonly ranges: readonly PfnRange[];
+  /** Where the bytes of an earlier batch were. */
+  readonly room: ArrayBuffer | undefined;
 }
 
 /** A batch on its way back. */
@@ -33,8 +35,8 @@ const encoder = new PageEncoder(memory, {
   eraser: setup.erase.length === 0 ? undefined : new PageEraser(setup.erase, memory.pageSize),
 });
 
-port.on('message', ({ id, ranges }: WorkerRequest) => {
-  const pages = encoder.encode(ranges);
+port.on('message', ({ id, ranges, room }: WorkerRequest) => {
+  const pages = encoder.encode(ranges, room);
   const reply: WorkerReply = { id, pages };
   const { data, kinds, flags, sizes } = pages;
   const moved = [data, kinds, flags, sizes].map(({ buffer }) => buffer as ArrayBuffer);

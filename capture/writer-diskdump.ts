@@ -21,7 +21,7 @@ import type { PageBitmap, PfnRange } from './page-bitmap.ts';
 import { PAGE_KIND } from './page-encoder.ts';
 import type { EncodedPages } from './page-encoder.ts';
 import { batches, encodeInOrder } from './page-pool.ts';
-import type { EncodeBatch } from './page-pool.ts';
+import type { BatchEncoder } from './page-pool.ts';
 
 const HEADER_VERSION = 6;
 const MAX_U32 = 0xffff_ffff;
@@ -40,9 +40,7 @@ export interface DiskDumpPlan {
   readonly part: PfnRange | undefined;
   /** makedumpfile's list of what was erased. */
   readonly eraseInfo: Uint8Array;
-  readonly encode: EncodeBatch;
-  /** Batches that may be under way at once. */
-  readonly window: number;
+  readonly encoder: BatchEncoder;
   /** Told how many pages were written. */
   readonly onProgress?: (pages: number) => void;
 }
@@ -190,11 +188,7 @@ class PageWriter {
       this.dataEnd += description.pageSize;
     }
     const runs = dumped.ranges(part?.start, part?.end);
-    for await (const { pages } of encodeInOrder(
-      batches(runs, description.pageSize),
-      this.#plan.encode,
-      this.#plan.window,
-    )) {
+    for await (const { pages } of encodeInOrder(batches(runs, description.pageSize), this.#plan.encoder)) {
       this.problem ??= pages.problem;
       this.#writeBatch(pages);
       this.#plan.onProgress?.(this.pages);

@@ -25,7 +25,7 @@ import type { PfnRange } from './page-bitmap.ts';
 import type { EncodedPages } from './page-encoder.ts';
 import { PAGE_KIND } from './page-encoder.ts';
 import { batches, encodeInOrder } from './page-pool.ts';
-import type { EncodeBatch } from './page-pool.ts';
+import type { BatchEncoder } from './page-pool.ts';
 
 /** Excluded pages in a row from which on they are really left out. */
 export const PFN_EXCLUDED = 256;
@@ -58,8 +58,7 @@ export interface ElfPlan {
   readonly dumped: PageBitmap;
   /** Pages whose bytes the source has: others in a short gap are written as zeros. */
   readonly available: PageBitmap;
-  readonly encode: EncodeBatch;
-  readonly window: number;
+  readonly encoder: BatchEncoder;
   /** Told how many pages were written. */
   readonly onProgress?: (pages: number) => void;
 }
@@ -263,11 +262,7 @@ class SegmentWriter {
     const { pageSize } = this.#plan.description;
     const run = { start: Math.floor(start / pageSize), end: Math.ceil(dataEnd / pageSize) };
     const base = this.position - start;
-    for await (const { ranges, pages } of encodeInOrder(
-      batches([run], pageSize),
-      this.#plan.encode,
-      this.#plan.window,
-    )) {
+    for await (const { ranges, pages } of encodeInOrder(batches([run], pageSize), this.#plan.encoder)) {
       const bytes = this.#pageBytes(pages);
       // Segments may begin and end inside a page.
       const first = ranges[0]!.start * pageSize;
