@@ -12,7 +12,7 @@ import { isStackReference } from './stack-reference.ts';
 import { EFLAGS, GPR, SEGMENT, X64_STATE } from './state.ts';
 import { CR0, CR4, DR7, EFER, XCR0 } from './system/control-bits.ts';
 import { dataHits, hasDataBreakpoints, watchesPage } from './system/debug-exceptions.ts';
-import { ATTRIBUTE, dpl } from './system/descriptors.ts';
+import { ATTRIBUTE, dpl, segmentAtReset } from './system/descriptors.ts';
 import { deliverFault, deliverInterrupt } from './system/exceptions.ts';
 import { fault, type Fault, VECTOR } from './system/fault.ts';
 import type { LocalApicInterface, PortSpace, X64Host, X64Surroundings } from './system/interfaces.ts';
@@ -36,7 +36,7 @@ export interface X64CpuState {
   readonly idle: GuestCpu['idle'];
   readonly waitsForStartup: boolean;
   readonly interrupt: boolean;
-  readonly nmi: boolean;
+  readonly nmis: number;
   readonly nmiBlocked: boolean;
   readonly shadowUntil: number;
   readonly stepArmed: boolean;
@@ -104,7 +104,8 @@ export class X64Cpu implements GuestCpu {
   /** Address that is not canonical, of the access that has made `#pending`. */
   #notCanonical: bigint | undefined;
   #interrupt = false;
-  #nmi = false;
+  /** NMIs that wait. */
+  #nmis = 0;
   /** After INIT: only a start-up IPI goes on. */
   #waitsForStartup = false;
   /** Interrupts are held off until this many instructions have retired (after STI and MOV SS). */
@@ -139,7 +140,7 @@ export class X64Cpu implements GuestCpu {
     const { state } = this;
     for (let n = 0; n < 16; n++) state.setGpr(n, 0n);
     state.setGpr(GPR.DX, BigInt(this.model.signature));
-    for (let n = 0; n < 6; n++) state.setSegment(n, realModeReset(n));
+    for (let n = 0; n < 6; n++) state.setSegment(n, segmentAtReset(n));
     for (const n of [SEGMENT.LDTR, SEGMENT.TR]) {
       state.setSegment(n, { selector: 0, base: 0n, limit: 0xffff, attributes: n === SEGMENT.TR ? 0x8b00 : 0x8200 });
     }
@@ -147,7 +148,7 @@ export class X64Cpu implements GuestCpu {
     this.#resetFloatingPoint();
     this.engine.pc = RESET_VECTOR;
     this.#pending = undefined;
-    this.#nmi = false;
+    this.#nmis = 0;
     this.nmiBlocked = false;
     this.stepArmed = false;
     this.debugHits = 0;
@@ -212,8 +213,9 @@ export class X64Cpu implements GuestCpu {
     if (level) this.engine.requestAttention();
   }
 
+  /** One waits while another one is handled; two where the first of them is about to be taken. */
   nmi(): void {
-    this.#nmi = true;
+    this.#nmis = Math.min(this.#nmis + 1, this.nmiBlocked ? 1 : 2);
     this.engine.requestAttention();
   }
 
@@ -312,12 +314,12 @@ export class X64Cpu implements GuestCpu {
   takeInterrupt(): boolean {
     this.#updateTimestamp();
     if (!this.wakeUp || this.#isShadowed()) return false;
-    const isNmi = this.#nmi && !this.nmiBlocked;
+    const isNmi = this.#nmis > 0 && !this.nmiBlocked;
     if (!isNmi && (this.state.systemFlags & EFLAGS.IF) === 0) return false;
     if (this.stepArmed || this.debugHits !== 0) return false;
     if (this.idle === 'waiting-for-interrupt') this.idle = 'running';
     if (isNmi) {
-      this.#nmi = false;
+      this.#nmis -= 1;
       deliverInterrupt(this, VECTOR.NMI);
       this.nmiBlocked = true;
       return true;
@@ -337,7 +339,7 @@ export class X64Cpu implements GuestCpu {
 
   /** An interrupt that ends HLT: INTR only with IF set. */
   get wakeUp(): boolean {
-    return (this.#nmi && !this.nmiBlocked) || (this.#interrupt && (this.state.systemFlags & EFLAGS.IF) !== 0);
+    return (this.#nmis > 0 && !this.nmiBlocked) || (this.#interrupt && (this.state.systemFlags & EFLAGS.IF) !== 0);
   }
 
   modeKey(): number {
@@ -460,6 +462,12 @@ export class X64Cpu implements GuestCpu {
     return (this.registers.efer & EFER.LMA) !== 0;
   }
 
+  /** PAE paging: four PDPTE registers, and no long mode. */
+  get usesPae(): boolean {
+    const { cr0, cr4 } = this.registers;
+    return (cr0 & CR0.PG) !== 0 && (cr4 & CR4.PAE) !== 0 && !this.isLongMode;
+  }
+
   get is64(): boolean {
     return this.isLongMode && (this.state.attributes(SEGMENT.CS) & ATTRIBUTE.L) !== 0;
   }
@@ -530,7 +538,7 @@ export class X64Cpu implements GuestCpu {
   #isStepping(): boolean {
     const { dr7 } = this.registers;
     const traps = (this.state.systemFlags & EFLAGS.TF) !== 0 || this.stepArmed || (dr7 & DR7.ENABLES) !== 0;
-    return traps || this.#stiWindow !== 0;
+    return traps || this.debugHits !== 0 || this.#stiWindow !== 0;
   }
 
   #codeSize(): 16 | 32 | 64 {
@@ -578,7 +586,7 @@ export class X64Cpu implements GuestCpu {
       idle: this.idle,
       waitsForStartup: this.#waitsForStartup,
       interrupt: this.#interrupt,
-      nmi: this.#nmi,
+      nmis: this.#nmis,
       nmiBlocked: this.nmiBlocked,
       shadowUntil: this.#shadowUntil,
       stepArmed: this.stepArmed,
@@ -594,7 +602,7 @@ export class X64Cpu implements GuestCpu {
     this.idle = state.idle;
     this.#waitsForStartup = state.waitsForStartup;
     this.#interrupt = state.interrupt;
-    this.#nmi = state.nmi;
+    this.#nmis = state.nmis;
     this.nmiBlocked = state.nmiBlocked;
     this.#shadowUntil = state.shadowUntil;
     this.stepArmed = state.stepArmed;
@@ -626,16 +634,6 @@ const NO_RESULT: WalkResult = {
   leafSize: 0,
   guarded: false,
 };
-
-function realModeReset(segment: number) {
-  const isCode = segment === SEGMENT.CS;
-  return {
-    selector: isCode ? 0xf000 : 0,
-    base: isCode ? 0xffff_0000n : 0n,
-    limit: 0xffff,
-    attributes: isCode ? 0x9b00 : 0x9300,
-  };
-}
 
 function addressOf(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);

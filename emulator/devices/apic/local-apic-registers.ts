@@ -50,6 +50,7 @@ export const DFR_FLAT = 0xffff_ffff;
 export const APIC_BASE = { BSP: 1 << 8, EXTENDED: 1 << 10, ENABLE: 1 << 11 } as const;
 /** Bits that must be 0: those below BSP, bit 9, and above 40 bits of address. */
 export const APIC_BASE_RESERVED = 0x2ffn | ~0xff_ffff_ffffn;
+export const APIC_BASE_ADDRESS_MASK = 0xff_ffff_f000n;
 export const APIC_BASE_ADDRESS = 0xfee0_0000;
 
 /** ICR destination shorthands, bits 19:18. */

@@ -10,6 +10,7 @@ import { TickRate } from '../tick-rate.ts';
 import {
   APIC_BASE,
   APIC_BASE_ADDRESS,
+  APIC_BASE_ADDRESS_MASK,
   APIC_BASE_RESERVED,
   DFR_FLAT,
   LVT_MASKED,
@@ -53,12 +54,15 @@ export interface LocalApicWiring {
   readonly tscHz: number;
   /** Takes the vector from the 8259 pair (INTA). */
   readonly acknowledgePic: () => number;
+  /** The registers have moved in memory: see `address`. */
+  readonly moved?: () => void;
 }
 
 /** What a snapshot holds. */
 export interface LocalApicState {
-  /** IA32_APIC_BASE flags. */
+  /** IA32_APIC_BASE: flags, and the address of the registers in memory. */
   base: number;
+  address: number;
   tpr: number;
   ldr: number;
   dfr: number;
@@ -90,10 +94,11 @@ export class LocalApic implements ApicTarget {
   private readonly rate: TickRate;
   private readonly tscRate: TickRate;
   private readonly acknowledgePic: () => number;
+  private readonly moved: () => void;
   private state: LocalApicState;
   private alarm: Alarm | undefined;
 
-  constructor({ id, bus, cpu, clock, timerHz = 1_000_000_000, tscHz, acknowledgePic }: LocalApicWiring) {
+  constructor({ id, bus, cpu, clock, timerHz = 1_000_000_000, tscHz, acknowledgePic, moved }: LocalApicWiring) {
     this.id = id;
     this.bus = bus;
     this.cpu = cpu;
@@ -101,6 +106,7 @@ export class LocalApic implements ApicTarget {
     this.rate = new TickRate(timerHz);
     this.tscRate = new TickRate(tscHz);
     this.acknowledgePic = acknowledgePic;
+    this.moved = moved ?? (() => undefined);
     this.state = initialState(id);
     bus.addTarget(this);
   }
@@ -109,9 +115,15 @@ export class LocalApic implements ApicTarget {
     return (this.state.base & APIC_BASE.EXTENDED) !== 0;
   }
 
-  /** The registers are in memory: enabled, and no x2APIC. */
-  get isMapped(): boolean {
-    return (this.state.base & (APIC_BASE.EXTENDED | APIC_BASE.ENABLE)) === APIC_BASE.ENABLE;
+  /** Physical address of the page of registers. */
+  get address(): number {
+    return this.state.address;
+  }
+
+  /** The registers are in memory, on this page: enabled, and no x2APIC. */
+  isMappedAt(address: number): boolean {
+    const { base } = this.state;
+    return (base & (APIC_BASE.EXTENDED | APIC_BASE.ENABLE)) === APIC_BASE.ENABLE && this.state.address === address;
   }
 
   get arbitrationPriority(): number {
@@ -120,10 +132,10 @@ export class LocalApic implements ApicTarget {
 
   /** IA32_APIC_BASE. */
   readBase(): bigint {
-    return BigInt(APIC_BASE_ADDRESS + this.state.base);
+    return BigInt(this.state.address + this.state.base);
   }
 
-  /** Switches modes; the address cannot be moved. @returns false for a transition that is not allowed (#GP) */
+  /** Switches modes, and moves the registers. @returns false for a transition that is not allowed (#GP) */
   writeBase(value: bigint): boolean {
     if ((value & APIC_BASE_RESERVED) !== 0n) return false;
     const flags = Number(value & BigInt(APIC_BASE.EXTENDED | APIC_BASE.ENABLE));
@@ -134,6 +146,7 @@ export class LocalApic implements ApicTarget {
     if (leavesX2apic || skipsXapic) return false;
     if (flags === 0) this.reset();
     this.state.base = flags | (this.state.base & APIC_BASE.BSP);
+    this.move(Number(value & APIC_BASE_ADDRESS_MASK));
     return true;
   }
 
@@ -222,13 +235,14 @@ export class LocalApic implements ApicTarget {
 
   /** WRMSR of 0x800 + `register`. @returns false for registers that cannot be written (#GP) */
   writeMsr(register: number, value: bigint): boolean {
+    const writable = MSR_WRITABLE.get(register);
+    if (writable === undefined || (value & ~writable) !== 0n) return false;
     const low = Number(value & 0xffff_ffffn);
-    if (register === REG.ICR_LOW) this.state.icrHigh = Number(value >> 32n);
-    else if (register === REG.SELF_IPI) {
-      if (value >> 8n !== 0n) return false;
-      this.accept({ vector: low & 0xff, mode: DELIVERY.FIXED, level: false, assert: true });
+    if (register === REG.SELF_IPI) {
+      this.accept({ vector: low, mode: DELIVERY.FIXED, level: false, assert: true });
       return true;
-    } else if (!MSR_WRITABLE.has(register) || value >> 32n !== 0n) return false;
+    }
+    if (register === REG.ICR_LOW) this.state.icrHigh = Number(value >> 32n);
     this.writeRegister(register, low);
     return true;
   }
@@ -301,14 +315,16 @@ export class LocalApic implements ApicTarget {
 
   /** The machine's reset: leaves x2APIC mode, too. */
   powerOn(): void {
-    this.state.base = initialState(this.id).base;
+    const { base, address } = initialState(this.id);
+    this.state.base = base;
+    this.move(address);
     this.reset();
   }
 
   /** INIT, and what switching off leads to: the mode stays. */
   reset(): void {
-    const { base, lint0, lint1 } = this.state;
-    this.state = { ...initialState(this.id), base, lint0, lint1 };
+    const { base, address, lint0, lint1 } = this.state;
+    this.state = { ...initialState(this.id), base, address, lint0, lint1 };
     this.rearm();
     this.signal();
   }
@@ -319,8 +335,15 @@ export class LocalApic implements ApicTarget {
 
   restore(state: LocalApicState): void {
     this.state = structuredClone(state);
+    this.moved();
     this.rearm();
     this.signal();
+  }
+
+  private move(address: number): void {
+    if (this.state.address === address) return;
+    this.state.address = address;
+    this.moved();
   }
 
   /** ISR, TMR and IRR have eight words each. */
@@ -527,20 +550,28 @@ const MSR_READABLE: ReadonlySet<number> = new Set([
   REG.TIMER_CURRENT,
   REG.TIMER_DIVIDE,
 ]);
-const MSR_WRITABLE: ReadonlySet<number> = new Set([
-  REG.TPR,
-  REG.EOI,
-  REG.SVR,
-  REG.ESR,
-  ...Object.keys(LVT_WRITABLE).map(Number),
-  REG.TIMER_INITIAL,
-  REG.TIMER_DIVIDE,
+const WORD = 0xffff_ffffn;
+/**
+ * Bits that WRMSR may set: others are #GP. ICR has its destination in the upper half, and no delivery status.
+ * Source: Intel SDM vol. 3A "x2APIC Register Address Space", "Interrupt Command Register (ICR) in x2APIC Mode".
+ */
+const MSR_WRITABLE: ReadonlyMap<number, bigint> = new Map<number, bigint>([
+  [REG.TPR, 0xffn],
+  [REG.EOI, 0n],
+  [REG.SVR, WORD],
+  [REG.ESR, 0n],
+  [REG.ICR_LOW, (WORD << 32n) | 0xc_dfffn],
+  ...Object.keys(LVT_WRITABLE).map(register => [Number(register), WORD] as const),
+  [REG.TIMER_INITIAL, WORD],
+  [REG.TIMER_DIVIDE, WORD],
+  [REG.SELF_IPI, 0xffn],
 ]);
 
 /** All entries of the vector table are masked: what firmware would set up ("virtual wire mode") is the board's choice. */
 function initialState(id: number): LocalApicState {
   return {
     base: APIC_BASE.ENABLE | (id === 0 ? APIC_BASE.BSP : 0),
+    address: APIC_BASE_ADDRESS,
     tpr: 0,
     ldr: 0,
     dfr: DFR_FLAT,

@@ -41,6 +41,7 @@ import { PcChipset } from './chipset.ts';
 import type { BiosDisk } from './edd.ts';
 import { BOOT_LAYOUT, directBoot, GDT_LIMIT, type PcLinuxBoot } from './direct-boot.ts';
 import { LAYOUT, MICROVM_VIRTIO, PORT, ramRanges } from './layout.ts';
+import { MovedLocalApics } from './moved-local-apics.ts';
 import { setUpPci } from './pci-setup.ts';
 
 export type { ExtraDevice, IsaDevice, VirtioBus, VirtioDrive } from '../board-devices.ts';
@@ -77,6 +78,7 @@ export class PcBoard {
   readonly #clock: VirtualClock;
   readonly #dma: PhysicalDma;
   readonly #virtio: readonly UnpluggedVirtio[];
+  readonly #movedApics: MovedLocalApics;
   #boot: BootState | undefined;
   #vmcoreinfo: VmcoreinfoLocation | undefined;
 
@@ -94,6 +96,7 @@ export class PcBoard {
     this.chipset = this.#createChipset();
     this.powerKey = { press: this.chipset.pressPowerButton };
     this.#place();
+    this.#movedApics = new MovedLocalApics(this.chipset.interrupts.localApicPage, this.bus);
     const guest = createX64Guest(x64Model(config.cpu), cpuCount, () => cpus[this.machine.engine.current.index]!);
     const createCpu = (engineCpu: EngineCpu): GuestCpu => {
       const cpu = this.#createCpu(guest, engineCpu);
@@ -250,6 +253,7 @@ export class PcBoard {
       cpus: Array.from({ length: cpuCount }, (_, index) => this.#interruptInputs(index)),
       tscHz: TSC_HZ,
       currentCpu: () => this.machine.engine.current.index,
+      localApicMoved: () => this.#movedApics.update(),
       consoleOutput,
       epochSeconds,
       fwCfgFiles: [vmcoreinfoFile(location => (this.#vmcoreinfo = location)), ...firmwareFiles],

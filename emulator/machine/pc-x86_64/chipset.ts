@@ -53,6 +53,8 @@ export interface PcChipsetConfig {
   readonly cpus: readonly ApicCpu[];
   readonly tscHz: number;
   readonly currentCpu: () => number;
+  /** A CPU has moved the registers of its local APIC in memory. */
+  readonly localApicMoved: () => void;
   /** Takes each character that the guest sends to COM1. */
   readonly consoleOutput: (byte: number) => void;
   /** Date of the real-time clock at power-on, seconds since 1970-01-01 UTC. */

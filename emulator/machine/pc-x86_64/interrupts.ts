@@ -23,6 +23,8 @@ export interface PcInterruptWiring {
   readonly tscHz: number;
   /** The CPU whose access is under way. */
   readonly currentCpu: () => number;
+  /** A CPU has moved the registers of its local APIC in memory. */
+  readonly localApicMoved: () => void;
 }
 
 /** The controllers of a PC, connected. */
@@ -36,11 +38,13 @@ export class PcInterrupts {
   private readonly timerPin: number;
   private readonly hasPic: boolean;
 
-  constructor({ board, hasPic, clock, cpus, tscHz, currentCpu }: PcInterruptWiring) {
+  constructor({ board, hasPic, clock, cpus, tscHz, currentCpu, localApicMoved: moved }: PcInterruptWiring) {
     this.hasPic = hasPic;
     this.pic = new I8259Pair({ set: level => this.localApics[0]?.setLint(0, level) });
     const acknowledgePic = (): number => this.pic.acknowledge();
-    this.localApics = cpus.map((cpu, id) => new LocalApic({ id, bus: this.bus, cpu, clock, tscHz, acknowledgePic }));
+    this.localApics = cpus.map(
+      (cpu, id) => new LocalApic({ id, bus: this.bus, cpu, clock, tscHz, acknowledgePic, moved }),
+    );
     this.localApicPage = new ApicPage(this.localApics, currentCpu, this.bus);
     this.ioApics = board === 'q35' ? [new IoApic(this.bus)] : [new IoApic(this.bus), new IoApic(this.bus, 'io-apic-2')];
     // microvm's MADT has no override for the timer.

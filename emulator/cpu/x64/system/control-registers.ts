@@ -9,6 +9,9 @@ import { type Fault, fault, protectionFault, VECTOR } from './fault.ts';
 const CR0_KNOWN = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG;
 /** Bits on which cached translations depend. */
 const CR0_TRANSLATION = CR0.PG | CR0.WP | CR0.PE;
+/** Bits whose changes load the PDPTE registers. Source: Intel SDM vol. 3A "PDPTE Registers". */
+const CR0_PDPTES = CR0.CD | CR0.NW | CR0.PG;
+const CR4_PDPTES = CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP;
 const CR4_TRANSLATION = CR4.PSE | CR4.PAE | CR4.PGE | CR4.LA57 | CR4.PCIDE | CR4.SMEP | CR4.SMAP | CR4.PKE;
 
 /** MOV r, CRn. */
@@ -59,23 +62,31 @@ function mayEndPaging(cpu: X64Cpu): boolean {
 function writeCr0(cpu: X64Cpu, value: number): Fault | undefined {
   const { registers } = cpu;
   const wanted = (value & CR0_KNOWN) | CR0.ET;
-  const turnsOn = (bit: number): boolean => (wanted & ~registers.cr0 & bit) !== 0;
-  if (wanted & CR0.PG && !(wanted & CR0.PE)) return protectionFault();
-  if (wanted & CR0.NW && !(wanted & CR0.CD)) return protectionFault();
-  if (turnsOn(CR0.PG) && registers.efer & EFER.LME) {
-    const failure = checkEntryToLongMode(cpu);
-    if (failure) return failure;
-    registers.efer |= EFER.LMA;
-  }
-  if (registers.cr0 & ~wanted & CR0.PG) {
-    if (!mayEndPaging(cpu)) return protectionFault();
-    registers.efer &= ~EFER.LMA;
-  }
+  const failure = checkCr0(cpu, wanted);
+  if (failure) return failure;
   const changed = wanted ^ registers.cr0;
+  const isLong = (wanted & CR0.PG) !== 0 && (registers.efer & EFER.LME) !== 0;
+  registers.efer = isLong ? registers.efer | EFER.LMA : registers.efer & ~EFER.LMA;
   registers.cr0 = wanted;
   if (changed & CR0_TRANSLATION) cpu.translationChanged();
   else cpu.contextChanged();
   return undefined;
+}
+
+/** What CR0 may not become; loads the PDPTE registers where PAE paging goes on. */
+function checkCr0(cpu: X64Cpu, wanted: number): Fault | undefined {
+  const { registers } = cpu;
+  const changed = wanted ^ registers.cr0;
+  if (wanted & CR0.PG && !(wanted & CR0.PE)) return protectionFault();
+  if (wanted & CR0.NW && !(wanted & CR0.CD)) return protectionFault();
+  if (changed & ~wanted & CR0.PG && !mayEndPaging(cpu)) return protectionFault();
+  if (registers.efer & EFER.LME) return changed & wanted & CR0.PG ? checkEntryToLongMode(cpu) : undefined;
+  const loads = wanted & CR0.PG && registers.cr4 & CR4.PAE && changed & CR0_PDPTES;
+  return loads ? loadPdptes(cpu, registers.cr3) : undefined;
+}
+
+function loadPdptes(cpu: X64Cpu, cr3: number): Fault | undefined {
+  return cpu.paging.loadPdptes(cr3) ? undefined : protectionFault();
 }
 
 /** Turning on paging with EFER.LME set. */
@@ -95,6 +106,8 @@ function writeCr3(cpu: X64Cpu, value: bigint): Fault | undefined {
   const keeps = usesPcid && (value & NO_FLUSH) !== 0n;
   const address = usesPcid ? value & ~NO_FLUSH : value;
   if (cpu.isLongMode && address >> BigInt(cpu.model.physicalAddressBits) !== 0n) return protectionFault();
+  const failure = cpu.usesPae ? loadPdptes(cpu, Number(address)) : undefined;
+  if (failure) return failure;
   registers.cr3 = Number(address);
   const pcid = usesPcid ? registers.cr3 % 4096 : 0;
   cpu.memory.forget();
@@ -128,13 +141,26 @@ function knownCr4(cpu: X64Cpu): number {
   return optional.reduce<number>((bits, [feature, bit]) => bits | (features.has(feature) ? bit : 0), CR4.PCE);
 }
 
-function writeCr4(cpu: X64Cpu, value: number): Fault | undefined {
+/** What CR4 may not become; loads the PDPTE registers where PAE paging goes on. */
+function checkCr4(cpu: X64Cpu, value: number): Fault | undefined {
   const { registers } = cpu;
   if (value & ~knownCr4(cpu)) return protectionFault();
   const changed = value ^ registers.cr4;
-  if (cpu.isLongMode && changed & (CR4.LA57 | (value & CR4.PAE ? 0 : CR4.PAE))) return protectionFault();
   const turnsOnPcid = (changed & value & CR4.PCIDE) !== 0;
-  if (turnsOnPcid && (!cpu.isLongMode || registers.cr3 % 4096 !== 0)) return protectionFault();
+  if (cpu.isLongMode) {
+    const isFixed = (changed & (CR4.LA57 | (value & CR4.PAE ? 0 : CR4.PAE))) !== 0;
+    return isFixed || (turnsOnPcid && registers.cr3 % 4096 !== 0) ? protectionFault() : undefined;
+  }
+  if (turnsOnPcid) return protectionFault();
+  const loads = registers.cr0 & CR0.PG && value & CR4.PAE && changed & CR4_PDPTES;
+  return loads ? loadPdptes(cpu, registers.cr3) : undefined;
+}
+
+function writeCr4(cpu: X64Cpu, value: number): Fault | undefined {
+  const { registers } = cpu;
+  const failure = checkCr4(cpu, value);
+  if (failure) return failure;
+  const changed = value ^ registers.cr4;
   registers.cr4 = value;
   if (changed & CR4_TRANSLATION) cpu.translationChanged();
   else cpu.contextChanged();

@@ -86,6 +86,13 @@ export function realModeSegment(selector: number, before: SegmentValue): Segment
   return { ...before, selector, base: BigInt(selector) << 4n };
 }
 
+/** A segment register after reset and INIT. Source: Intel SDM vol. 3A "Processor State After Reset". */
+export function segmentAtReset(segment: number): SegmentValue {
+  return segment === SEGMENT.CS
+    ? { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, attributes: 0x9b00 }
+    : { selector: 0, base: 0n, limit: 0xffff, attributes: 0x9300 };
+}
+
 export function toSegment(selector: number, { attributes, base, limit }: Descriptor): SegmentValue {
   return { selector, base, limit, attributes };
 }

@@ -84,17 +84,18 @@ function noteFault(cpu: X64Cpu, { address, dr6 }: Fault): void {
 
 /** @returns a fault in the delivery; then no register has changed */
 function deliver(cpu: X64Cpu, event: Event): Fault | undefined {
+  const hits = cpu.debugHits;
+  cpu.debugHits = 0;
   const failure = cpu.isProtected ? deliverProtected(cpu, event) : deliverReal(cpu, event);
-  if (failure === undefined) {
-    cpu.stepArmed = false;
-    cpu.stackShadow = false;
-    // breakpoints on data of MOV SS are taken at the handler's first instruction
-    if (!event.software) cpu.debugHits = 0;
-    cpu.closeStiWindow();
-    cpu.lastDelivered = event;
-    cpu.contextChanged();
-  }
-  return failure;
+  // breakpoints on data of MOV SS are taken at the first instruction of an INT's handler
+  if (event.software || failure !== undefined) cpu.debugHits |= hits;
+  if (failure !== undefined) return failure;
+  cpu.stepArmed = false;
+  cpu.stackShadow = false;
+  cpu.closeStiWindow();
+  cpu.lastDelivered = event;
+  cpu.contextChanged();
+  return undefined;
 }
 
 /** Real mode: four bytes of offset and segment at vector × 4. */

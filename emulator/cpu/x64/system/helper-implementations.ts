@@ -429,19 +429,25 @@ function flushPage({ engine, memory }: X64Cpu, address: bigint): void {
   }
 }
 
+function readPort(cpu: X64Cpu, port: number, size: number): number {
+  cpu.debugHits |= portHits(cpu.registers, port, size);
+  return cpu.ports.read(port, size as 1 | 2 | 4);
+}
+
+function writePort(cpu: X64Cpu, port: number, value: number, size: number): void {
+  cpu.debugHits |= portHits(cpu.registers, port, size);
+  cpu.ports.write(port, value, size as 1 | 2 | 4);
+}
+
 function portHelpers(current: () => X64Cpu): Table {
   return {
     [helper.portIn.name]: (port: number, size: number) => {
       const cpu = current();
-      if (!checkPort(cpu, port, size)) return 0;
-      cpu.debugHits |= portHits(cpu.registers, port, size);
-      return cpu.ports.read(port, size as 1 | 2 | 4) | 0;
+      return checkPort(cpu, port, size) ? readPort(cpu, port, size) | 0 : 0;
     },
     [helper.portOut.name]: (port: number, value: number, size: number) => {
       const cpu = current();
-      if (!checkPort(cpu, port, size)) return;
-      cpu.debugHits |= portHits(cpu.registers, port, size);
-      cpu.ports.write(port, value >>> 0, size as 1 | 2 | 4);
+      if (checkPort(cpu, port, size)) writePort(cpu, port, value >>> 0, size);
     },
     [helper.stringOperation.name]: (form: number) => {
       const cpu = current();
@@ -457,8 +463,8 @@ function surroundingsOf(cpu: X64Cpu) {
       settle(cpu, checkAccess(segment, cpu.state.segment(segment), offset, size, write)),
     isLimited: (segment: number): boolean => !cpu.is64 && (cpu.isLimited || segment >= SEGMENT.FS),
     checkPort: (port: number, size: number): boolean => checkPort(cpu, port, size),
-    readPort: (port: number, size: number): number => cpu.ports.read(port, size as 1 | 2 | 4),
-    writePort: (port: number, value: number, size: number): void => cpu.ports.write(port, value, size as 1 | 2 | 4),
+    readPort: (port: number, size: number): number => readPort(cpu, port, size),
+    writePort: (port: number, value: number, size: number): void => writePort(cpu, port, value, size),
   };
 }
 

@@ -2,9 +2,8 @@
  * The page walk: 32-bit, PAE, 4-level and 5-level paging. Addresses come as two 32-bit halves and nothing is allocated, because
  * walks are on the hot path.
  *
- * Source: Intel SDM vol. 3A "Paging". Modelled: PSE, PSE-36, NX, WP, SMEP, SMAP, global pages,
- * accessed and dirty bits, reserved bits, protection keys. Not modelled: memory types; #SS(0) for stack addresses
- * that are not canonical (#GP(0), as QEMU has it); limits of data and stack segments, as in QEMU.
+ * Source: Intel SDM vol. 3A "Paging". Modelled: PSE, PSE-36, the PDPTE registers of PAE, NX, WP, SMEP, SMAP, global pages, accessed and
+ * dirty bits, reserved bits, protection keys. Not modelled: memory types.
  */
 import type { AccessKind, EngineCpu, WalkResult } from '../../execute/guest.ts';
 import { CR0, CR4, EFER, PF_ERROR } from './control-bits.ts';
@@ -34,6 +33,8 @@ export interface Privilege {
 
 const PAGE = 4096;
 const FAULT = -1;
+/** Bits of a PDPTE that must be 0, below the physical address width. */
+const PDPTE_RESERVED = 0x1e6n;
 
 /** The MMU of one CPU. */
 export class Paging {
@@ -65,6 +66,23 @@ export class Paging {
     const width = this.#model.physicalAddressBits - 32;
     const beyond = 0x000f_ffff & ~(2 ** width - 1);
     this.#reservedHigh = beyond | (this.#registers.efer & EFER.NXE ? 0 : PTE.NX);
+  }
+
+  /** Loads the PDPTE registers of PAE paging from the table at CR3. @returns false when reserved bits are set (#GP); then they stay */
+  loadPdptes(cr3: number): boolean {
+    const table = cr3 - (cr3 % 32);
+    const entries = [0, 8, 16, 24].map(offset => {
+      const at = this.#engine.ramAddress(table + offset);
+      const entry = at < 0 ? 0n : this.#engine.view.getBigUint64(at, true);
+      return (entry & 1n) === 0n ? 0n : entry;
+    });
+    if (
+      entries.some(entry => (entry & PDPTE_RESERVED) !== 0n || entry >> BigInt(this.#model.physicalAddressBits) !== 0n)
+    ) {
+      return false;
+    }
+    this.#registers.pdptes = entries.map(Number);
+    return true;
   }
 
   /** Whether bits 63 to 47 (56 with 5 levels) are equal. Only 64-bit mode makes addresses beyond 32 bits. */
@@ -111,12 +129,10 @@ export class Paging {
   }
 
   #walkPae(low: number, result: WalkResult): number {
-    const { cr3 } = this.#registers;
-    const address = cr3 - (cr3 % 32) + (low >>> 30) * 8;
     // a PDPTE has no permission bits
-    if (!this.#read(address)) return FAULT;
-    if ((this.#low & PTE.P) === 0) return FAULT;
-    return this.#walkLastTwo(this.#tableAddress(), low, result);
+    const entry = this.#registers.pdptes[low >>> 30]!;
+    this.errorCode = 0;
+    return entry === 0 ? FAULT : this.#walkLastTwo(entry - (entry % PAGE), low, result);
   }
 
   #walkLastTwo(directory: number, low: number, result: WalkResult): number {
@@ -194,9 +210,7 @@ export class Paging {
     const start = base - (base % size);
     result.paddr = start + (((low & -PAGE) >>> 0) % size);
     result.leafSize = size;
-    // bits between the page offset and the address of a large page are reserved (bit 12 is PAT)
-    const misplaced = size > PAGE && this.#high >= 0 && size !== 2 ** 22 && (this.#low & (size - 1) & ~0x1fff) !== 0;
-    if (!misplaced) return 0;
+    if ((this.#low & reservedOfLeaf(size)) === 0) return 0;
     this.errorCode = PF_ERROR.P | PF_ERROR.RSVD;
     return FAULT;
   }
@@ -262,6 +276,12 @@ export class Paging {
       (kind === 'execute' && showsFetch ? PF_ERROR.ID : 0);
     return false;
   }
+}
+
+/** Bits between the page offset and the address of a large page; bit 12 is PAT, and 4 MiB pages have address bits 39 to 32 in 20 to 13. */
+function reservedOfLeaf(size: number): number {
+  if (size === PAGE) return 0;
+  return size === 2 ** 22 ? 1 << 21 : (size - 1) & ~0x1fff;
 }
 
 /** Whether privilege and SMAP let data accesses reach a page. */

@@ -14,6 +14,8 @@ export interface SystemRegisters {
   cr2: bigint;
   /** Physical address, PCID and flags; below 2^52. */
   cr3: number;
+  /** PDPTE registers of PAE paging: entries that are present, else 0. */
+  pdptes: readonly number[];
   cr4: number;
   efer: number;
   xcr0: number;
@@ -51,6 +53,7 @@ export function resetRegisters(): SystemRegisters {
     cr0: CR0.CD | CR0.NW | CR0.ET,
     cr2: 0n,
     cr3: 0,
+    pdptes: [0, 0, 0, 0],
     cr4: 0,
     efer: 0,
     xcr0: 1,

@@ -2,11 +2,10 @@
  * Task switches outside of long mode: by CALL, JMP, IRET, interrupts and exceptions, to task-state segments of 32 and 16 bits.
  *
  * Source: Intel SDM vol. 3A "Task Management", "Task Switching", "Task Linking", "16-Bit Task-State Segment (TSS)".
- * Not modelled: the T flag of a task-state segment (a #DB behind the switch).
  */
 import type { X64Cpu } from '../cpu.ts';
 import { EFLAGS, SEGMENT } from '../state.ts';
-import { CR0 } from './control-bits.ts';
+import { CR0, DR6 } from './control-bits.ts';
 import {
   ATTRIBUTE,
   type Descriptor,
@@ -67,6 +66,8 @@ const NARROW: TaskLayout = {
   limit: 0x2b,
 };
 const CR3_OFFSET = 0x1c;
+/** T: a #DB behind the switch. */
+const TRAP_OFFSET = 0x64;
 /** Segment registers in the order of a task-state segment. */
 const SEGMENTS = [SEGMENT.ES, SEGMENT.CS, SEGMENT.SS, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS];
 
@@ -117,6 +118,7 @@ export function enterTask(cpu: X64Cpu, task: Task, kind: SwitchKind, nextIp: big
   const busy = { ...task.descriptor, attributes: task.descriptor.attributes | (2 << 8) };
   cpu.state.setSegment(SEGMENT.TR, toSegment(task.selector, busy));
   cpu.registers.cr0 |= CR0.TS;
+  if (incoming.traps) cpu.debugHits |= DR6.BT;
   const failure = loadTask(cpu, incoming, kind === 'nested');
   cpu.contextChanged();
   return failure;
@@ -130,6 +132,7 @@ interface TaskState {
   readonly registers: readonly bigint[];
   readonly selectors: readonly number[];
   readonly ldt: number;
+  readonly traps: boolean;
 }
 
 function readTask(cpu: X64Cpu, { descriptor, isWide }: Task, layout: TaskLayout): TaskState | undefined {
@@ -150,6 +153,7 @@ function readTask(cpu: X64Cpu, { descriptor, isWide }: Task, layout: TaskLayout)
     registers: many(layout.registers, 8).map(value => (isWide ? value : value | 0xffff_0000n)),
     selectors: many(layout.segments, layout.segmentCount, 2).map(Number),
     ldt: Number(read(layout.ldt, 2)),
+    traps: isWide && (read(TRAP_OFFSET, 2) & 1n) !== 0n,
   };
   return failed ? undefined : state;
 }
@@ -176,6 +180,7 @@ function loadTask(cpu: X64Cpu, task: TaskState, isNested: boolean): Fault | unde
   if (task.cr3 !== undefined) {
     registers.cr3 = task.cr3;
     cpu.flushTranslations();
+    if (cpu.usesPae && !cpu.paging.loadPdptes(task.cr3)) return protectionFault();
   }
   state.eflags = task.flags | EFLAGS.FIXED | (isNested ? EFLAGS.NT : 0);
   task.registers.forEach((value, n) => state.setGpr(n, value));

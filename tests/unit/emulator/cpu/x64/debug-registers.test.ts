@@ -85,6 +85,22 @@ describe('ports', () => {
     expect(machine.run(0xe6, 0x80, NOP, HLT)).toBe(1);
     expect(machine.frame(1)).toEqual([BigInt(AT.CODE + 2)]);
   });
+
+  test.each([
+    ['OUTSB', [0xf3, 0x6e]],
+    ['INSB', [0xf3, 0x6c]],
+  ])('REP %s traps behind each element', (_name, code) => {
+    const { state, registers } = machine.cpu;
+    registers.cr4 |= CR4.DE;
+    state.setGpr(GPR.SI, BigInt(AT.DATA));
+    state.setGpr(GPR.DI, BigInt(AT.DATA));
+    state.setGpr(GPR.CX, 3n);
+    state.setGpr(GPR.DX, 0x80n);
+    arm(0x80, 2, 0);
+    expect(machine.run(...code, HLT)).toBe(1);
+    expect(state.gpr(GPR.CX)).toBe(2n);
+    expect(machine.frame(1)).toEqual([BigInt(AT.CODE)]);
+  });
 });
 
 describe('instruction breakpoints', () => {

@@ -244,6 +244,19 @@ describe('interrupts', () => {
     expect(machine.frame(1)).toEqual([BigInt(AT.CODE + 2)]);
   });
 
+  test.each([
+    ['one', 1, 1],
+    ['two at once: the second waits for the IRET of the first', 2, 2],
+    ['more than two', 5, 2],
+  ])('NMIs, %s', (_name, sent, taken) => {
+    const machine = new X64TestMachine();
+    // inc dword [DATA]; iretq
+    machine.write(AT.HANDLERS + 16 * 2, 0xff, 0x04, 0x25, 0, 0, 2, 0, 0x48, 0xcf);
+    for (let i = 0; i < sent; i++) machine.cpu.nmi();
+    machine.run(0x90, 0x90, HLT);
+    expect(machine.read64(AT.DATA)).toBe(BigInt(taken));
+  });
+
   test('TF raises #DB behind the instruction', () => {
     const machine = new X64TestMachine();
     // pushfq; or qword [rsp], 0x100; popfq; nop; nop

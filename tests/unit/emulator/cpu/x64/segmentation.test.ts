@@ -398,6 +398,24 @@ describe('tasks', () => {
     expect(Number(machine.read64(AT.TSS + 0x20) & 0xffff_ffffn)).toBe(AT.CODE + 7);
   });
 
+  test('the T flag is #DB in front of the first instruction', () => {
+    const machine = new X64LegacyMachine();
+    giveTask(machine, FREE, undefined, TARGET);
+    machine.write(TASK_STATE + 0x64, 1);
+    machine.write(TARGET, HLT);
+    expect(machine.run(...jumpFar(FREE))).toBe(1);
+    expect(machine.words(1)).toEqual([TARGET]);
+    expect(machine.cpu.registers.dr6 & 0xe00f).toBe(0x8000);
+  });
+
+  test('the T flag of the task of an exception, too', () => {
+    const machine = new X64LegacyMachine();
+    giveTask(machine, FREE, 6);
+    machine.write(TASK_STATE + 0x64, 1);
+    expect(machine.run(0x0f, 0x0b)).toBe(1);
+    expect(machine.words(1)).toEqual([AT.HANDLERS + 16 * 6]);
+  });
+
   test('a task gate takes an exception, with its error code on the stack of the task', () => {
     const machine = new X64LegacyMachine();
     giveTask(machine, FREE, 13);

@@ -156,6 +156,19 @@ describe('local APIC', () => {
     expect(apics[0]!.writeBase(0xfee0_0800n)).toBe(false); // not back to xAPIC without switching off
   });
 
+  test.each([
+    ['bits 31 to 20 of ICR', 0x30, 1n << 20n],
+    ['bit 13 of ICR', 0x30, 1n << 13n],
+    ['EOI but 0', 0x0b, 1n],
+    ['ESR but 0', 0x28, 1n],
+    ['TPR beyond eight bits', 0x08, 0x100n],
+    ['the upper half of SVR', 0x0f, 1n << 32n],
+  ])('an x2APIC refuses %s', (_what, register, value) => {
+    const apic = setup().apics[0]!;
+    apic.writeBase(apic.readBase() | 0x400n);
+    expect([apic.writeMsr(register, value), apic.writeMsr(register, 0n)]).toEqual([false, true]);
+  });
+
   test('refuses reserved bits of its base', () => {
     const apic = setup().apics[0]!;
     for (const bit of [0n, 7n, 9n, 40n, 63n]) expect(apic.writeBase(0xfee0_0800n | (1n << bit))).toBe(false);
@@ -180,9 +193,9 @@ describe('local APIC', () => {
   test('goes from off to xAPIC to x2APIC, one step at a time', () => {
     const apic = setup().apics[0]!;
     expect(apic.writeBase(0xfee0_0000n)).toBe(true);
-    expect([apic.isMapped, apic.writeBase(0xfee0_0c00n)]).toEqual([false, false]);
-    expect([apic.writeBase(0xfee0_0800n), apic.isMapped]).toEqual([true, true]);
-    expect([apic.writeBase(0xfee0_0c00n), apic.isMapped]).toEqual([true, false]);
+    expect([apic.isMappedAt(0xfee0_0000), apic.writeBase(0xfee0_0c00n)]).toEqual([false, false]);
+    expect([apic.writeBase(0xfee0_0800n), apic.isMappedAt(0xfee0_0000)]).toEqual([true, true]);
+    expect([apic.writeBase(0xfee0_0c00n), apic.isMappedAt(0xfee0_0000)]).toEqual([true, false]);
   });
 
   test('a page shows each CPU its own registers, and takes MSIs beyond them', () => {

@@ -55,6 +55,21 @@ describe('q35', () => {
     expect(board.bus.read(LAYOUT.PCIE_ECAM.base + slot * 0x8000, 4)).toBe(id);
   });
 
+  describe('a local APIC that its CPU moves', () => {
+    const apic = board.chipset.interrupts.localApics[0]!;
+    const [VERSION, NOTHING] = [0x0005_0014, 0xffff_ffff];
+    const versionAt = (address: number) => board.bus.read(address + 0x30, 4);
+
+    test.each([
+      ['is at the new address, and no longer at the old one', 0xfed4_0900n, 0xfed4_0000, VERSION, NOTHING],
+      ['leaves other devices where they are', 0xfed0_0900n, 0xfed4_0000, undefined, NOTHING],
+      ['comes back', 0xfee0_0900n, 0xfed4_0000, undefined, VERSION],
+    ])('%s', (_what, base, moved, there, usual) => {
+      expect(apic.writeBase(base)).toBe(true);
+      expect([apic.readBase(), versionAt(moved), versionAt(LAYOUT.LOCAL_APIC.base)]).toEqual([base, there, usual]);
+    });
+  });
+
   test('has the boot CPU’s local APIC with version 0x14 and six LVT entries', () => {
     expect(board.bus.read(LAYOUT.LOCAL_APIC.base + 0x30, 4)).toBe(0x0005_0014);
   });

@@ -32,6 +32,7 @@ function setup(board: PcBoard, memoryBytes = 512 * MIB) {
     cpus,
     tscHz: 1_000_000_000,
     currentCpu: () => 0,
+    localApicMoved: () => undefined,
     consoleOutput: byte => events.push(`out ${String.fromCharCode(byte)}`),
     epochSeconds: 0,
     fwCfgFiles: [],
