@@ -95,6 +95,37 @@ export class MemorySourceBytes implements ByteSource {
   }
 }
 
+const READ_AHEAD = 65_536;
+
+/** Reads small pieces that follow each other in large ones. Others cost a read each. */
+export class ReadAhead {
+  readonly #source: ByteSource;
+  #window: Uint8Array = new Uint8Array(0);
+  #start = 0;
+  /** Where the last piece ended. */
+  #end = -1;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  /**
+   * Reads exactly `length` bytes at `offset`.
+   * @returns bytes that callers do not write to
+   * @throws FormatError when the source ends before
+   */
+  read(offset: number, length: number): Uint8Array {
+    const follows = offset === this.#end;
+    this.#end = offset + length;
+    if (offset < this.#start || this.#end > this.#start + this.#window.length) {
+      if (!follows) return this.#source.read(offset, length);
+      this.#window = this.#source.read(offset, Math.max(length, Math.min(READ_AHEAD, this.#source.size - offset)));
+      this.#start = offset;
+    }
+    return this.#window.subarray(offset - this.#start, this.#end - this.#start);
+  }
+}
+
 /** Checks that a range lies inside a source. @throws FormatError */
 export function checkRange(source: ByteSource, offset: number, length: number): void {
   if (!(offset >= 0 && length >= 0 && offset + length <= source.size)) {

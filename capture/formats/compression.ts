@@ -6,32 +6,66 @@
  * Not modelled: LZO's bitstream version 1 (run length of zeros): the kernel's own lzo-rle for zram has it, liblzo2, and so dump tools,
  * neither write nor read it.
  */
-import { inflateSync, zstdDecompressSync } from 'node:zlib';
+import { constants, createInflate, createZstdDecompress, inflateSync, zstdDecompressSync } from 'node:zlib';
 
 import { FormatError } from './errors.ts';
+import { type BlockTransform, nativeTransform } from './native-zlib.ts';
 
 /** Name of a compressor as dump tools use it. */
 export type Compressor = 'zlib' | 'lzo' | 'snappy' | 'zstd';
 
 /**
  * Expands one page.
- * @param size the exact size of the result in bytes
+ * @param output is as long as the page, and filled
  * @throws FormatError when the input is damaged or gives another size
  */
-export function decompress(compressor: Compressor, input: Uint8Array, size: number): Uint8Array {
-  const output = expand(compressor, input, size);
-  if (output.length === size) return output;
+export function decompress(compressor: Compressor, input: Uint8Array, output: Uint8Array): void {
+  const size = EXPANDERS[compressor](input, output);
+  if (size === output.length) return;
   throw new FormatError(`${compressor} data has the wrong size`, {
-    expected: `${size} bytes`,
-    found: `${output.length}`,
+    expected: `${output.length} bytes`,
+    found: `${size}`,
   });
 }
 
-function expand(compressor: Compressor, input: Uint8Array, size: number): Uint8Array {
-  if (compressor === 'lzo') return lzo1xDecompress(input, size);
-  if (compressor === 'snappy') return snappyDecompress(input, size);
-  const inflate = compressor === 'zlib' ? inflateSync : zstdDecompressSync;
-  return guarded(compressor, () => inflate(input, { maxOutputLength: size, chunkSize: size }));
+const EXPANDERS: Readonly<Record<Compressor, (input: Uint8Array, output: Uint8Array) => number>> = {
+  lzo: lzo1xDecompress,
+  snappy: snappyDecompress,
+  zlib: (input, output) => inContext('zlib', input, output) ?? inOneCall('zlib', inflateSync, input, output),
+  zstd: (input, output) => inContext('zstd', input, output) ?? inOneCall('zstd', zstdDecompressSync, input, output),
+};
+
+/** Made when they are needed for the first time. */
+const contexts = new Map<'zlib' | 'zstd', BlockTransform | undefined>();
+
+function inContext(compressor: 'zlib' | 'zstd', input: Uint8Array, output: Uint8Array): number | undefined {
+  if (!contexts.has(compressor)) {
+    const context =
+      compressor === 'zlib'
+        ? nativeTransform(createInflate(), constants.Z_FINISH)
+        : nativeTransform(createZstdDecompress(), constants.ZSTD_e_end);
+    contexts.set(compressor, context);
+  }
+  return contexts.get(compressor)?.(input, output);
+}
+
+/** What both one-shot calls of `node:zlib` take. */
+interface OneCallOptions {
+  readonly maxOutputLength: number;
+  readonly chunkSize: number;
+}
+
+/** Tells what is wrong with a page that the context does not expand. */
+function inOneCall(
+  compressor: Compressor,
+  expand: (input: Uint8Array, options: OneCallOptions) => Uint8Array,
+  input: Uint8Array,
+  output: Uint8Array,
+): number {
+  const { length } = output;
+  const bytes = guarded(compressor, () => expand(input, { maxOutputLength: length, chunkSize: length }));
+  output.set(bytes);
+  return bytes.length;
 }
 
 function guarded(compressor: Compressor, run: () => Uint8Array): Uint8Array {
@@ -51,10 +85,10 @@ class Expansion {
   position = 0;
   length = 0;
 
-  constructor(name: string, input: Uint8Array, size: number) {
+  constructor(name: string, input: Uint8Array, output: Uint8Array) {
     this.#name = name;
     this.#input = input;
-    this.output = new Uint8Array(size);
+    this.output = output;
   }
 
   get atEnd(): boolean {
@@ -95,15 +129,11 @@ class Expansion {
   damaged(how: string): FormatError {
     return new FormatError(`damaged ${this.#name} data: ${how}`, { offset: this.position });
   }
-
-  result(): Uint8Array {
-    return this.output.subarray(0, this.length);
-  }
 }
 
-/** Expands a raw LZO1X stream. `size` bounds the output. */
-export function lzo1xDecompress(input: Uint8Array, size: number): Uint8Array {
-  const io = new Expansion('lzo', input, size);
+/** Expands a raw LZO1X stream and returns the number of bytes. */
+export function lzo1xDecompress(input: Uint8Array, output: Uint8Array): number {
+  const io = new Expansion('lzo', input, output);
   let state = lzoFirst(io);
   for (;;) {
     const op = io.byte();
@@ -113,7 +143,7 @@ export function lzo1xDecompress(input: Uint8Array, size: number): Uint8Array {
       continue;
     }
     const next = lzoMatch(io, op, state);
-    if (next === undefined) return io.result();
+    if (next === undefined) return io.length;
     state = next;
     io.literals(state);
   }
@@ -168,14 +198,14 @@ function lzoRun(io: Expansion, value: number, base: number): number {
   }
 }
 
-/** Expands a Snappy block (without the framing format). `size` bounds the output. */
-export function snappyDecompress(input: Uint8Array, size: number): Uint8Array {
+/** Expands a Snappy block (without the framing format) and returns the number of bytes. */
+export function snappyDecompress(input: Uint8Array, output: Uint8Array): number {
   const announced = snappyLength(input);
-  if (announced.value > size) throw new FormatError(`damaged snappy data: announces ${announced.value} bytes`);
-  const io = new Expansion('snappy', input, announced.value);
+  if (announced.value > output.length) throw new FormatError(`damaged snappy data: announces ${announced.value} bytes`);
+  const io = new Expansion('snappy', input, output.subarray(0, announced.value));
   io.position = announced.next;
   while (!io.atEnd) snappyElement(io);
-  return io.result();
+  return io.length;
 }
 
 function snappyLength(input: Uint8Array): { value: number; next: number } {

@@ -8,7 +8,7 @@
  */
 import { POPCOUNT8 } from './bits.ts';
 import { cString, readSize64, readU32 } from './bytes.ts';
-import type { ByteSource } from './byte-source.ts';
+import { type ByteSource, ReadAhead } from './byte-source.ts';
 import { decompress } from './compression.ts';
 import type { Compressor } from './compression.ts';
 import { parseNotes } from './elf-notes.ts';
@@ -117,10 +117,14 @@ export class DiskDumpFile implements MemorySource {
   readonly #dumped: Uint8Array;
   readonly #ranks: Uint32Array;
   readonly #descriptors: number;
+  readonly #descriptorReader: ReadAhead;
+  readonly #pageReader: ReadAhead;
 
   /** @throws FormatError when headers or bitmaps contradict themselves or lie outside the file */
   constructor(source: ByteSource) {
     this.source = source;
+    this.#descriptorReader = new ReadAhead(source);
+    this.#pageReader = new ReadAhead(source);
     this.header = readHeader(source);
     const { block_size: blockSize, sub_hdr_size: subBlocks, bitmap_blocks: bitmapBlocks } = this.header;
     this.pageSize = blockSize;
@@ -177,8 +181,15 @@ export class DiskDumpFile implements MemorySource {
   }
 
   readPage(pfn: number): Uint8Array {
+    return this.readPages(pfn, 1);
+  }
+
+  /** One page: the next may be stored in another form. */
+  readPages(pfn: number, _count: number, scratch?: Uint8Array): Uint8Array {
     const { flags, data } = this.readStored(pfn);
-    return this.#expand(data, flags, pfn);
+    const page = scratch?.subarray(0, this.pageSize) ?? new Uint8Array(this.pageSize);
+    this.#expand(data, flags, pfn, page);
+    return page;
   }
 
   readStored(pfn: number): StoredPage {
@@ -190,7 +201,7 @@ export class DiskDumpFile implements MemorySource {
     const position = this.#descriptors + this.#rank(pfn) * PAGE_DESC.size;
     if (position + PAGE_DESC.size > this.source.size)
       throw new FaultError(paddr, 'the dump is incomplete: no descriptor');
-    const descriptor = this.source.read(position, PAGE_DESC.size);
+    const descriptor = this.#descriptorReader.read(position, PAGE_DESC.size);
     const offset = readSize64(descriptor, 0);
     const size = readU32(descriptor, 8);
     if (offset === 0 && this.incomplete)
@@ -205,7 +216,7 @@ export class DiskDumpFile implements MemorySource {
     }
     if (offset + size > this.source.size)
       throw new FaultError(paddr, 'beyond the end of the file: the dump is cut short');
-    return { flags: readU32(descriptor, 12), data: this.source.read(offset, size) };
+    return { flags: readU32(descriptor, 12), data: this.#pageReader.read(offset, size) };
   }
 
   /** Says that the tool could not write all pages, for want of disk space. */
@@ -213,10 +224,10 @@ export class DiskDumpFile implements MemorySource {
     return (this.header.status & DUMP_DH.COMPRESSED_INCOMPLETE) !== 0;
   }
 
-  #expand(data: Uint8Array, flags: number, pfn: number): Uint8Array {
+  #expand(data: Uint8Array, flags: number, pfn: number, page: Uint8Array): void {
     const compressor = compressorOf(flags);
-    if (compressor !== undefined) return decompress(compressor, data, this.pageSize);
-    if (data.length === this.pageSize) return data;
+    if (compressor !== undefined) return decompress(compressor, data, page);
+    if (data.length === this.pageSize) return page.set(data);
     throw new FormatError('uncompressed page of the wrong size', {
       file: this.source.name,
       offset: this.#descriptors + this.#rank(pfn) * PAGE_DESC.size,

@@ -21,6 +21,7 @@ export interface MemorySource {
   readPages?(pfn: number, count: number, scratch?: Uint8Array): Uint8Array;
   /**
    * Returns a page as the file stores it, perhaps compressed. Present where pages are stored one by one.
+   * Callers do not write to it.
    * @throws FaultError when the page is not in the dump
    */
   readStored?(pfn: number): StoredPage;

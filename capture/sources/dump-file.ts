@@ -263,6 +263,10 @@ class SplitMemory implements MemorySource {
     return this.#file(pfn).readPage(pfn);
   }
 
+  readPages(pfn: number, count: number, scratch?: Uint8Array): Uint8Array {
+    return this.#file(pfn).readPages(pfn, count, scratch);
+  }
+
   readStored(pfn: number): StoredPage {
     return this.#file(pfn).readStored(pfn);
   }

@@ -117,12 +117,15 @@ describe.each(['lzo', 'snappy'] as const)('%s', name => {
   function failures(pages: Iterable<Uint8Array>, size: number): number {
     const compress = pageCompressor(name, size);
     const output = new Uint8Array(compressedRoom(size));
+    const expanded = new Uint8Array(size);
     let failed = 0;
     for (const page of pages) {
       const ours = output.subarray(0, compress(page, output));
       if (!same(judge!.expand(ours, size), page)) failed++;
-      for (const theirs of Object.values(judge!.compress))
-        if (!same(decompress(name, theirs(page), size), page)) failed++;
+      for (const theirs of Object.values(judge!.compress)) {
+        decompress(name, theirs(page), expanded);
+        if (!same(expanded, page)) failed++;
+      }
     }
     return failed;
   }

@@ -21,6 +21,12 @@ const page = fc
   });
 
 describe.each(COMPRESSORS)('%s', compressor => {
+  function expanded(input: Uint8Array, size: number): Uint8Array {
+    const bytes = new Uint8Array(size);
+    decompress(compressor, input, bytes);
+    return bytes;
+  }
+
   test.each([4096, 16_384, 65_536])('gives pages of %i bytes back', size => {
     const compress = pageCompressor(compressor, size);
     const output = new Uint8Array(compressedRoom(size));
@@ -35,7 +41,7 @@ describe.each(COMPRESSORS)('%s', compressor => {
     ];
     for (const bytes of pages) {
       const length = compress(bytes, output);
-      expect(Buffer.compare(decompress(compressor, output.subarray(0, length), size), bytes)).toBe(0);
+      expect(Buffer.compare(expanded(output.subarray(0, length), size), bytes)).toBe(0);
     }
   });
 
@@ -45,7 +51,7 @@ describe.each(COMPRESSORS)('%s', compressor => {
     fc.assert(
       fc.property(page, bytes => {
         const length = compress(bytes, output);
-        expect(Buffer.compare(decompress(compressor, output.subarray(0, length), 4096), bytes)).toBe(0);
+        expect(Buffer.compare(expanded(output.subarray(0, length), 4096), bytes)).toBe(0);
       }),
       { numRuns: 200 },
     );
