@@ -2,7 +2,8 @@
  * ACPI fixed hardware as the ICH9 of q35 has it: power-management events, control, timer, and the reset port.
  *
  * Source: ACPI specification 6.4 "ACPI Hardware Specification"; Intel ICH9 data sheet "Power Management I/O Registers".
- * Modelled: PM1 event and control blocks, PM timer, power button, sleep types 0 and 5 (soft off), SCI. Not modelled: GPE sources, SMI.
+ * Modelled: PM1 event and control blocks, PM timer, power button, soft off (S5), SCI. Not modelled: sleep states S1 to S4, which the
+ * DSDT does not announce; GPE sources; SMI.
  */
 import type { AccessWidth, Alarm, Clock, Device, InterruptLine } from '../memory/device.ts';
 import { TickRate } from './tick-rate.ts';

@@ -2,6 +2,7 @@
  * One x86_64 CPU: its system registers, and what the engine asks of it.
  *
  * The parts are in `system/`. This class holds them together and keeps derived facts (mode, translation context) up to date.
+ * Not modelled: alignment checks of user code (#AC), system-management mode, virtual-8086 mode extensions (CR4.VME), performance counters.
  */
 import { CPU_STATE, EXIT } from '../execute/cpu-state.ts';
 import type { AccessKind, AccessRegime, EngineCpu, GuestCpu, WalkResult } from '../execute/guest.ts';

@@ -250,8 +250,13 @@ export class Translation {
     if (plain && segment < SEGMENT.FS) return ir.toI64(offset);
     if (this.is64) return ir.add(ir.get(base), ir.toI64(offset));
     const address = ir.toI64(ir.add(ir.toI32(ir.get(base)), ir.toI32(offset)));
-    if (limited || segment >= SEGMENT.FS) this.#places.set(address, { segment, offset: ir.toI32(offset) });
+    if (this.hasLimit(segment)) this.#places.set(address, { segment, offset: ir.toI32(offset) });
     return address;
+  }
+
+  /** Whether accesses through a segment are checked. */
+  hasLimit(segment: number): boolean {
+    return !this.is64 && (this.mode.limited || segment >= SEGMENT.FS);
   }
 
   #addressRegister(number: number, size: 2 | 4 | 8): Int {

@@ -5,7 +5,7 @@ import type { InstructionSemantics, Semantics } from '../instruction.ts';
 import type { AVX_MOVES, AVX_NEW, AVX_SPECIAL, AVX_SSE4 } from '../opcode-map/avx.ts';
 import type { Operand, VectorOperand } from '../operands.ts';
 import { X64_STATE } from '../state.ts';
-import { type ElementSize, packVectorMemory } from '../system/vector-memory-form.ts';
+import { type ElementSize, packVectorMemory, UNLIMITED } from '../system/vector-memory-form.ts';
 import { vectorMemory } from '../system/vector-helpers.ts';
 import type { Translation } from '../translation.ts';
 import { blend, fields2, pairOf, shuffleBy, testBits, vectorMoves, vectorSse4 } from './vector-moves.ts';
@@ -157,6 +157,11 @@ function vectorNumber(operand: Operand): number {
   return operand.number;
 }
 
+/** The segment of a memory operand where its limit counts. */
+function limitedSegment(t: Translation, operand: Operand): number {
+  return operand.kind === 'memory' && t.hasLimit(operand.segment) ? operand.segment : UNLIMITED;
+}
+
 function maskedMove(kind: 'load' | 'store', element: ElementSize): InstructionSemantics {
   return (t, a, b, c) => {
     const [register, memory] = kind === 'load' ? [a, c] : [c, a];
@@ -169,6 +174,7 @@ function maskedMove(kind: 'load' | 'store', element: ElementSize): InstructionSe
       register: vectorNumber(register),
       mask: vectorNumber(b),
       indexRegister: 0,
+      segment: limitedSegment(t, memory),
     });
     t.ir.call(vectorMemory, t.ir.i32(form), t.address(memory));
     if (kind === 'load') takeResult(t, register as VectorOperand);
@@ -198,6 +204,7 @@ function gather(index: ElementSize, element: ElementSize): InstructionSemantics 
       register,
       mask,
       indexRegister: vectorIndex,
+      segment: limitedSegment(t, base),
     });
     t.ir.call(vectorMemory, t.ir.i32(form), t.address(base));
   };

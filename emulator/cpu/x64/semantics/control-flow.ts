@@ -6,7 +6,15 @@ import type { Semantics } from '../instruction.ts';
 import type { CONTROL_FLOW } from '../opcode-map/control-flow.ts';
 import type { Operand } from '../operands.ts';
 import { GPR } from '../state.ts';
-import { checkBound, farCall, farJump, farReturn, interruptReturn, softwareInterrupt } from '../system/helpers.ts';
+import {
+  checkBound,
+  checkBranchTarget,
+  farCall,
+  farJump,
+  farReturn,
+  interruptReturn,
+  softwareInterrupt,
+} from '../system/helpers.ts';
 import type { Translation } from '../translation.ts';
 
 type Int = Value<IntType>;
@@ -14,6 +22,16 @@ type Int = Value<IntType>;
 /** Byte in the page that a relative operand names. */
 function target(t: Translation, operand: Operand): number {
   return t.next + (operand.kind === 'relative' ? operand.distance : 0);
+}
+
+/** Sees to it that a near target is canonical, before the instruction changes anything. */
+function checkTarget(t: Translation, size: IntSize, ip: Int): Int {
+  const { ir } = t;
+  if (size === 8) {
+    const target = ir.toI64(ip);
+    ir.call(checkBranchTarget, ir.eq(ir.shrS(ir.shl(target, 16), 16), target), target);
+  }
+  return ip;
 }
 
 /** A 16-bit jump clears the upper half of EIP. Without a limit 16-bit code is taken not to run round the ends of its 64 KiB. */
@@ -81,16 +99,17 @@ export const controlFlow: Semantics<typeof CONTROL_FLOW> = {
     t.push(size, t.resize(t.ip(t.next), 8, size));
     jumpRelative(t, a);
   },
-  JMP_indirect: (t, a) => t.indirect(t.size(a), t.read(a)),
+  JMP_indirect: (t, a) => t.indirect(t.size(a), checkTarget(t, t.size(a), t.read(a))),
   CALL_indirect: (t, a) => {
     const size = pointerSize(t);
-    const ip = t.read(a);
+    const ip = checkTarget(t, size, t.read(a));
     t.push(size, t.resize(t.ip(t.next), 8, size));
     t.indirect(size, ip);
   },
   RET: (t, a) => {
     const size = pointerSize(t);
-    const ip = t.pop(size);
+    const ip = checkTarget(t, size, t.load(t.stackAddress(0), size));
+    t.moveStack(size);
     if (a !== undefined && a.kind === 'immediate') t.moveStack(Number(BigInt.asUintN(16, a.value)));
     t.indirect(size, ip);
   },

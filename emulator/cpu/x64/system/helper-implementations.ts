@@ -92,6 +92,10 @@ function exceptionHelpers(current: () => X64Cpu): Table {
     [helper.checkDivision.name]: check(VECTOR.DE),
     [helper.checkBound.name]: check(VECTOR.BR),
     [helper.checkProtection.name]: check(VECTOR.GP, 0),
+    [helper.checkBranchTarget.name]: (_isNarrow: number, target: bigint) => {
+      const cpu = current();
+      if (!cpu.paging.isCanonical(Number(BigInt.asIntN(32, target >> 32n)))) cpu.raise(protectionFault());
+    },
     [helper.requireCanonical.name]: (address: bigint) => {
       const cpu = current();
       if (!cpu.isCanonicalBase(address)) cpu.raise(protectionFault());
@@ -165,7 +169,7 @@ function segmentHelpers(current: () => X64Cpu): Table {
     [helper.checkSegmentAccess.name]: (form: number, offset: bigint) => {
       const cpu = current();
       const { segment, size, write } = unpackSegmentAccess(form);
-      settle(cpu, checkAccess(segment, cpu.state.segment(segment), Number(u64(offset)), size, write));
+      allowsAccess(cpu, segment, Number(u64(offset)), size, write);
     },
     [helper.checkCodeLimit.name]: (length: number) => {
       const cpu = current();
@@ -456,11 +460,16 @@ function portHelpers(current: () => X64Cpu): Table {
   };
 }
 
+/** Whether a segment allows an access; raises the exception when not. */
+function allowsAccess(cpu: X64Cpu, segment: number, offset: number, size: number, write: boolean): boolean {
+  return settle(cpu, checkAccess(segment, cpu.state.segment(segment), offset, size, write));
+}
+
 /** What string instructions need of the CPU. */
 function surroundingsOf(cpu: X64Cpu) {
   return {
     checkAccess: (segment: number, offset: number, size: number, write: boolean): boolean =>
-      settle(cpu, checkAccess(segment, cpu.state.segment(segment), offset, size, write)),
+      allowsAccess(cpu, segment, offset, size, write),
     isLimited: (segment: number): boolean => !cpu.is64 && (cpu.isLimited || segment >= SEGMENT.FS),
     checkPort: (port: number, size: number): boolean => checkPort(cpu, port, size),
     readPort: (port: number, size: number): number => readPort(cpu, port, size),
@@ -481,7 +490,10 @@ export function systemHelpers(current: () => X64Cpu): Table {
     ...portHelpers(current),
     ...fpStateHelpers(current),
     ...vectorOperationHelpers(() => current().engine),
-    ...vectorMemoryHelpers(() => current().engine),
+    ...vectorMemoryHelpers(
+      () => current().engine,
+      (...access) => allowsAccess(current(), ...access),
+    ),
     ...sseHelpers(() => current().sse),
     ...x87Helpers(() => current().x87),
     ...x87EnvironmentHelpers(current),

@@ -14,6 +14,8 @@ export const softwareInterrupt = faultingHelper('x64.softwareInterrupt', ['i32',
 export const checkDivision = guardHelper('x64.checkDivision', ['i32']);
 /** Raises #GP(0) unless the argument is not 0. */
 export const checkProtection = guardHelper('x64.checkProtection', ['i32']);
+/** Raises #GP(0) when the target of a near jump is not canonical; not called for what all paging modes have: (is such, target). */
+export const checkBranchTarget = guardHelper('x64.checkBranchTarget', ['i32', 'i64']);
 /** DIV r/m64: (divisor); reads RDX:RAX, writes both, may raise #DE. */
 export const divideUnsigned64 = faultingHelper('x64.divideUnsigned64', ['i64'], 'none');
 /** IDIV r/m64. */

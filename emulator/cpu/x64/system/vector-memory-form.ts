@@ -15,7 +15,11 @@ export interface VectorMemoryForm {
   readonly register: number;
   readonly mask: number;
   readonly indexRegister: number;
+  /** Segment whose limit and type each element has to keep to, or `UNLIMITED`. */
+  readonly segment: number;
 }
+
+export const UNLIMITED = 7;
 
 const KINDS = ['load', 'store', 'gather'] as const;
 
@@ -28,7 +32,8 @@ export function packVectorMemory(form: VectorMemoryForm): number {
     (Number(form.wide) << 6) |
     (form.register << 8) |
     (form.mask << 12) |
-    (form.indexRegister << 16)
+    (form.indexRegister << 16) |
+    (form.segment << 20)
   );
 }
 
@@ -42,5 +47,6 @@ export function unpackVectorMemory(packed: number): VectorMemoryForm {
     register: (packed >> 8) & 15,
     mask: (packed >> 12) & 15,
     indexRegister: (packed >> 16) & 15,
+    segment: (packed >> 20) & 7,
   };
 }

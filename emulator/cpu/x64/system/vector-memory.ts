@@ -8,7 +8,7 @@ import { CPU_STATE } from '../../execute/cpu-state.ts';
 import type { EngineCpu, HelperImplementation } from '../../execute/guest.ts';
 import type { MemoryAccess } from '../../ir/block.ts';
 import { X64_STATE } from '../state.ts';
-import { type ElementSize, unpackVectorMemory, type VectorMemoryForm } from './vector-memory-form.ts';
+import { type ElementSize, UNLIMITED, unpackVectorMemory, type VectorMemoryForm } from './vector-memory-form.ts';
 import { vectorMemory } from './vector-helpers.ts';
 
 const ACCESS: Readonly<Record<ElementSize, MemoryAccess>> = {
@@ -17,6 +17,46 @@ const ACCESS: Readonly<Record<ElementSize, MemoryAccess>> = {
 };
 
 type Cpu = Pick<EngineCpu, 'view' | 'base' | 'load' | 'store'>;
+
+/** Whether a segment allows an access; when not, the exception is kept. */
+export type SegmentCheck = (segment: number, offset: number, size: number, write: boolean) => boolean;
+
+/** What an instruction does its elements' accesses with. */
+class ElementMemory {
+  readonly #cpu: Cpu;
+  readonly #form: VectorMemoryForm;
+  readonly #check: SegmentCheck;
+
+  constructor(cpu: Cpu, form: VectorMemoryForm, check: SegmentCheck) {
+    this.#cpu = cpu;
+    this.#form = form;
+    this.#check = check;
+  }
+
+  /** @returns undefined when it faulted */
+  load(address: bigint): bigint | undefined {
+    const { view, base } = this.#cpu;
+    if (!this.#allows(address, false)) return undefined;
+    if (!this.#cpu.load(halfOf(address, 0n), halfOf(address, 32n), ACCESS[this.#form.element])) return undefined;
+    return view.getBigInt64(base + CPU_STATE.scratch, true);
+  }
+
+  /** @returns false when it faulted */
+  store(address: bigint, value: bigint): boolean {
+    const { view, base } = this.#cpu;
+    if (!this.#allows(address, true)) return false;
+    view.setBigInt64(base + CPU_STATE.scratch, value, true);
+    return this.#cpu.store(halfOf(address, 0n), halfOf(address, 32n), ACCESS[this.#form.element]);
+  }
+
+  #allows(address: bigint, write: boolean): boolean {
+    const { segment, element } = this.#form;
+    if (segment === UNLIMITED) return true;
+    const { view, base } = this.#cpu;
+    const start = view.getBigUint64(base + X64_STATE.segments[segment]!.base.offset, true);
+    return this.#check(segment, Number(BigInt.asUintN(32, address - start)), element, write);
+  }
+}
 
 /** Elements of a vector register. */
 class Elements {
@@ -55,11 +95,6 @@ class Elements {
   }
 }
 
-function loadElement(cpu: Cpu, address: bigint, size: ElementSize): bigint | undefined {
-  if (!cpu.load(halfOf(address, 0n), halfOf(address, 32n), ACCESS[size])) return undefined;
-  return cpu.view.getBigInt64(cpu.base + CPU_STATE.scratch, true);
-}
-
 function halfOf(address: bigint, shift: bigint): number {
   return Number(BigInt.asIntN(32, address >> shift));
 }
@@ -70,11 +105,11 @@ function countOf({ kind, wide, element, index }: VectorMemoryForm): number {
 }
 
 /** The register changes only when no element has faulted. */
-function maskedLoad(cpu: Cpu, form: VectorMemoryForm, address: bigint): void {
+function maskedLoad(cpu: Cpu, memory: ElementMemory, form: VectorMemoryForm, address: bigint): void {
   const mask = new Elements(cpu, form.mask, form.element);
   const values: bigint[] = [];
   for (let n = 0; n < countOf(form); n++) {
-    const value = mask.get(n) < 0n ? loadElement(cpu, address + BigInt(n * form.element), form.element) : 0n;
+    const value = mask.get(n) < 0n ? memory.load(address + BigInt(n * form.element)) : 0n;
     if (value === undefined) return;
     values.push(value);
   }
@@ -82,25 +117,23 @@ function maskedLoad(cpu: Cpu, form: VectorMemoryForm, address: bigint): void {
   values.forEach((value, n) => register.set(n, value));
 }
 
-function maskedStore(cpu: Cpu, form: VectorMemoryForm, address: bigint): void {
+function maskedStore(cpu: Cpu, memory: ElementMemory, form: VectorMemoryForm, address: bigint): void {
   const mask = new Elements(cpu, form.mask, form.element);
   const register = new Elements(cpu, form.register, form.element);
   for (let n = 0; n < countOf(form); n++) {
     if (mask.get(n) >= 0n) continue;
-    const at = address + BigInt(n * form.element);
-    cpu.view.setBigInt64(cpu.base + CPU_STATE.scratch, register.get(n), true);
-    if (!cpu.store(halfOf(at, 0n), halfOf(at, 32n), ACCESS[form.element])) return;
+    if (!memory.store(address + BigInt(n * form.element), register.get(n))) return;
   }
 }
 
-function gather(cpu: Cpu, form: VectorMemoryForm, base: bigint): void {
+function gather(cpu: Cpu, memory: ElementMemory, form: VectorMemoryForm, base: bigint): void {
   const mask = new Elements(cpu, form.mask, form.element);
   const indices = new Elements(cpu, form.indexRegister, form.index);
   const register = new Elements(cpu, form.register, form.element);
   const count = countOf(form);
   for (let n = 0; n < count; n++) {
     if (mask.get(n) < 0n) {
-      const value = loadElement(cpu, base + (indices.get(n) << BigInt(form.scale)), form.element);
+      const value = memory.load(base + (indices.get(n) << BigInt(form.scale)));
       if (value === undefined) return;
       register.set(n, value);
     }
@@ -111,12 +144,16 @@ function gather(cpu: Cpu, form: VectorMemoryForm, base: bigint): void {
 }
 
 /** Implementation of the helper. @param current gives the CPU that runs now */
-export function vectorMemoryHelpers(current: () => Cpu): Readonly<Record<string, HelperImplementation>> {
+export function vectorMemoryHelpers(
+  current: () => Cpu,
+  check: SegmentCheck,
+): Readonly<Record<string, HelperImplementation>> {
   const run = { load: maskedLoad, store: maskedStore, gather };
   return {
     [vectorMemory.name]: (packed: number, address: bigint) => {
       const form = unpackVectorMemory(packed);
-      run[form.kind](current(), form, address);
+      const cpu = current();
+      run[form.kind](cpu, new ElementMemory(cpu, form, check), form, address);
     },
   };
 }

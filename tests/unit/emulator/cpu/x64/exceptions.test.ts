@@ -117,6 +117,52 @@ describe('exceptions in 64-bit mode', () => {
   });
 });
 
+describe('near targets', () => {
+  const NOT_CANONICAL = 1n << 47n;
+  const CANONICAL = 0xffff_8000_0000_0000n;
+  const branches: readonly (readonly [string, readonly number[]])[] = [
+    ['JMP RAX', [0xff, 0xe0]],
+    ['JMP [RBX]', [0xff, 0x23]],
+    ['CALL RAX', [0xff, 0xd0]],
+    ['CALL [RBX]', [0xff, 0x13]],
+    ['RET', [0xc3]],
+    ['RET 8', [0xc2, 8, 0]],
+  ];
+
+  function branchTo(target: bigint, code: readonly number[], levels: 4 | 5 = 4) {
+    const machine = new X64TestMachine();
+    const { state, registers } = machine.cpu;
+    if (levels === 5) {
+      machine.write64(AT.USER_STACK, BigInt(AT.PML4) | P | W | U);
+      Object.assign(registers, { cr3: AT.USER_STACK, cr4: CR4.PAE | CR4.LA57 });
+      machine.cpu.translationChanged();
+    }
+    const stack = AT.STACK - 64;
+    for (const address of [AT.DATA, stack]) machine.write64(address, target);
+    state.setGpr(GPR.AX, target);
+    state.setGpr(GPR.BX, BigInt(AT.DATA));
+    state.setGpr(GPR.SP, BigInt(stack));
+    return { machine, stack, vector: machine.run(0x90, ...code) };
+  }
+
+  test.each(branches)('%s: one that is not canonical is #GP(0) of the branch, which changes nothing', (_name, code) => {
+    const { machine, stack, vector } = branchTo(NOT_CANONICAL, code);
+    expect(vector).toBe(13);
+    const [error, rip, , , rsp] = machine.frame(5);
+    expect([error, rip, rsp]).toEqual([0n, BigInt(AT.CODE + 1), BigInt(stack)]);
+  });
+
+  test.each(branches)('%s: a canonical one that is not mapped is #PF there', (_name, code) => {
+    const { machine, vector } = branchTo(CANONICAL, code);
+    expect([vector, machine.frame(2)[1]]).toEqual([14, CANONICAL]);
+  });
+
+  test.each(branches)('%s: with five levels there are more addresses', (_name, code) => {
+    const { machine, vector } = branchTo(NOT_CANONICAL, code, 5);
+    expect([vector, machine.frame(2)[1]]).toEqual([14, NOT_CANONICAL]);
+  });
+});
+
 describe('page faults', () => {
   const cases: readonly [
     string,

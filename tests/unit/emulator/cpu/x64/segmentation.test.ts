@@ -3,8 +3,8 @@
  * and stack segments are as an AMD EPYC has them, seen through Linux' modify_ldt.
  */
 import { describe, expect, test } from 'vitest';
-import { GPR, SEGMENT } from '../../../../../emulator/cpu/x64/state.ts';
-import { CR0 } from '../../../../../emulator/cpu/x64/system/control-bits.ts';
+import { GPR, SEGMENT, X64_STATE } from '../../../../../emulator/cpu/x64/state.ts';
+import { CR0, CR4 } from '../../../../../emulator/cpu/x64/system/control-bits.ts';
 import {
   FLAT,
   FREE,
@@ -120,6 +120,39 @@ describe('limits and types', () => {
     machine.run(0x8e, 0xd1, 0x89, 0xdc, 0x50, HLT); // mov ss, ecx; mov esp, ebx; push eax
     expect(vectorOf(machine)).toBe(vector);
     if (vector !== undefined) expect(machine.words(1)).toEqual([0]);
+  });
+
+  /** Of vmaskmovps xmm0, xmm1, [ebx]; vmaskmovps [ebx], xmm1, xmm0; vpgatherdd xmm0, [ebx + xmm2], xmm1, all indices 0. */
+  const [MASKED_LOAD, MASKED_STORE, GATHER] = [
+    [0xc4, 0xe2, 0x71, 0x2c, 0x03],
+    [0xc4, 0xe2, 0x71, 0x2e, 0x03],
+    [0xc4, 0xe2, 0x71, 0x90, 0x04, 0x13],
+  ];
+  const ELEMENT = { first: 0x8000_0000n, second: 0x8000_0000n << 32n };
+  test.each<[name: string, code: readonly number[], mask: bigint, offset: number, vector: number | undefined]>([
+    ['a masked load of what is within', MASKED_LOAD, ELEMENT.first, 0xffc, undefined],
+    ['a masked load beyond', MASKED_LOAD, ELEMENT.second, 0xffc, 13],
+    ['a masked store of what is within', MASKED_STORE, ELEMENT.first, 0xffc, undefined],
+    ['a masked store beyond', MASKED_STORE, ELEMENT.second, 0xffc, 13],
+    ['a masked move of nothing', MASKED_STORE, 0n, 0x1000, undefined],
+    ['a gather of what is within', GATHER, ELEMENT.first, 0xffc, undefined],
+    ['a gather beyond', GATHER, ELEMENT.second, 0xffd, 13],
+  ])('vectors: %s', (_name, code, mask, offset, vector) => {
+    for (const [prefix, register] of [
+      [PREFIX.DS, SEGMENT.DS],
+      [PREFIX.FS, SEGMENT.FS],
+    ] as const) {
+      const machine = new X64LegacyMachine();
+      const { state, registers } = machine.cpu;
+      machine.describe(FREE, { type: DATA, base: AT.DATA, limit: 0xfff });
+      Object.assign(registers, { cr4: CR4.OSXSAVE | CR4.OSFXSR, xcr0: 7 });
+      machine.cpu.contextChanged();
+      state.setGpr(GPR.BX, BigInt(offset));
+      state.setGpr(GPR.CX, BigInt(FREE));
+      const { view, base } = machine.cpu.engine;
+      view.setBigUint64(base + X64_STATE.xmm[1]!.offset, mask, true);
+      expect(machine.run(0x8e, 0xc1 | (register << 3), ...prefix, ...code, HLT)).toBe(vector);
+    }
   });
 
   test('string instructions have limits, too', () => {
