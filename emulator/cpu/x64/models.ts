@@ -64,7 +64,7 @@ const BASE: readonly X64FeatureName[] = [
   ] as const),
 ];
 
-const NEHALEM: readonly X64FeatureName[] = [...BASE, 'vme', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'arat'];
+const NEHALEM: readonly X64FeatureName[] = [...BASE, 'vme', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt'];
 
 const HASWELL: readonly X64FeatureName[] = [
   ...NEHALEM,
@@ -73,6 +73,8 @@ const HASWELL: readonly X64FeatureName[] = [
     'fma',
     'pcid',
     'x2apic',
+    'rdtscp',
+    'arat',
     'movbe',
     'tsc_deadline_timer',
     'aes',

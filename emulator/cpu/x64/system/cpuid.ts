@@ -1,4 +1,8 @@
-/** CPUID leaves from a model's features. Source: Intel SDM vol. 2 "CPUID"; AMD APM vol. 3 "CPUID Leaf Functions". */
+/**
+ * CPUID leaves from a model's features.
+ *
+ * Source: Intel SDM vol. 2 "CPUID"; AMD APM vol. 3 "CPUID Leaf Functions"; QEMU 7.2 for caches and TLBs.
+ */
 import type { X64Cpu } from '../cpu.ts';
 import type { X64FeatureName, X64Features } from '../features.ts';
 import type { X64Model } from '../models.ts';
@@ -87,6 +91,8 @@ const APIC = 1 << 9;
 /** Of IA32_APIC_BASE. */
 const APIC_BASE_ENABLE = 1n << 11n;
 const CLFLUSH_LINE = 64;
+/** Leaf 5 ECX: extensions are listed; interrupts end MWAIT. */
+const MWAIT_EXTENSIONS = 3;
 /** Leaf 8000_0001 ECX: threads that leaf 1 counts are cores. */
 const CMP_LEGACY = 1 << 1;
 const NONE: Leaf = [0, 0, 0, 0];
@@ -107,27 +113,26 @@ export function executeCpuid(cpu: X64Cpu): void {
   state.setGpr32(GPR.DX, edx);
 }
 
+/** Leaves that do not exist give what the highest basic one gives. */
 function leaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
   const { model } = cpu;
   if (requested >>> 28 === 4) return hypervisorLeaf(model, requested);
-  if (requested >>> 0 >= 0x8000_0000) {
-    return requested >>> 0 <= model.maxExtendedLeaf ? extendedLeaf(cpu, requested >>> 0) : NONE;
-  }
-  if (requested > model.maxLeaf) return NONE;
-  return basicLeaf(cpu, requested, subleaf);
+  const isExtended = requested >= 0x8000_0000 && requested <= model.maxExtendedLeaf;
+  return isExtended ? extendedLeaf(cpu, requested) : basicLeaf(cpu, Math.min(requested, model.maxLeaf), subleaf);
 }
 
 function basicLeaf(cpu: X64Cpu, requested: number, subleaf: number): Leaf {
   const { model } = cpu;
   switch (requested) {
     case 0:
-      return [model.maxLeaf, text(model.vendor, 0), text(model.vendor, 8), text(model.vendor, 4)];
+      return [model.maxLeaf, ...vendorText(model)];
     case 1:
       return leaf1(cpu);
     case 2:
-      return [1, 0, 0x4d, 0x2c_307d];
     case 4:
-      return model.vendor === 'GenuineIntel' ? cacheLeaf(cpu, subleaf) : NONE;
+      return intelCaches(cpu, requested, subleaf);
+    case 5:
+      return [0, 0, MWAIT_EXTENSIONS, 0];
     case 7:
       return subleaf === 0 ? leaf7(cpu) : NONE;
     case 0xb:
@@ -164,6 +169,12 @@ function leaf7({ features, registers }: X64Cpu): Leaf {
   return [0, bitsOf(LEAF_7_EBX, features), bitsOf(LEAF_7_ECX, features) | ospke, bitsOf(LEAF_7_EDX, features)];
 }
 
+/** Descriptors of caches and TLBs, or parameters of one cache. */
+function intelCaches(cpu: X64Cpu, requested: 2 | 4, subleaf: number): Leaf {
+  if (cpu.model.vendor !== 'GenuineIntel') return NONE;
+  return requested === 2 ? [1, 0, 0x4d, 0x2c_307d] : cacheLeaf(cpu, subleaf);
+}
+
 /** Deterministic cache parameters: L1 data, L1 instruction, L2, L3. */
 const CACHES = [
   { type: 1, level: 1, ways: 8, sets: 64 },
@@ -172,13 +183,17 @@ const CACHES = [
   { type: 3, level: 3, ways: 16, sets: 16_384 },
 ] as const;
 
+/** Leaf 4 EDX: WBINVD reaches sharing threads; the cache is inclusive, and indexed by a complex function. */
+const [WRITE_BACK_SHARED, INCLUSIVE, COMPLEX_INDEX] = [1, 2, 4];
+
 /** The last level is the package's, the others are a core's. */
 function cacheLeaf(cpu: X64Cpu, subleaf: number): Leaf {
   const cache = CACHES[subleaf];
   if (!cache) return NONE;
   const sharing = cache.level === 3 ? (1 << coreBits(cpu)) - 1 : 0;
   const eax = cache.type | (cache.level << 5) | (1 << 8) | (sharing << 14) | ((cpu.cpuCount - 1) << 26);
-  return [eax, (CLFLUSH_LINE - 1) | ((cache.ways - 1) << 22), cache.sets - 1, 1];
+  const edx = cache.level === 3 ? INCLUSIVE | COMPLEX_INDEX : WRITE_BACK_SHARED;
+  return [eax, (CLFLUSH_LINE - 1) | ((cache.ways - 1) << 22), cache.sets - 1, edx];
 }
 
 /** Bits of an APIC ID that tell the cores of the package apart. */
@@ -216,17 +231,16 @@ function hypervisorLeaf({ features }: X64Model, requested: number): Leaf {
 }
 
 /** Caches and TLBs, by leaf. */
-const AMD_CACHES: Readonly<Record<0x8000_0005 | 0x8000_0006, Leaf>> = {
+const EXTENDED_CACHES: Readonly<Record<0x8000_0005 | 0x8000_0006, Leaf>> = {
   0x8000_0005: [0x01ff_01ff, 0x01ff_01ff, 0x4002_0140, 0x4002_0140],
   0x8000_0006: [0, 0x4200_4200, 0x0200_8140, 0x0080_8140],
 };
-const INTEL_CACHES: typeof AMD_CACHES = { 0x8000_0005: NONE, 0x8000_0006: [0, 0, 0x0200_8040, 0] };
 
 function extendedFeatures({ model, cpuCount }: X64Cpu, amd: boolean): Leaf {
   const { features, signature } = model;
   const repeated = amd ? bitsOf(LEAF_1_EDX, features) & AMD_REPEATED : 0;
   const ecx = bitsOf(EXTENDED_1_ECX, features) | (amd && cpuCount > 1 ? CMP_LEGACY : 0);
-  return [amd ? signature : 0, 0, ecx, bitsOf(EXTENDED_1_EDX, features) | repeated];
+  return [signature, 0, ecx, bitsOf(EXTENDED_1_EDX, features) | repeated];
 }
 
 function extendedLeaf(cpu: X64Cpu, requested: number): Leaf {
@@ -235,7 +249,7 @@ function extendedLeaf(cpu: X64Cpu, requested: number): Leaf {
   const amd = vendor === 'AuthenticAMD';
   switch (requested) {
     case 0x8000_0000:
-      return [model.maxExtendedLeaf | 0, ...(amd ? amdVendor(vendor) : ([0, 0, 0] as const))];
+      return [model.maxExtendedLeaf | 0, ...vendorText(model)];
     case 0x8000_0001:
       return extendedFeatures(cpu, amd);
     case 0x8000_0002:
@@ -246,7 +260,7 @@ function extendedLeaf(cpu: X64Cpu, requested: number): Leaf {
     }
     case 0x8000_0005:
     case 0x8000_0006:
-      return (amd ? AMD_CACHES : INTEL_CACHES)[requested];
+      return EXTENDED_CACHES[requested];
     case 0x8000_0008:
       return [
         model.physicalAddressBits | ((features.has('la57') ? 57 : 48) << 8),
@@ -259,6 +273,7 @@ function extendedLeaf(cpu: X64Cpu, requested: number): Leaf {
   }
 }
 
-function amdVendor(vendor: string): readonly [number, number, number] {
+/** EBX, ECX and EDX. */
+function vendorText({ vendor }: X64Model): readonly [number, number, number] {
   return [text(vendor, 0), text(vendor, 8), text(vendor, 4)];
 }
