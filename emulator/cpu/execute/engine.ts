@@ -137,6 +137,11 @@ export class Engine {
     this.#setBudget(0);
   }
 
+  /** Ends the current slice for the sake of the other CPUs. When all of them sleep, the current one would only be given the next one. */
+  yieldTurn(): void {
+    if (this.cpus.some(({ guest }) => guest !== this.#current.guest && canGoOn(guest))) this.requestAttention();
+  }
+
   /**
    * Runs one CPU until `instructions` have retired (or a few more, up to the next checkpoint), or attention is requested.
    * Interrupts are taken at the beginning.
@@ -351,4 +356,9 @@ export class Engine {
     for (const index of this.#regionsOf.get(page) ?? []) this.compiler.discard(index);
     this.#regionsOf.delete(page);
   }
+}
+
+/** Running, woken up, or waiting for an event that another CPU may send. */
+function canGoOn({ idle, wakeUp }: GuestCpu): boolean {
+  return idle === 'running' || idle === 'waiting-for-event' || (idle !== 'off' && wakeUp);
 }

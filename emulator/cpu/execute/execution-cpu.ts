@@ -33,6 +33,7 @@ export interface EngineHost {
   /** See `Guest.sharesUpperHalf`. */
   sharesUpperHalf(context: number, other: number): boolean;
   requestAttention(): void;
+  yieldTurn(): void;
 }
 
 /** A cached instruction translation, valid while its bank's generation stands. */
@@ -155,6 +156,10 @@ export class ExecutionCpu implements EngineCpu, EvaluationContext {
 
   requestAttention(): void {
     this.#host.requestAttention();
+  }
+
+  yieldTurn(): void {
+    this.#host.yieldTurn();
   }
 
   flushTlb(): void {

@@ -86,6 +86,8 @@ export interface EngineCpu {
   requestException(): void;
   /** Makes the run loop look at interrupts and idle state at the next block boundary. */
   requestAttention(): void;
+  /** The CPU waits in a loop for what another one does: the others get their turns, if one of them can go on. */
+  yieldTurn(): void;
 
   // TLB maintenance on this CPU
   flushTlb(): void;

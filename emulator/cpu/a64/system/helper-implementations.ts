@@ -206,7 +206,7 @@ export function systemHelpers(current: () => A64Cpu): Readonly<Record<string, He
     'a64.yield': () => {
       const cpu = current();
       resume(cpu);
-      cpu.engine.requestAttention();
+      cpu.engine.yieldTurn();
     },
     'a64.sendEvent': () => current().cluster.forEachCpu(cpu => cpu.signalEvent()),
     'a64.sendEventLocal': () => current().signalEvent(),

@@ -392,7 +392,7 @@ function waitHelpers(current: () => X64Cpu): Table {
       if (cpu.hostCall === undefined || cpu.cpl !== 0) cpu.raise(fault(VECTOR.UD));
       else cpu.hostCall();
     },
-    [helper.pause.name]: () => current().engine.requestAttention(),
+    [helper.pause.name]: () => current().engine.yieldTurn(),
     [helper.monitor.name]: () => undefined,
     // the monitored address is not watched: MWAIT may wake at any time, and ends the turn
     [helper.monitorWait.name]: (length: number) => {

@@ -111,6 +111,14 @@ const timestamp: Msr = {
   },
 };
 
+/** Bit 10 of IA32_APIC_BASE. */
+const X2APIC_ENABLE = 1n << 10n;
+
+const apicBase: Msr = {
+  read: cpu => cpu.apic.readBase(),
+  write: (cpu, value) => ((value & X2APIC_ENABLE) === 0n || cpu.features.has('x2apic')) && cpu.apic.writeBase(value),
+};
+
 const tscDeadline: Msr = {
   read: cpu => (cpu.features.has('tsc_deadline_timer') ? cpu.apic.readTscDeadline() : undefined),
   write: (cpu, value) => {
@@ -141,7 +149,7 @@ const MC_CTL_OPTIONAL = (1n << 10n) | 1n;
 
 const MSRS: ReadonlyMap<number, Msr> = new Map<number, Msr>([
   [0x10, timestamp],
-  [0x1b, { read: cpu => cpu.apic.readBase(), write: (cpu, value) => cpu.apic.writeBase(value) }],
+  [0x1b, apicBase],
   [0x3a, constant(1n)],
   [
     0x3b,

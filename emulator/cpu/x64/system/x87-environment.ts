@@ -1,4 +1,7 @@
-/** FLDENV, FNSTENV, FRSTOR, FNSAVE. Source: Intel SDM vol. 1 "x87 FPU State in Memory"; always the protected-mode formats. */
+/**
+ * FLDENV, FNSTENV, FRSTOR, FNSAVE. Source: Intel SDM vol. 1 "x87 FPU State in Memory".
+ * Not modelled: the formats of real mode (those of protected mode always); selectors of the pointers, which read as 0.
+ */
 import type { HelperImplementation } from '../../execute/guest.ts';
 import type { X64Cpu } from '../cpu.ts';
 import { X64_STATE } from '../state.ts';

@@ -3,8 +3,7 @@
  *
  * Source: Intel SDM vol. 1 "Programming with the x87 FPU"; vol. 2 at the instruction's name.
  * Modelled: stack, tags, precision and rounding control, exceptions with their masked responses, deferred #MF.
- * Not modelled: more than 53 bits in transcendental results; the last opcode, instruction and data pointers; errors by IRQ 13, as PCs had
- * them with CR0.NE clear (#MF always).
+ * Not modelled: more than 53 bits in transcendental results; errors by IRQ 13, as PCs had them with CR0.NE clear (#MF always).
  */
 import type { HelperImplementation } from '../../execute/guest.ts';
 import { add, divide, multiply, remainder, squareRoot, subtract } from '../../float/arithmetic.ts';

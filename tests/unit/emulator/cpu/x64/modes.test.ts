@@ -146,6 +146,17 @@ describe('MOV to control registers in 64-bit mode', () => {
     expect(machine.run(0x0f, 0x30)).toBe(13);
   });
 
+  test.each([
+    ['Nehalem, which has none, is #GP(0)', 'Nehalem', 13],
+    ['Haswell', 'Haswell', undefined],
+  ])('turning on the x2APIC of a %s', (_name, model, vector) => {
+    const machine = new X64TestMachine(model);
+    machine.cpu.state.setGpr(GPR.CX, 0x1bn);
+    machine.cpu.state.setGpr(GPR.AX, 0xfee0_0d00n);
+    machine.cpu.state.setGpr(GPR.DX, 0n);
+    expect(machine.run(0x0f, 0x30, HLT)).toBe(vector);
+  });
+
   test('a user may not', () => {
     const machine = new X64TestMachine();
     machine.enterUser();

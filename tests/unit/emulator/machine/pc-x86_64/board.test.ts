@@ -136,6 +136,24 @@ describe('a kernel', () => {
     expect(events).toEqual(['panicked']);
   });
 
+  // mov ecx, 1000; pause; dec ecx; jnz
+  const PAUSES = [0xb9, 0xe8, 3, 0, 0, 0xf3, 0x90, 0xff, 0xc9, 0x75, 0xfa];
+
+  test.each([
+    ['keep its turn while the other CPU sleeps', false, (entered: number) => entered < 100],
+    ['give the other CPU, which runs, its turns', true, (entered: number) => entered > 500],
+  ])('PAUSEs of a CPU %s', async (_, othersRun, isExpected) => {
+    const { board } = createBoard({ cpuCount: 2 });
+    board.loadLinux({ kernel: bzImage([...PAUSES, ...STOP]), commandLine: '' });
+    if (othersRun) {
+      board.memory.ramSlice(0x8000, 2).set([0xeb, 0xfe]); // jmp to itself
+      board.cpus[1]!.startup(8);
+    }
+    await board.machine.run(3e7);
+    expect(board.cpus[0]!.idle).toBe('waiting-for-interrupt');
+    expect(board.machine.engine.statistics.entered).toSatisfy(isExpected);
+  });
+
   test('reads all ones from ports that nothing answers at', async () => {
     const { board, console } = createBoard();
     // in al, 0xf0; not al; add al, 'A'; out
