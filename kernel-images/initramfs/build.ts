@@ -20,6 +20,8 @@ export interface GuestPrograms {
   readonly busybox: ProgramSet;
   readonly kexec: ProgramSet;
   readonly makedumpfile: ProgramSet;
+  /** Saves the dump in place of busybox's program of the name. */
+  readonly collector: ProgramSet | undefined;
 }
 
 /** A file beyond the usual ones. */
@@ -48,13 +50,32 @@ export interface Initramfs {
   readonly capture: Buffer;
 }
 
-/** Fetches Debian's programs for the guest. @throws UsageError, ImageError */
-export async function fetchGuestPrograms(archive: PackageArchive, architecture: Architecture): Promise<GuestPrograms> {
+/** Collectors of which busybox has a small version without the options of the real ones. */
+const COREUTILS: ReadonlySet<string> = new Set(['cat', 'cp', 'dd']);
+
+/**
+ * Fetches Debian's programs for the guest.
+ * @param collector the command that saves the dump
+ * @throws UsageError, ImageError
+ */
+export async function fetchGuestPrograms(
+  archive: PackageArchive,
+  architecture: Architecture,
+  collector = '',
+): Promise<GuestPrograms> {
+  const [program, ...options] = collector.trim().split(/\s+/);
+  const needsCoreutils = COREUTILS.has(program!) && options.length > 0;
   return {
     busybox: await fetchProgram(archive, architecture, 'busybox-static', '/bin/busybox'),
     kexec: await fetchProgram(archive, architecture, 'kexec-tools', '/sbin/kexec'),
     makedumpfile: await fetchProgram(archive, architecture, 'makedumpfile', '/bin/makedumpfile'),
+    collector: needsCoreutils ? await fetchProgram(archive, architecture, 'coreutils', `/bin/${program!}`) : undefined,
   };
+}
+
+/** The programs of the capture kernel; the production kernel has them, too. */
+export function capturePrograms({ busybox, makedumpfile, collector }: GuestPrograms): readonly ProgramSet[] {
+  return [busybox, makedumpfile, ...(collector === undefined ? [] : [collector])];
 }
 
 /** Builds both archives. The same parts give the same bytes. */
@@ -98,9 +119,8 @@ function buildBaseTree(parts: InitramfsParts): FileTree {
   for (const folder of MOUNT_POINTS) tree.mkdirSync(folder, { recursive: true, mode: 0o755 });
   addFile(tree, '/init', readFileSync(new URL('init.sh', import.meta.url)), 0o755);
   addFile(tree, '/etc/kdump-lab.conf', formatSettings(parts.settings));
-  addProgram(tree, parts.programs.busybox);
-  for (const applet of APPLETS) addSymlink(tree, `/bin/${applet}`, 'busybox');
-  addProgram(tree, parts.programs.makedumpfile);
+  for (const program of capturePrograms(parts.programs)) addProgram(tree, program);
+  for (const applet of APPLETS) if (!tree.existsSync(`/bin/${applet}`)) addSymlink(tree, `/bin/${applet}`, 'busybox');
   addExtras(tree, parts);
   for (const module of parts.modules) addFile(tree, `/lib/modules/${module.name}.ko`, module.bytes);
   return tree;
@@ -122,15 +142,15 @@ export function isApplet({ busybox }: GuestPrograms, name: string): boolean {
 
 function buildProductionTree(parts: InitramfsParts, capture: Buffer): FileTree {
   const tree = createFileTree();
-  const present = new Set(
-    [...parts.programs.busybox.files, ...parts.programs.makedumpfile.files].map(file => file.path),
-  );
+  const present = new Set(capturePrograms(parts.programs).flatMap(({ files }) => files.map(file => file.path)));
   addProgram(tree, parts.programs.kexec, present);
   addFile(tree, '/boot/kernel', parts.captureKernel);
   addFile(tree, '/boot/capture.cpio', capture);
   return tree;
 }
 
+/** Programs share libraries. */
 function addProgram(tree: FileTree, program: ProgramSet, present: ReadonlySet<string> = new Set()): void {
-  for (const { path, bytes } of program.files) if (!present.has(path)) addFile(tree, path, bytes, 0o755);
+  for (const { path, bytes } of program.files)
+    if (!present.has(path) && !tree.existsSync(path)) addFile(tree, path, bytes, 0o755);
 }

@@ -105,12 +105,23 @@ production() {
   fail "panic the kernel lives on after: $PANIC"
 }
 
+# The program that a command names: busybox's shell would take its own one first.
+program() {
+  if [ -x "/bin/${1%% *}" ]; then echo "/bin/$1"; else echo "$1"; fi
+}
+
+# Runs a collector, $1, to write the file $2; dd has its own way of being told.
 # dd past the page cache costs half of what cp does: the dump would pass through a cache that the small kernel has no room for.
-save() {
+collect() {
   case $1 in
-    dd) dd if=/proc/vmcore of=/mnt/vmcore.incomplete bs=1M oflag=direct ;;
-    *) $1 /proc/vmcore /mnt/vmcore.incomplete ;;
-  esac && mv /mnt/vmcore.incomplete /mnt/vmcore
+    dd) dd if=/proc/vmcore of="$2" bs=1M oflag=direct ;;
+    dd\ *) $(program "$1") if=/proc/vmcore of="$2" ;;
+    *) $(program "$1") /proc/vmcore "$2" ;;
+  esac
+}
+
+save() {
+  collect "$1" /mnt/vmcore.incomplete && mv /mnt/vmcore.incomplete /mnt/vmcore
 }
 
 # What kdump.conf asks for. /mnt is the target; with none, the disk stands for the root file system.
@@ -121,14 +132,6 @@ kdump_device() {
   esac
 }
 
-# The collector writes a file; dd has its own way of being told.
-kdump_collect() {
-  case $COLLECTOR in
-    dd | dd\ *) dd if=/proc/vmcore of="$1" bs=1M oflag=direct ;;
-    *) $COLLECTOR /proc/vmcore "$1" ;;
-  esac
-}
-
 kdump_save_filesystem() {
   device=$(kdump_device) && mount -t ext4 "$device" /mnt || return 1
   folder="$KDUMP_PATH/127.0.0.1-$(date +%Y-%m-%d-%T)"
@@ -136,7 +139,7 @@ kdump_save_filesystem() {
   mkdir -p "/mnt$folder" || return 1
   makedumpfile --dump-dmesg /proc/vmcore "/mnt$folder/vmcore-dmesg.txt" > /dev/null 2>&1 &&
     echo 'kdump: vmcore-dmesg.txt is saved'
-  kdump_collect "/mnt$folder/vmcore-incomplete" && sync &&
+  collect "$COLLECTOR" "/mnt$folder/vmcore-incomplete" && sync &&
     mv "/mnt$folder/vmcore-incomplete" "/mnt$folder/vmcore" && saved="$folder/vmcore"
   status=$?
   umount /mnt && return $status
@@ -147,9 +150,10 @@ kdump_save_raw() {
   device=$(kdump_device)
   echo "kdump: saving to the raw disk $device"
   case $COLLECTOR in
-    dd | dd\ * | cp | cp\ *) dd if=/proc/vmcore of="$device" bs=1M ;;
+    dd | cp | cp\ *) dd if=/proc/vmcore of="$device" bs=1M ;;
+    dd\ *) collect "$COLLECTOR" "$device" ;;
     *)
-      { $COLLECTOR /proc/vmcore || : > /tmp/collector-failed; } |
+      { $(program "$COLLECTOR") /proc/vmcore || : > /tmp/collector-failed; } |
         dd of="$device" bs=1M iflag=fullblock conv=fsync && [ ! -e /tmp/collector-failed ]
       ;;
   esac && sync && saved=raw
@@ -211,9 +215,9 @@ capture() {
   done
   wait_for_disk
   memory before
+  [ -z "$COLLECTOR_NOTE" ] || note "$COLLECTOR_NOTE"
   [ -z "$KDUMP_TARGET" ] || kdump
   mount -t ext4 "$DISK" /mnt || fail "disk cannot mount $DISK"
-  [ -z "$COLLECTOR_NOTE" ] || note "$COLLECTOR_NOTE"
   phase save
   if save "$COLLECTOR"; then
     collector=$COLLECTOR

@@ -12,6 +12,7 @@ import {
 import { PackageArchive, type FetchEvent } from '../../kernel-images/debian/package-index.ts';
 import {
   buildInitramfs,
+  capturePrograms,
   fetchGuestPrograms,
   isApplet,
   type GuestPrograms,
@@ -76,7 +77,7 @@ export async function prepareRun(asked: Scenario, onFetch?: (event: FetchEvent) 
   });
   const kernel =
     file === undefined ? await debianKernel(scenario, archive) : await kernelWithModules(scenario, file, archive);
-  const programs = await fetchGuestPrograms(archive, architecture);
+  const programs = await fetchGuestPrograms(archive, architecture, scenario.collector);
   const modules = await chooseModules(kernel.unpacked?.modules, scenario);
   const extra = await chooseExtraModules(kernel.unpacked?.modules, kdump?.extraModules ?? [], modules);
   return assemble(scenario, kernel, programs, { always: modules, ...extra }, kdump);
@@ -185,7 +186,7 @@ function assemble(
     productionCommandLine: plan.productionCommandLine,
     captureCommandLine: plan.settings.captureCommandLine,
     seeds: plan.seeds,
-    programs: { ...programs.busybox.versions, ...programs.kexec.versions, ...programs.makedumpfile.versions },
+    programs: Object.assign({}, ...[...capturePrograms(programs), programs.kexec].map(({ versions }) => versions)),
     kexecProgram: programs.kexec.files.find(({ path }) => path.endsWith('/kexec'))!.bytes,
     notes: [...kernel.notes, ...plan.notes, ...kdumpNotes(kdump, programs, modules.missing)],
   };
@@ -289,7 +290,7 @@ function planKernels(
 }
 
 function captureInitramfsSize(programs: GuestPrograms, modules: readonly KernelModule[]): number {
-  const files = [...programs.busybox.files, ...programs.makedumpfile.files, ...modules];
+  const files = [...capturePrograms(programs).flatMap(program => program.files), ...modules];
   return files.reduce((sum, file) => sum + file.bytes.length, 0);
 }
 

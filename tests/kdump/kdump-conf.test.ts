@@ -48,6 +48,13 @@ final_action poweroff`);
   expect(report.crashMemory.leastAvailable).toBeLessThan(report.crashMemory.total!);
 });
 
+test('saves with cp and its options, which keep holes', async () => {
+  const { report } = await run('ext4 /dev/vda\ncore_collector cp --sparse=always');
+  expect(report).toMatchObject({ outcome: 'dumped', programs: { coreutils: expect.any(String) } });
+  using dump = openDump([join(folder, 'vmcore')]);
+  expect(dump.format).toBe('ELF');
+});
+
 test('saves to a raw disk, and reboots', async () => {
   const { report } = await run('raw /dev/vda\ncore_collector makedumpfile -F -l -d 31');
   expect(report).toMatchObject({ outcome: 'dumped', stop: { kind: 'reset' } });

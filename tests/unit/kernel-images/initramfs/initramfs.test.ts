@@ -55,6 +55,7 @@ const PARTS: InitramfsParts = {
       ],
       versions: {},
     },
+    collector: undefined,
   },
   modules: [{ name: 'virtio', bytes: Buffer.from('module') }],
   settings: SETTINGS,
@@ -99,6 +100,13 @@ describe('buildInitramfs', () => {
     const { production } = buildInitramfs(PARTS);
     // Once in the shared archive, and once in the copy of it that the capture kernel gets.
     expect(production.toString('latin1').split('libc.so.6')).toHaveLength(3);
+  });
+
+  test('has a collector in place of the one of busybox', () => {
+    const collector = { files: [{ path: '/bin/cp', bytes: Buffer.from('coreutils') }], versions: {} };
+    unpack(buildInitramfs({ ...PARTS, programs: { ...PARTS.programs, collector } }).capture);
+    expect(readFileSync(join(folder, 'bin/cp'), 'latin1')).toBe('coreutils');
+    expect(readlinkSync(join(folder, 'bin/cat'))).toBe('busybox');
   });
 
   test('gives the same bytes each time', () => {
