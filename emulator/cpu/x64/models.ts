@@ -224,7 +224,8 @@ function vendorOf(text: string, vendor: string): X64Model['vendor'] {
 }
 
 function withFeature(model: X64Model, feature: X64FeatureName, text: string): X64Model {
-  if (UNKNOWN_HERE.has(feature)) throw new UnimplementedError(`${feature} (-cpu ${text})`, 'Intel SDM vol. 2 "CPUID"');
+  if (UNKNOWN_HERE.has(feature))
+    throw new UnimplementedError(`the CPU feature ${feature} (-cpu ${text})`, 'Intel SDM vol. 2 "CPUID"');
   const required = REQUIRED[feature];
   const base = required === undefined ? model : withFeature(model, required, text);
   const maxLeaf = feature === 'xsave' ? Math.max(base.maxLeaf, XSAVE_LEAF) : base.maxLeaf;
@@ -236,5 +237,5 @@ function withoutFeature(model: X64Model, feature: X64FeatureName, text: string):
   const features = new Set(model.features);
   features.delete(feature);
   const orphans = X64_FEATURE_NAMES.filter(other => features.has(other) && REQUIRED[other] === feature);
-  return orphans.reduce((rest, orphan) => withoutFeature(rest, orphan, text), { ...model, features });
+  return orphans.reduce<X64Model>((rest, orphan) => withoutFeature(rest, orphan, text), { ...model, features });
 }
