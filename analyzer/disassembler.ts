@@ -23,8 +23,11 @@ export interface DisassembledInstruction {
   readonly text: string;
 }
 
-/** Name of a code address, or undefined. */
-export type SymbolAt = (address: bigint) => string | undefined;
+/** What leads to an address: a branch, a branch whose condition stands behind it as a comment, `adr` and `adrp`. */
+export type TargetKind = 'branch' | 'condition' | 'page';
+
+/** Name of an address, or undefined. */
+export type SymbolAt = (address: bigint, kind: TargetKind) => string | undefined;
 
 const engines = new Map<'aarch64' | 'x86_64', Engine>();
 
@@ -87,41 +90,52 @@ function badText(architecture: 'aarch64' | 'x86_64', bytes: Uint8Array): string 
   return `.inst\t0x${word} ; undefined`;
 }
 
-function withSymbol(address: bigint, symbolAt: SymbolAt): string {
-  const name = symbolAt(address);
+function withSymbol(address: bigint, symbolAt: SymbolAt, kind: TargetKind = 'branch'): string {
+  const name = symbolAt(address, kind);
   return name === undefined ? `0x${address.toString(16)}` : `0x${address.toString(16)} <${name}>`;
 }
 
 const A64_BRANCH = /^(?:b|bl|b\..+|cbn?z|tbn?z|adrp?)$/;
 
-/** binutils writes two conditions by their flags, and SVE's names of conditions as comments; its `aarch64-opc.c` `aarch64_conds`. */
-const A64_CONDITIONS: Readonly<{ [mnemonic: string]: readonly [mnemonic: string, comment: string] }> = {
-  'b.eq': ['b.eq', 'b.none'],
-  'b.ne': ['b.ne', 'b.any'],
-  'b.hs': ['b.cs', 'b.hs, b.nlast'],
-  'b.lo': ['b.cc', 'b.lo, b.ul, b.last'],
-  'b.mi': ['b.mi', 'b.first'],
-  'b.pl': ['b.pl', 'b.nfrst'],
-  'b.hi': ['b.hi', 'b.pmore'],
-  'b.ls': ['b.ls', 'b.plast'],
-  'b.ge': ['b.ge', 'b.tcont'],
-  'b.lt': ['b.lt', 'b.tstop'],
+/** binutils spells some conditions otherwise, and writes SVE's names of them as comments; its `aarch64-opc.c` `aarch64_conds`. */
+const A64_CONDITIONS: Readonly<{ [condition: string]: readonly [condition: string, aliases: string] }> = {
+  eq: ['eq', 'none'],
+  ne: ['ne', 'any'],
+  hs: ['cs', 'hs, nlast'],
+  cs: ['cs', 'hs, nlast'],
+  lo: ['cc', 'lo, ul, last'],
+  cc: ['cc', 'lo, ul, last'],
+  mi: ['mi', 'first'],
+  pl: ['pl', 'nfrst'],
+  hi: ['hi', 'pmore'],
+  ls: ['ls', 'plast'],
+  ge: ['ge', 'tcont'],
+  lt: ['lt', 'tstop'],
 };
 
 function a64Text(rawMnemonic: string, operands: string, symbolAt: SymbolAt): string {
-  const [mnemonic, comment] = A64_CONDITIONS[rawMnemonic] ?? [rawMnemonic, ''];
+  const branch = /^b\.(\w+)$/.exec(rawMnemonic);
+  const [condition, aliases] = A64_CONDITIONS[branch?.[1] ?? ''] ?? [branch?.[1], undefined];
+  const mnemonic = branch === null ? rawMnemonic : `b.${condition}`;
   if (operands === '') return mnemonic;
-  let text = a64Immediates(mnemonic, operands);
-  if (A64_BRANCH.test(mnemonic)) {
-    text = text.replace(/#0x([\da-f]+)$/, (_all, digits: string) =>
-      withSymbol(BigInt(`0x${digits}`), mnemonic.startsWith('adr') ? noSymbol : symbolAt),
-    );
-  }
-  return `${mnemonic}\t${text}${comment === '' ? '' : `  // ${comment}`}`;
+  const text = withCondition(mnemonic, a64Immediates(mnemonic, operands));
+  if (!A64_BRANCH.test(mnemonic)) return `${mnemonic}\t${text}`;
+  const kind = mnemonic.startsWith('adr') ? 'page' : aliases === undefined ? 'branch' : 'condition';
+  const target = text.replace(/#0x([\da-f]+)$/, (_all, digits: string) =>
+    withSymbol(BigInt(`0x${digits}`), symbolAt, kind),
+  );
+  const comment = aliases === undefined ? '' : `  // ${aliases.replaceAll(/\w+/g, alias => `b.${alias}`)}`;
+  return `${mnemonic}\t${target}${comment}`;
 }
 
-function noSymbol(): undefined {
-  return undefined;
+const A64_CONDITIONAL = /^(?:f?csel|cset|csetm|csinc|csinv|csneg|cinc|cinv|cneg|f?ccmpe?|ccmn)$/;
+
+/** Conditions as operands have their other names behind, too. */
+function withCondition(mnemonic: string, operands: string): string {
+  const condition = A64_CONDITIONAL.test(mnemonic) ? /(\w+)$/.exec(operands)?.[1] : undefined;
+  const known = condition === undefined ? undefined : A64_CONDITIONS[condition];
+  if (known === undefined) return operands;
+  return `${operands.slice(0, -condition!.length)}${known[0]}\t// ${known[0]} = ${known[1]}`;
 }
 
 /** Decimal inside brackets, behind a shift and for bit numbers; hexadecimal elsewhere; `mov` with its value in decimal behind. */
@@ -164,7 +178,8 @@ function x64Text(
 ): string {
   const special = specialText(rawMnemonic, rawOperands, code);
   if (special !== undefined) return special;
-  const operands = x64Operands(rawOperands, rawMnemonic.endsWith('q'));
+  const all = x64Operands(rawOperands, rawMnemonic.endsWith('q'));
+  const operands = isShiftByOne(code) ? all.replace(/^\$0x1,/, '$$1,') : all;
   const mnemonic = x64Mnemonic(rawMnemonic, operands);
   if (operands === '') return mnemonic;
   if (STRING_OPERATION.test(mnemonic)) return stringOperation(mnemonic, operands);
@@ -184,6 +199,12 @@ function x64Mnemonic(rawMnemonic: string, operands: string): string {
   if (always !== undefined) return always;
   if (sized !== null && withoutMemory.includes('%')) return prefix + sized[1]!;
   return rawMnemonic.replace(/^movabsq$/, 'movabs');
+}
+
+/** Shifts whose count of one is in the opcode, which binutils writes without its base: `D0` and `D1`; Intel SDM vol. 2 "SAL/SAR/SHL/SHR". */
+function isShiftByOne(code: Uint8Array): boolean {
+  const opcode = code.find(byte => byte !== 0x66 && byte !== 0xf0 && (byte < 0x40 || byte > 0x4f));
+  return opcode === 0xd0 || opcode === 0xd1;
 }
 
 /** Instructions that binutils spells in a way of their own. */

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { FaultError, FormatError, UnimplementedError, UsageError } from '../capture/formats/errors.ts';
-import { Arguments, parseArguments, SynopsisError, usageText } from './commands/command.ts';
+import { Arguments, parseArguments, refuseTogether, SynopsisError, usageText } from './commands/command.ts';
 import type { Command } from './commands/command.ts';
 import { isGdbVerb } from './commands/gdb/verbs.ts';
 import { helpPage } from './commands/help.ts';
@@ -246,6 +246,7 @@ function execute(
 ): Pick<LineResult, 'text' | 'error'> {
   try {
     const args = RAW_COMMANDS.has(command.name) ? rawArguments(command, words) : parseArguments(command, words);
+    if (command.name !== 'rd') refuseTogether(args, ['-d', '-x'], '-d and -x are mutually exclusive');
     const data = command.run(session, args);
     return {
       text: json

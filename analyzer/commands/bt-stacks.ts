@@ -2,6 +2,7 @@
 import { FaultError } from '../../capture/formats/errors.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
 import { registersText } from '../text/registers.ts';
+import type { StackRange } from '../unwind/frames.ts';
 import { exceptionFrames } from '../unwind/search.ts';
 import { cpuStacks, taskStack } from '../unwind/stacks.ts';
 import { taskHeader } from './select-tasks.ts';
@@ -32,28 +33,42 @@ export function overflowText(session: Session): string {
   return found.length === 0 ? 'No stack overflows detected\n' : found.join('');
 }
 
-/** crash looks on these stacks only. */
-const SEARCHED = ['IRQ', 'OVERFLOW', 'DOUBLEFAULT', 'NMI', 'DEBUG'];
+/** crash looks on these stacks only; on arm64 on the IRQ stacks. */
+const SEARCHED = {
+  aarch64: ['IRQ'],
+  x86_64: ['IRQ', 'DOUBLEFAULT', 'NMI', 'DEBUG'],
+} as const;
 
-/** Saved registers on the stacks of the CPUs, IRQ stacks first. */
-export function cpuExceptionsText(session: Session): string {
+interface CpuStack {
+  readonly cpu: number;
+  readonly stack: StackRange;
+}
+
+/** Saved registers on the stacks of the CPUs, IRQ stacks first. @param cpus all when undefined */
+export function cpuExceptionsText(session: Session, cpus: readonly number[] | undefined): string {
   const { program } = session;
-  const stacks = possibleCpus(program).flatMap(cpu =>
-    cpuStacks(program, cpu)
-      .filter(({ name }) => SEARCHED.includes(name.split(' ')[0]!))
-      .map(stack => ({ cpu, stack })),
-  );
-  const isIrq = ({ stack }: (typeof stacks)[number]): boolean => stack.name.startsWith('IRQ');
+  const searched: readonly string[] = SEARCHED[program.architecture];
+  const stacks = possibleCpus(program)
+    .filter(cpu => cpus?.includes(cpu) ?? true)
+    .flatMap(cpu =>
+      cpuStacks(program, cpu)
+        .filter(({ name }) => searched.includes(name.split(' ')[0]!))
+        .map(stack => ({ cpu, stack })),
+    );
   const ordered = [...stacks.filter(isIrq), ...stacks.filter(entry => !isIrq(entry))];
-  return ordered
-    .map(({ cpu, stack }) => {
-      const frames = exceptionFrames(program, stack);
-      const indent = program.architecture === 'aarch64' ? '' : '  ';
-      const texts = frames.map(
-        frame =>
-          `\n${indent}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(program, frame)}`,
-      );
-      return `CPU ${cpu} ${stack.name.toUpperCase()}:\n${frames.length === 0 ? '(none found)\n' : texts.join('')}\n`;
-    })
-    .join('');
+  return ordered.map(entry => stackExceptionsText(session, entry)).join('');
+}
+
+function isIrq({ stack }: CpuStack): boolean {
+  return stack.name.startsWith('IRQ');
+}
+
+function stackExceptionsText({ program }: Session, { cpu, stack }: CpuStack): string {
+  const isArm = program.architecture === 'aarch64';
+  const texts = exceptionFrames(program, stack).map(
+    frame =>
+      `\n${isArm ? '' : '  '}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(program, frame)}`,
+  );
+  const gap = isArm && texts.length === 0 ? '' : '\n';
+  return `CPU ${cpu} ${stack.name.toUpperCase()}:${gap}${texts.length === 0 ? '(none found)\n' : texts.join('')}\n`;
 }

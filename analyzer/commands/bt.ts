@@ -19,6 +19,7 @@ import type { TextReference } from '../unwind/search.ts';
 import { stoppedRegisters } from '../unwind/stopped-registers.ts';
 import { unwind } from '../unwind/unwind.ts';
 import type { Arguments, Command } from './command.ts';
+import { isScanning, scanned, toggleMethod } from './bt-scan.ts';
 import { cpuExceptionsText, overflowText } from './bt-stacks.ts';
 import { callText, knownCall } from '../unwind/register-arguments.ts';
 import type { KnownCall } from '../unwind/register-arguments.ts';
@@ -101,8 +102,9 @@ export const bt: Command<BtData> = {
     { flag: '-I', takes: 'ip', help: 'begin at this address of code' },
     { flag: '-S', takes: 'sp', help: 'begin at this address of the stack' },
     { flag: '-E', help: 'saved registers on the IRQ and exception stacks of all CPUs' },
-    { flag: '-o', help: 'accepted: there is one way to follow a stack' },
-    { flag: '-O', help: 'accepted' },
+    { flag: '-o', help: 'x86_64: every return address on the stack, as crash did before it could unwind' },
+    { flag: '-O', help: 'x86_64: as with -o from now on, or no more' },
+    { flag: '-A', help: 'of s390x only' },
     {
       flag: '--args',
       help: 'our own: functions of each frame with arguments; without a vmlinux those that registers tell',
@@ -118,7 +120,8 @@ export const bt: Command<BtData> = {
     { line: 'foreach UN bt', why: 'where blocked tasks wait' },
   ],
   run(session, args) {
-    const report = args.has('-v') ? overflowText(session) : args.has('-E') ? cpuExceptionsText(session) : undefined;
+    refuseForeign(session, args);
+    const report = reportOf(session, args);
     const tasks = report === undefined ? selectTasks(session, args) : [];
     const traces = tasks.map(task => traceOf(session, task, args));
     return {
@@ -136,15 +139,33 @@ export const bt: Command<BtData> = {
   },
 };
 
+/** Options that have a meaning on other architectures only. */
+function refuseForeign({ program }: Session, args: Arguments): void {
+  const foreign = program.architecture === 'x86_64' ? ['-A'] : ['-A', '-o', '-O'];
+  const given = foreign.find(flag => args.has(flag));
+  if (given !== undefined)
+    throw new UsageError(`${given} option not supported or applicable on this architecture or kernel`);
+}
+
+/** The text of options that are about no task. */
+function reportOf(session: Session, args: Arguments): string | undefined {
+  if (args.has('-O')) return toggleMethod(session);
+  if (args.has('-v')) return overflowText(session);
+  if (!args.has('-E')) return undefined;
+  return cpuExceptionsText(session, args.has('-c') ? parseCpus(session, args.value('-c')!) : undefined);
+}
+
 /** Tells whether a trace has a frame of that function, or at that address. */
 function refersTo(session: Session, { items }: TaskTrace, reference: string): boolean {
-  const address = session.program.symbols.find(reference) ?? parseAddress(session, reference);
+  const isNumber = /^(?:0x)?[\da-f]+$/i.test(reference);
+  const address = session.program.symbols.find(reference) ?? (isNumber ? parseHex(reference) : undefined);
   return items.some(item => item.kind === 'frame' && (item.symbol === reference || item.pc === address));
 }
 
 /** Where `-S` and `-I` begin. */
 function startOf(session: Session, args: Arguments, task: Task): StartPoint | undefined {
-  if (!args.has('-S') && !args.has('-I')) return undefined;
+  // Without a frame record an address of code leads nowhere on arm64.
+  if (!args.has('-S') && (!args.has('-I') || session.program.architecture === 'aarch64')) return undefined;
   const registers = stoppedRegisters(session.tasks, task);
   const sp = args.has('-S') ? parseHex(args.value('-S')!) : (registers.get('sp') ?? 0n);
   return { sp, ip: args.has('-I') ? parseAddress(session, args.value('-I')!) : undefined };
@@ -169,7 +190,8 @@ function traceOf(session: Session, task: Task, args: Arguments): TaskTrace {
   const stack = taskStack(program, task);
   if (args.has('-r')) return { task, header, items: [], raw: stack };
   if (args.has('-e')) return { task, header, items: [], exceptions: exceptionFrames(program, stack) };
-  const backtrace = unwind(session.tasks, task, startOf(session, args, task));
+  const unwound = unwind(session.tasks, task, startOf(session, args, task));
+  const backtrace = isScanning(session, args.has('-o')) ? scanned(session, unwound) : unwound;
   if (args.has('-t') || args.has('-T'))
     return { task, header, ...referencesOf(session, task, backtrace, args.has('-T')) };
   if (backtrace.items.length === 0) throw new UsageError(`the stack of task ${task.pid} cannot be read`);

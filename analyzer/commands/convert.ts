@@ -140,7 +140,7 @@ function validNumber(session: Session, text: string): bigint {
     return evaluateNumber(session, text);
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof FaultError)) throw error;
-    throw new UsageError(`invalid expression: (${text}): ${error.message}`);
+    throw new UsageError(`invalid expression: (${text})`, { cause: error });
   }
 }
 

@@ -1,14 +1,14 @@
 /** `dis`: machine code. */
 import { UsageError } from '../../capture/formats/errors.ts';
 import { disassemble } from '../disassembler.ts';
-import type { DisassembledInstruction } from '../disassembler.ts';
+import type { DisassembledInstruction, SymbolAt, TargetKind } from '../disassembler.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { stripClone } from '../symbols/symbol-set.ts';
 import type { KernelSymbol } from '../symbols/symbol-table.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress, parseNumber } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
 
 const MAX_FUNCTION = 256 * 1024;
@@ -24,6 +24,8 @@ interface Line extends DisassembledInstruction {
 interface DisData {
   readonly lines: readonly Line[];
   readonly isUser: boolean;
+  /** About an address that is none of the kernel. */
+  readonly warning?: string;
   /** With `-s`. */
   readonly source?: string;
 }
@@ -54,19 +56,22 @@ export const dis: Command<DisData> = {
     const address = parseAddress(session, word);
     if (args.has('-r') && args.has('-s')) throw new UsageError('-r and -s are mutually exclusive');
     if (args.has('-s')) return { lines: [], isUser: false, source: sourceText(session, address, word) };
-    const isUser = args.has('-u');
+    const isForeign = !args.has('-u') && address < FIRST_KERNEL_ADDRESS;
+    const isUser = args.has('-u') || isForeign;
     const reader = isUser ? currentUser(session) : session.program.memory;
     const range = rangeOf(session, args, address, word, countWord, isUser);
-    return { lines: decode(session, reader, range, args, isUser), isUser };
+    const warning = isForeign ? `WARNING: ${address.toString(16)}: no associated kernel symbol found\n` : '';
+    return { lines: decode(session, reader, range, args, isUser), isUser, warning };
   },
-  text({ lines, isUser, source }) {
+  text({ lines, isUser, source, warning = '' }) {
     if (source !== undefined) return source;
-    return lines
+    const rows = lines
       .map(({ address, place, text, source: line }) => {
         const where = place === undefined ? '' : ` <${place}>`;
         return `${line === undefined ? '' : `${line}\n`}${isUser ? '   ' : ''}0x${address.toString(16)}${where}:\t${text}\n`;
       })
       .join('');
+    return warning + rows;
   },
 };
 
@@ -82,6 +87,8 @@ interface CodeRange {
   readonly count: number;
   /** Decoding begins earlier, showing does here: code cannot be entered in the middle of an instruction. */
   readonly from?: bigint;
+  /** A module's function is shown with what fills up its end. */
+  readonly isPadded?: boolean;
   /** The last instruction that is shown begins at or behind it. */
   readonly until?: bigint;
 }
@@ -107,9 +114,10 @@ function rangeOf(
   const isWhole = args.has('-f') || session.program.symbols.find(word) !== undefined;
   const end = symbol === undefined || !isWhole ? undefined : functionEnd(session, symbol);
   if (symbol === undefined || end === undefined) return { start: address, end: address + longest, count: 1 };
+  const isPadded = symbol.module !== undefined;
   if (args.has('-f'))
-    return { start: symbol.address, from: address, end: limit(end, symbol.address), count: MAX_COUNT };
-  return { start: address, end: limit(end, address), count: MAX_COUNT };
+    return { start: symbol.address, from: address, end: limit(end, symbol.address), count: MAX_COUNT, isPadded };
+  return { start: address, end: limit(end, address), count: MAX_COUNT, isPadded };
 }
 
 function parseCount(word: string): number {
@@ -141,8 +149,7 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
   if (bytes.length === 0) reader.readU8(range.start);
   const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
   const name = (address: bigint): string | undefined => (isUser ? undefined : codeName(session, address, radix));
-  const target = (address: bigint): string | undefined =>
-    isUser ? undefined : codeName(session, address, radix, true);
+  const target: SymbolAt = (address, kind) => (isUser ? undefined : targetName(session, address, kind, radix));
   const all = disassemble(architecture, bytes, range.start, target);
   let previous: string | undefined;
   return chosenOf(all, range).map(instruction => {
@@ -159,21 +166,34 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
 /** What the compiler leaves room with for a call of ftrace. */
 const FTRACE_NOP = 'nopl   0x0(%rax,%rax,1)';
 
-/** `name+offset`, as gdb names code; where a line begins, crash names it. @param isTarget of a branch: gdb names it */
-function codeName(
-  { program: { symbols } }: Session,
-  address: bigint,
-  radix: 10 | 16,
-  isTarget = false,
-): string | undefined {
+/** `name+offset` as crash names an address: it rewrites all that gdb prints on arm64, on x86_64 only where lines begin. */
+function codeName(session: Session, address: bigint, radix: 10 | 16): string | undefined {
+  const { symbols, architecture } = session.program;
   const place = symbols.lookup(address);
   if (place === undefined) return undefined;
-  const { symbol } = place;
-  if (place.offset === 0 && !isTarget) return symbol.name;
-  const name =
-    symbol.nameOffset === undefined ? symbol.name : stripClone(symbols.gdbName(symbol.address) ?? symbol.name);
-  const offset = radix === 16 ? `0x${place.offset.toString(16)}` : String(place.offset);
-  return place.offset === 0 ? name : `${name}+${offset}`;
+  const { symbol, offset } = place;
+  if (offset === 0) return symbol.name;
+  return withOffset(architecture === 'x86_64' ? gdbNameOf(session, symbol) : symbol.name, offset, radix);
+}
+
+/** What stands behind an operand that is an address. */
+function targetName(session: Session, address: bigint, kind: TargetKind, radix: 10 | 16): string | undefined {
+  const { symbols, architecture } = session.program;
+  const place = symbols.lookup(address);
+  if (place === undefined) return undefined;
+  const { symbol, offset } = place;
+  if (architecture === 'x86_64' || kind === 'condition') return withOffset(gdbNameOf(session, symbol), offset, radix);
+  // gdb names no data behind a variable's end.
+  const isNamed = kind === 'branch' || symbol.module !== undefined || symbols.formatInside(address) !== undefined;
+  return isNamed ? withOffset(symbol.name, offset, radix) : undefined;
+}
+
+function gdbNameOf({ program: { symbols } }: Session, { name, address, nameOffset }: KernelSymbol): string {
+  return nameOffset === undefined ? name : stripClone(symbols.gdbName(address) ?? name);
+}
+
+function withOffset(name: string, offset: number, radix: 10 | 16): string {
+  return offset === 0 ? name : `${name}+${radix === 16 ? `0x${offset.toString(16)}` : offset}`;
 }
 
 function chosenOf(all: readonly DisassembledInstruction[], range: CodeRange): readonly DisassembledInstruction[] {
@@ -183,7 +203,7 @@ function chosenOf(all: readonly DisassembledInstruction[], range: CodeRange): re
     return all.slice(0, last + 1 || undefined);
   }
   const chosen = all.filter(({ address }) => from === undefined || address >= from).slice(0, count);
-  return withoutPadding(chosen, count === MAX_COUNT);
+  return withoutPadding(chosen, count === MAX_COUNT && range.isPadded !== true);
 }
 
 const PADDING = /^(?:nop|xchg +%ax,%ax|(?:cs |data16 )*nop)/;
@@ -197,7 +217,9 @@ function withoutPadding(all: readonly DisassembledInstruction[], isWhole: boolea
 
 function sourceText(session: Session, address: bigint, word: string): string {
   const line = session.sourceLine(address);
-  if (line === undefined) throw new UsageError(`${word}: no line numbers: they need a vmlinux with debug information`);
+  if (line === undefined && session.program.debug.kernel === undefined)
+    throw new UsageError(`${word}: no line numbers: they need a vmlinux with debug information`);
+  if (line === undefined) return `FILE: (unknown)\nLINE: (unknown)\n\ndis: ${word}: source code is not available\n`;
   const [file = '', number = ''] = line.split(': ');
   return `FILE: ${file.replace(/^.*?\/build_[^/]+\//, '')}\nLINE: ${number}\n\n`;
 }

@@ -1,5 +1,5 @@
 /** `files`: open files of tasks; `fuser`: who uses a file. */
-import { FaultError } from '../../capture/formats/errors.ts';
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { inodeType, openFiles, taskDirectories } from '../linux/fs.ts';
 import type { OpenFile } from '../linux/fs.ts';
 import { mounts } from '../linux/mount.ts';
@@ -184,6 +184,7 @@ export const fuser: Command<FuserData> = {
   run(session, args) {
     const [name] = args.positionals;
     if (name === undefined) throw new SynopsisError('no file given');
+    if (!name.startsWith('/') && !/^(?:0x)?[\da-f]{8,}$/i.test(name)) throw new UsageError(`invalid argument: ${name}`);
     return {
       name,
       users: session.tasks.all.map(task => userOf(session, task, name)).filter(user => user.usage.length > 0),

@@ -91,6 +91,8 @@ function select(session: Session, selectors: readonly string[]): Task[] {
       return found;
     });
   }
+  if (selectors.includes('kernel') && selectors.includes('user'))
+    throw new UsageError('user and kernel are mutually exclusive!');
   const states = selectors.filter(word => STATES.has(word));
   if (states.length > 0) chosen = chosen.filter(task => states.includes(stateLetters(task.stateBits)));
   if (selectors.includes('kernel')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);

@@ -1,5 +1,4 @@
 /** `kmem ADDRESS`: everything that an address is in. */
-import { UsageError } from '../../capture/formats/errors.ts';
 import { pageOf, pfnOfPage } from '../linux/page.ts';
 import type { Task } from '../linux/sched.ts';
 import { vmallocAreas } from '../linux/vmalloc.ts';
@@ -19,7 +18,6 @@ import { contextText } from './set.ts';
 /**
  * Finds the symbol, slab object, task, vmalloc area and page of an address. Small numbers, and all with `isPhysical`,
  * are physical addresses.
- * @throws UsageError when the address is of nothing known
  */
 export function identify(session: Session, given: bigint, isPhysical: boolean): View {
   const { program } = session;
@@ -27,10 +25,25 @@ export function identify(session: Session, given: bigint, isPhysical: boolean): 
   const address = physical ? program.space.directMap(Number(given)) : given;
   const found = { ...(physical ? {} : virtualPlaces(session, address)), ...memoryPlaces(session, address, given) };
   const text = placesText(session, address, found);
-  if (text === '') throw new UsageError(`cannot determine page for ${hex(given)}`);
+  if (text === '') return unknownAddress(program, given, physical);
   const { symbol, object, task, area, free, page } = found;
   const places = { symbol, object: object?.place, task: task?.address, free: free?.place, area, page: page?.address };
   return { data: { address, ...places }, text };
+}
+
+/** What crash says of an address without a page. */
+function unknownAddress(program: Program, given: bigint, isPhysical: boolean): View {
+  const cannot = `kmem: cannot determine page for ${hex(given)}\n`;
+  const data = { address: given };
+  if (isPhysical) return { data, text: `${cannot}${hex(given)}: physical address not found in mem map\n` };
+  const paddr = program.memory.translate(given);
+  if (paddr === undefined)
+    return {
+      data,
+      text: `WARNING: cannot make virtual-to-physical translation: ${hex(given)}\n${hex(given)}: kernel virtual address not found in mem map\n`,
+    };
+  const warning = `WARNING: cannot find mem_map page for address: ${hex(given)}\n`;
+  return { data, text: `${warning}${cannot}${paddr.toString(16)}: kernel virtual address not found in mem map\n` };
 }
 
 function placesText(session: Session, address: bigint, found: Places): string {

@@ -242,7 +242,8 @@ function memberText({ program, settings }: Session, address: bigint, type: CType
 export function flagsView(session: Session, args: Arguments): View {
   const [word] = args.positionals;
   const all = pageFlagEntries(session.program);
-  const value = word === undefined ? undefined : parseAddress(session, word);
+  // no flags are no word of flags
+  const value = word === undefined || word === '0' ? undefined : parseAddress(session, word);
   const data = all.filter(({ bit }) => value === undefined || ((value >> BigInt(bit)) & 1n) === 1n);
   const indent = value === undefined ? '' : '  ';
   const width = Math.max(0, ...all.map(({ name }) => name.length)) + 1;

@@ -98,15 +98,15 @@ function slabListing(
 /** `kmem -s`, `-S`, `-S=cpus` and `-r`: caches by name or address, or the slab of an address. */
 export function slabsView(session: Session, args: Arguments): View {
   const { program } = session;
-  const cpuText = args.value('-S=');
-  const cpus = cpuText === undefined ? undefined : parseCpus(session, cpuText);
+  const cpus = args.has('-S=') ? parseCpus(session, args.value('-S=')!) : undefined;
   const full = args.has('-S') || (cpus !== undefined && !args.has('-s'));
   const wanted = args.positionals;
   if (args.has('-r') && !program.types.has('kmem_cache', 'memcg_params'))
     throw new UsageError('-r option not supported or applicable on this architecture or kernel');
   if (wanted[0] === 'list') return cacheNames(program);
   const caches = chosenCaches(program, args);
-  if (wanted.length > 0 && caches.length === 0) return objectsView(session, wanted, full);
+  const named = wanted.length === 0 ? undefined : namedObjects(session, caches, wanted, full);
+  if (named !== undefined) return named;
   const withPads = session.settings.variables.get('redzone') === 'off';
   const show = (cache: StructObject): string =>
     full ? slabListing(program, cache, cpus, withPads) : cacheRow(program, cache);
@@ -217,6 +217,30 @@ export function objectText({ head, place: { object, allocated } }: SlabObject): 
 }
 
 /** With `-S` all objects of the slab, with `-s` the one at the address. */
+/** Addresses in slabs, alone or behind a cache's name; undefined when caches are meant. */
+function namedObjects(
+  session: Session,
+  caches: readonly ChosenCache[],
+  wanted: readonly string[],
+  full: boolean,
+): View | undefined {
+  if (caches.length === 0) return objectsView(session, wanted, full);
+  if (caches.length > 1) throw new UsageError('only one kmem_cache reference is allowed');
+  const addresses = wanted.filter(
+    word => /^(?:0x)?[\da-f]{8,}$/i.test(word) && objectAt(session.program, parseAddress(session, word)) !== undefined,
+  );
+  const isBehindName = addresses.length > 0 && wanted.length > addresses.length;
+  return isBehindName ? ignoringCache(session, caches[0]!.cache, addresses) : undefined;
+}
+
+/** Objects tell their cache themselves. */
+function ignoringCache(session: Session, cache: StructObject, addresses: readonly string[]): View {
+  const name = cache.stringAt('name', 128);
+  const notes = addresses.map(address => `kmem: ignoring pre-selected ${name} cache for address: ${address}\n`);
+  const { data, text } = objectsView(session, addresses, false);
+  return { data, text: notes.join('') + text };
+}
+
 function objectsView(session: Session, words: readonly string[], full: boolean): View {
   const found = words.map(word => {
     if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`no slab cache of that name: ${word}`);

@@ -53,14 +53,36 @@ export const kmem: Command<View> = {
     { line: 'kmem ffff325bc2216180', why: 'what is at an address' },
   ],
   run(session, args) {
-    const view = VIEWS.find(([flag]) => args.has(flag));
-    if (view !== undefined) return view[1](session, args);
+    const views = chosenViews(args);
+    if (views.length > 0) return togetherOf(views.map(view => view(session, args)));
     if (args.positionals.length === 0) throw new SynopsisError('an option or an address is needed');
     const found = args.positionals.map(word => identify(session, parseAddress(session, word), args.has('-P')));
     return { data: found.map(({ data }) => data), text: found.map(({ text }) => text).join('\n') };
   },
   ...VIEW_OUTPUT,
 };
+
+/** Options that go with others. */
+const COMPANIONS = new Set(['-n', '-z']);
+/** Options that take no address. */
+const WITHOUT_ADDRESS = new Set(['-i', '-i=shared', '-V', '-C']);
+
+/** @throws SynopsisError for options that exclude each other */
+function chosenViews(args: Arguments): MakeView[] {
+  const given = VIEWS.filter(([flag]) => args.has(flag));
+  const chosen = args.has('-m') ? given.filter(([flag]) => flag !== '-p') : given;
+  if (chosen.filter(([flag]) => !COMPANIONS.has(flag)).length > 1) throw new SynopsisError('only one flag allowed!');
+  if (args.positionals.length > 0 && chosen.some(([flag]) => WITHOUT_ADDRESS.has(flag)))
+    throw new SynopsisError('no address arguments allowed with this option');
+  return chosen.map(([, view]) => view);
+}
+
+/** One view, or those of options that go together, one behind the other. */
+function togetherOf(views: readonly View[]): View {
+  const [only, ...more] = views;
+  if (only !== undefined && more.length === 0) return only;
+  return { data: views.map(({ data }) => data), text: views.map(({ text }) => text).join('') };
+}
 
 type MakeView = (session: Session, args: Arguments) => View;
 

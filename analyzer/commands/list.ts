@@ -147,5 +147,8 @@ function collect({ program: { memory } }: Session, walk: ListWalk, addresses: bi
 }
 
 function isEnd(walk: ListWalk, at: bigint, head: bigint): boolean {
-  return at === 0n || at === walk.end || (walk.external && at + walk.offset === head);
+  // what a link holds is compared, as in crash: of an embedded list_head that is its own address
+  return (
+    at === 0n || at + (walk.headed ? walk.offset : 0n) === walk.end || (walk.external && at + walk.offset === head)
+  );
 }

@@ -1,11 +1,11 @@
 /** `-s struct.member,…`: structures or members shown for each entry of a walk. */
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { cString } from '../../capture/formats/bytes.ts';
-import type { MemoryReader } from '../memory-reader.ts';
 import { readScalar } from '../types/object.ts';
 import { printValue } from '../types/print-value.ts';
 import { stripTypedefs } from '../types/types.ts';
 import type { StructType } from '../types/types.ts';
+import { refuseTogether } from './command.ts';
 import type { Arguments } from './command.ts';
 import { parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -34,6 +34,7 @@ export function parseShown(session: Session, text: string): Shown {
 
 /** All `-s` and `-S` of a command. */
 export function shownOf(session: Session, args: Arguments): Shown[] {
+  refuseTogether(args, ['-s', '-S'], '-S and -s options are mutually exclusive');
   const direct = args.values('-S').map(text => ({ ...parseShown(session, text), direct: true }));
   return [...args.values('-s').map(text => parseShown(session, text)), ...direct];
 }
@@ -48,7 +49,7 @@ export function shownText(session: Session, shown: readonly Shown[], address: bi
     return members
       .map(
         member =>
-          (direct ? directText(memory, type, member, address, radix) : undefined) ??
+          (direct ? directText(session, type, member, address, radix) : undefined) ??
           memberText(memory, type, member, address, context, false),
       )
       .join('');
@@ -76,23 +77,26 @@ export function shownPlain({ program: { memory } }: Session, shown: readonly Sho
 
 /** A number, a pointer or a text without its NULs; undefined for what needs more. */
 function directText(
-  memory: MemoryReader,
+  { program: { memory, symbols } }: Session,
   type: StructType,
   member: string,
   address: bigint,
   radix: 10 | 16,
 ): string | undefined {
-  const place = type.place(member)!;
-  const bare = stripTypedefs(place.type);
+  const found = type.place(member)!;
+  const bare = stripTypedefs(found.type);
   if (bare.kind === 'array') {
     const element = stripTypedefs(bare.element);
     if (element.kind !== 'int' || element.encoding !== 'char') return undefined;
-    return `  ${member} = "${cString(memory.readBytes(address + BigInt(place.offset), bare.size))}"\n`;
+    return `  ${member} = "${cString(memory.readBytes(address + BigInt(found.offset), bare.size))}"\n`;
   }
-  if (place.bitSize !== undefined || !['int', 'enum', 'pointer'].includes(bare.kind)) return undefined;
-  const value = readScalar(memory, address, place);
-  const inHex = bare.kind === 'pointer' || radix === 16;
-  return `  ${member} = ${inHex ? `0x${BigInt.asUintN(8 * bare.size, value).toString(16)}` : value}\n`;
+  if (found.bitSize !== undefined || !['int', 'enum', 'pointer'].includes(bare.kind)) return undefined;
+  const value = readScalar(memory, address, found);
+  const bits = BigInt.asUintN(8 * bare.size, value);
+  const number = bare.kind === 'pointer' || radix === 16 ? `0x${bits.toString(16)}` : value;
+  // an exact address of code or data is named
+  const place = symbols.lookup(bits);
+  return `  ${member} = ${number}${place?.offset === 0 ? ` <${place.symbol.name}>` : ''}\n`;
 }
 
 /** An offset as a number or `struct.member`. @throws UsageError */

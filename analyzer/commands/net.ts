@@ -53,27 +53,29 @@ export const net: Command<NetData> = {
   examples: [{ line: 'net -s 140', why: 'who a process talks to' }],
   run(session, args) {
     if (args.has('-N')) return { address: dotted(parseNumber(args.value('-N')!)) };
-    if (args.has('-a')) return { neighbours: arpEntries(session.program) };
+    const neighbours = args.has('-a') ? { neighbours: arpEntries(session.program) } : {};
+    if (!args.has('-s') && !args.has('-S')) return { ...neighbours, ...devicesOf(session, args) };
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
-    const ofTasks = args.has('-s') || args.has('-S');
-    if (!ofTasks) refuseTaskOptions(args);
-    if (!ofTasks)
-      return {
-        devices: netDevices(session.program, namespaceOf(session, args.has('-n') ? args.positionals : undefined)),
-      };
     const reference = args.value('-R');
     const all = tasksOf(session, args.positionals).map(task => socketsOf(session, task, reference));
     const tasks = reference === undefined ? all : all.filter(({ sockets }) => sockets.length > 0);
-    return { tasks, full: args.has('-S'), radix };
+    return { ...neighbours, tasks, full: args.has('-S'), radix };
   },
   text(data, session) {
     if (data.address !== undefined) return `${data.address}\n`;
+    const neighbours = data.neighbours === undefined ? '' : neighboursText(data.neighbours);
     if (data.devices !== undefined)
-      return `   NET_DEVICE     NAME       IP ADDRESS(ES)\n${data.devices.map(({ struct, name, addresses }) => `${hex16(struct.address)}  ${name.padEnd(10)} ${addresses.join(', ')}\n`).join('')}`;
-    if (data.neighbours !== undefined) return neighboursText(data.neighbours);
-    return (data.tasks ?? []).map(task => socketsText(session, task, data)).join('\n');
+      return `${neighbours}   NET_DEVICE     NAME       IP ADDRESS(ES)\n${data.devices.map(({ struct, name, addresses }) => `${hex16(struct.address)}  ${name.padEnd(10)} ${addresses.join(', ')}\n`).join('')}`;
+    return neighbours + (data.tasks ?? []).map(task => socketsText(session, task, data)).join('\n');
   },
 };
+
+/** The devices, of a task's namespace with -n; none when only -a was given. */
+function devicesOf(session: Session, args: Arguments): Pick<NetData, 'devices'> {
+  refuseTaskOptions(args);
+  if (args.has('-a') && !args.has('-n')) return {};
+  return { devices: netDevices(session.program, namespaceOf(session, args.has('-n') ? args.positionals : undefined)) };
+}
 
 /** @throws SynopsisError for what belongs to -s and -S */
 function refuseTaskOptions(args: Arguments): void {

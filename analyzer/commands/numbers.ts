@@ -41,15 +41,8 @@ function addressTerm(session: Session, term: string): bigint {
 }
 
 /** Symbols with a text in their name, one a line. */
-function alternatives(session: Session, part: string): string {
-  const MOST = 200;
-  const { symbols } = session.program;
-  const found: string[] = [];
-  for (const table of [symbols.kernel, symbols.extra, ...symbols.modules.map(module => symbols.tableOf(module))]) {
-    for (let index = 0; index < table.count && found.length < MOST; index++) {
-      const { name, address, type } = table.at(index);
-      if (name.includes(part)) found.push(`  ${address.toString(16)} (${type}) ${name}`);
-    }
-  }
-  return found.length === 0 ? '  (none found)' : found.join('\n');
+function alternatives({ program: { symbols } }: Session, part: string): string {
+  const found = symbols.matching(name => name.includes(part));
+  if (found.length === 0) return '  (none found)';
+  return found.map(({ name, address, type }) => `  ${address.toString(16)} (${type}) ${name}`).join('\n');
 }

@@ -26,6 +26,7 @@ interface PrintedValue {
 }
 
 interface PData {
+  readonly warning?: string;
   readonly values: readonly PrintedValue[];
   /** A per-cpu variable without CPUs: its declaration and where each copy is. */
   readonly percpu?: {
@@ -57,24 +58,48 @@ Types of variables come from the vmlinux; without one those of per-cpu and of we
     const [, letters = '', expression = ''] = /^(?:\/(\w+)\s+)?(.*)$/s.exec(args.positionals.join(' '))!;
     if (expression === '') throw new SynopsisError('no expression given');
     const context = { ...session.printContext(radixOf(session, args)), format: parseFormat(letters) };
-    const percpu = /^(\w+):([\w,-]*)$/.exec(expression);
-    if (percpu !== null) return { values: percpuValues(session, percpu[1]!, percpu[2]!, context) };
-    const isName = /^\w+$/.test(expression) && session.program.symbols.find(expression) !== undefined;
-    if (isName && letters === '' && isPercpu(session, expression)) return percpuAddresses(session, expression);
     const reader = args.has('-u') ? userMemory(session) : undefined;
+    const copies = copiesOf(session, expression, context, reader);
+    if (copies !== undefined) return copies;
+    const label = letters === '' ? symbolInFront(session, expression) : '';
+    if (label === expression && isPercpu(session, label)) return percpuAddresses(session, label);
     const value = evaluateExpression(session, expression, reader);
-    return { values: [printed(session, isName && letters === '' ? expression : '', value, context, reader)] };
+    return { values: [printed(session, label, value, context, reader)] };
   },
-  json: ({ values, percpu }) => ({
+  json: ({ values, percpu, warning }) => ({
+    ...(warning === undefined ? {} : { warning }),
     values: values.map(({ plain, ...value }) => ({ ...value, contents: plain() })),
     ...(percpu === undefined ? {} : { percpu }),
   }),
-  text({ values, percpu }) {
-    if (percpu === undefined) return values.map(lineText).join('');
+  text({ values, percpu, warning }) {
+    if (percpu === undefined)
+      return `${warning === undefined ? '' : `WARNING: ${warning}\n`}${values.map(lineText).join('')}`;
     const rows = percpu.addresses.map(({ cpu, address }) => `  [${cpu}]: ${address.toString(16)}\n`);
     return `PER-CPU DATA TYPE:\n  ${percpu.declaration};\nPER-CPU ADDRESSES:\n${rows.join('')}`;
   },
 };
+
+/** The symbol that an expression begins with: crash prints it in front of the value. */
+function symbolInFront(session: Session, expression: string): string {
+  const [first = ''] = expression.split(/\s/, 1);
+  return /^\w+$/.test(first) && session.program.symbols.find(first) !== undefined ? first : '';
+}
+
+/** A variable with CPUs behind it; they are ignored when there is but one copy of it. Undefined for what is none. */
+function copiesOf(
+  session: Session,
+  expression: string,
+  context: PrintContext,
+  reader: MemoryReader | undefined,
+): PData | undefined {
+  const [, variable, cpus = ''] = /^(\w+):([\w,-]*)$/.exec(expression) ?? [];
+  if (variable === undefined) return undefined;
+  if (isPercpu(session, variable)) return { values: percpuValues(session, variable, cpus, context) };
+  if (variableType(session, variable) === undefined) return undefined;
+  const value = evaluateExpression(session, variable, reader);
+  const warning = `${variable} is not percpu; cpuspec ignored.`;
+  return { warning, values: [printed(session, variable, value, context, reader)] };
+}
 
 /** crash begins a new line where a named value's first line goes on behind an opening brace. */
 function lineText({ label, number, text }: PrintedValue): string {

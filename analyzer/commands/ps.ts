@@ -119,7 +119,8 @@ function select(session: Session, args: Arguments): Task[] {
   if (args.has('-u')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
   if (args.has('-G')) chosen = chosen.filter(task => task.isThreadLeader);
   if (args.has('-I')) chosen = chosen.filter(task => task.pid !== 0);
-  if (args.has('-A')) chosen = chosen.filter(task => tasks.isActive(task));
+  // names and numbers prevail over -A
+  if (args.has('-A') && args.positionals.length === 0) chosen = chosen.filter(task => tasks.isActive(task));
   if (args.has('-y')) {
     const wanted = args.value('-y')!.split(',').map(policyNumber);
     chosen = chosen.filter(task => wanted.includes(task.struct.num('policy')));
@@ -285,7 +286,8 @@ function parentsView(session: Session, tasks: readonly Task[]): PsData {
 function childrenView(session: Session, tasks: readonly Task[]): PsData {
   const blocks = tasks.map(task => {
     const children = session.tasks.all.filter(
-      other => other !== task && other.pid !== 0 && other.parent === task.address,
+      // the first idle task is the parent of all idle tasks, itself among them
+      other => other.parent === task.address,
     );
     const lines = children.map(child => `  ${taskHeader(child)}`);
     return [taskHeader(task), ...(lines.length === 0 ? ['  (no children)'] : lines)];

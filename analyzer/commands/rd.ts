@@ -114,7 +114,7 @@ function sizeOfUnit(args: Arguments): RdData['size'] {
 }
 
 /** Of the file, not of the memory in it. */
-function fileReader(path: string): MemoryReader {
+export function fileReader(path: string): MemoryReader {
   const source = new FileSource(path);
   const lastPage = Math.ceil(source.size / PAGE_SIZE);
   return physicalReader({

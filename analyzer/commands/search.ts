@@ -6,7 +6,7 @@ import { userReader } from '../linux/user-memory.ts';
 import { mappedAreas } from '../linux/vmalloc.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { hex, printable } from '../text/layout.ts';
-import { SynopsisError } from './command.ts';
+import { refuseTogether, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex, parseNumber } from './numbers.ts';
 import { evaluateNumber } from './convert.ts';
@@ -60,6 +60,8 @@ export const search: Command<SearchData> = {
     { line: 'search -p -c "panic"', why: 'a text in physical memory' },
   ],
   run(session, args) {
+    refuseTogether(args, ['-x', '-c'], '-x option is not allowed with -c');
+    refuseTogether(args, ['-k', '-K', '-V', '-u', '-p'], '-k, -K, -V, -u and -p are mutually exclusive');
     const matcher = parseMatcher(session, args);
     if (args.has('-t') || args.has('-T')) return { hits: [], groups: stackGroups(session, args, matcher) };
     const hits: Hit[] = [];

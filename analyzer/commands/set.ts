@@ -88,7 +88,8 @@ function context(session: Session, task: Task): View {
 export function contextText(session: Session, task: Task): string {
   const info = task.struct.has('thread_info') ? task.struct.addressOf('thread_info') : task.stack;
   const samePid = session.tasks.byPid(task.pid);
-  const shared = samePid.length < 2 ? '' : `  (${samePid.indexOf(task) + 1} of ${samePid.length})`;
+  // crash counts only the first of the tasks with a pid
+  const shared = samePid.length < 2 ? '' : `  (1 of ${samePid.length})`;
   const rows = [
     ['PID', String(task.pid)],
     ['COMMAND', `"${task.comm}"`],

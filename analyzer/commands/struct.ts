@@ -1,6 +1,6 @@
 /** `struct` and `union`: definitions, and contents at an address. */
 import { UsageError } from '../../capture/formats/errors.ts';
-import { definitionLines, definitionText, declare, typeName } from '../types/declare.ts';
+import { declare, typeName } from '../types/declare.ts';
 import { plainType, plainValue } from '../types/plain.ts';
 import { printScalar, printValue, readBits } from '../types/print-value.ts';
 import type { PrintContext } from '../types/print-value.ts';
@@ -13,6 +13,8 @@ import type { Arguments, Command } from './command.ts';
 import { parseAddress, parseNumber } from './numbers.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
 import { parseCpus } from './cpus.ts';
+import { definition, memberDefinitions, offsetText, sizeText } from './definition-text.ts';
+import { fileReader } from './rd.ts';
 import type { Session } from './session.ts';
 
 interface StructData {
@@ -27,6 +29,7 @@ const OPTIONS: Command['options'] = [
   { flag: '-l', takes: 'offset', help: 'the address is of a member at this offset: a number or struct.member' },
   { flag: '-r', help: 'raw bytes' },
   { flag: '-u', help: 'the address is of the current task' },
+  { flag: '-f', help: 'the address is an offset in the dump file' },
   { flag: '-x', help: 'integers in hexadecimal' },
   { flag: '-d', help: 'integers in decimal' },
   { flag: '-c', takes: 'count', help: 'this many, one behind the other' },
@@ -48,38 +51,49 @@ function command(name: 'struct' | 'union' | '*', summary: string): Command<Struc
   return {
     name,
     summary,
-    synopsis: 'name[.member[,member]] [-o][-l offset][-rudxp] [address | symbol][:cpus] [count | -c count]',
+    synopsis: 'name[.member[,member]] [-o][-l offset][-rfuxdp] [address | symbol][:cpus] [count | -c count]',
     options: OPTIONS,
     description: DESCRIPTION,
     examples: [
       { line: `${name} task_struct.pid,comm ffff325bc2216180`, why: 'two members of one task' },
       { line: `${name} page -o`, why: 'where each member stands' },
     ],
-    run: (session, args) => runStruct(session, args),
+    run: (session, args) => runStruct(session, args, name === '*' ? undefined : name),
     text: data => data.blocks.join(data.separator),
     json: data => data.plain(),
   };
 }
 
 /** What `struct`, `union` and `*` do. @throws UsageError when there is no such type */
-export function runStruct(session: Session, args: Arguments): StructData {
+export function runStruct(session: Session, args: Arguments, kind?: 'struct' | 'union'): StructData {
   const [target, where, countWord] = args.positionals;
   if (target === undefined) throw new SynopsisError('no structure name given');
   const [name, ...rest] = target.split('.') as [string, ...string[]];
   const members = rest.length === 0 ? [] : rest.join('.').split(',');
   const type = findStruct(session, name);
-  for (const member of members) {
-    if (type.place(member) === undefined) throw new UsageError(`invalid data structure reference: ${name}.${member}`);
-  }
+  if (kind !== undefined && type.kind !== kind) throw new UsageError(`data type mismatch: ${name} is not a ${kind}`);
+  const radix = radixOf(session, args);
+  const unknown = members.find(member => type.place(member) === undefined);
+  if (unknown !== undefined) throw new UsageError(`invalid data structure reference: ${name}.${unknown}`);
   if (where === undefined)
     return {
-      blocks: [named(session, name, definition(type, members, args.has('-o')))],
+      blocks: [named(session, name, definition(type, members, args.has('-o'), radix))],
       separator: '',
       plain: () => ({ definition: plainType(type) }),
     };
   if (args.has('-o') && members.length > 1) throw new UsageError('-o option not valid with multiple member format');
-  const count = Number(parseNumber(args.value('-c') ?? countWord ?? '1'));
-  return contents(session, type, members, where, Math.min(count, 1_000_000), args);
+  const count = countOf(args.value('-c'), countWord);
+  return contents(session, type, members, where, radix, Math.min(count, 1_000_000), args);
+}
+
+function radixOf({ settings }: Session, args: Arguments): 10 | 16 {
+  return args.has('-x') ? 16 : args.has('-d') ? 10 : settings.radix;
+}
+
+/** Behind `-c` it may be below zero: that many, the last one at the address. */
+function countOf(signed: string | undefined, word: string | undefined): number {
+  if (signed === undefined) return Number(parseNumber(word ?? '1'));
+  return signed.startsWith('-') ? -Number(parseNumber(signed.slice(1))) : Number(parseNumber(signed));
 }
 
 function findStruct(session: Session, name: string): StructType {
@@ -99,80 +113,39 @@ function named(session: Session, name: string, text: string): string {
   return `typedef ${text.replace(/^\}$/m, `} ${name};`)}`;
 }
 
-/** The definition and size, with offsets before the members if wanted; of some members only their declarations. */
-export function definition(type: StructType, members: readonly string[], offsets: boolean): string {
-  if (members.length > 0) return memberDefinitions(type, members, undefined);
-  const size = `SIZE: ${type.size}\n`;
-  if (!offsets) return `${definitionText(type)}\n${size}`;
-  return `${offsetText(type, undefined)}${size}`;
-}
-
-/** Width of the column of offsets: room for the structure's size. */
-function offsetWidth(type: StructType): number {
-  return String(type.size).length + 4;
-}
-
-function placeColumn(type: StructType, offset: number, base: bigint | undefined): string {
-  if (base === undefined) return `[${offset}]`.padStart(offsetWidth(type));
-  return `[${(base + BigInt(offset)).toString(16)}]`.padStart(20);
-}
-
-/** Declarations of members, indented as they are nested, with their offsets or addresses. */
-function memberDefinitions(type: StructType, members: readonly string[], base: bigint | undefined): string {
-  const all = definitionLines(type);
-  const lines = members.map(member => {
-    const place = type.place(member)!;
-    const own = all.find(line => line.member === member && line.offset === place.offset);
-    const text = own === undefined ? `${declare(place.type, member.replace(/^.*\./, ''))};` : own.text;
-    return `${placeColumn(type, place.offset, base)} ${'    '.repeat(own?.depth ?? 0)}${text}\n`;
-  });
-  return `${type.kind} ${type.name} {\n${lines.join('')}}\n`;
-}
-
-/** The definition with an offset, or with an address, before each member. */
-function offsetText(type: StructType, base: bigint | undefined): string {
-  const blank = ' '.repeat(offsetWidth(type));
-  const lines = definitionLines(type).map(line => {
-    const column = line.offset === undefined ? blank : placeColumn(type, line.offset, base);
-    return `${column} ${'    '.repeat(line.depth)}${line.text}\n`;
-  });
-  return `${type.kind} ${type.name} {\n${lines.join('')}}\n`;
-}
-
 function contents(
   session: Session,
   type: StructType,
   members: readonly string[],
   where: string,
+  radix: 10 | 16,
   count: number,
   args: Arguments,
 ): StructData {
-  const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
-  const reader = args.has('-u') ? userOf(session) : session.program.memory;
+  const reader = readerOf(session, args);
   const shown: Shown = { reader, type, members, args, context: { ...session.printContext(radix), memory: reader } };
-  const blocks: string[] = [];
-  const places: { readonly address: bigint; readonly cpu: number | undefined }[] = [];
-  for (const { address, cpu } of addressesOf(session, where)) {
-    const start = address - memberOffset(session, args.value('-l'));
-    for (let index = 0; index < count; index++) {
-      const at = start + BigInt(index * type.size);
-      const head = cpu === undefined ? '' : `[${cpu}]: ${at.toString(16)}\n`;
-      blocks.push(head + blockText(shown, at));
-      places.push({ address: at, cpu });
-    }
-  }
-  const isPercpu = where.includes(':');
+  const places = addressesOf(session, where).map(({ address, cpu }) => {
+    const first = address - memberOffset(session, args.value('-l')) + BigInt(Math.min(0, count + 1) * type.size);
+    return { cpu, addresses: Array.from({ length: Math.abs(count) }, (_, index) => first + BigInt(index * type.size)) };
+  });
   return {
-    blocks,
-    separator: blocks.length > 1 && !(isPercpu && members.length > 0) ? '\n' : '',
+    blocks: places.map(({ cpu, addresses }) => {
+      const head = cpu === undefined ? '' : `[${cpu}]: ${addresses[0]!.toString(16)}\n`;
+      return head + addresses.map(address => blockText(shown, address)).join('\n');
+    }),
+    separator: '',
     plain: () => ({
-      structures: places.map(place => ({
-        ...place,
-        type: typeName(type),
-        contents: plainContents(shown, place.address),
-      })),
+      structures: places.flatMap(({ cpu, addresses }) =>
+        addresses.map(address => ({ address, cpu, type: typeName(type), contents: plainContents(shown, address) })),
+      ),
     }),
   };
+}
+
+/** Of the kernel, of the current task, or of the dump file itself. */
+function readerOf(session: Session, args: Arguments): MemoryReader {
+  if (args.has('-f')) return fileReader(session.program.dump.path);
+  return args.has('-u') ? userOf(session) : session.program.memory;
 }
 
 /** A structure's value, or that of each member asked for. @throws FaultError */
@@ -204,10 +177,20 @@ interface Shown {
 }
 
 function blockText({ reader, type, members, args, context }: Shown, at: bigint): string {
-  if (args.has('-r')) return rawText(reader, at, type.size);
-  if (args.has('-o') && members.length > 0) return memberDefinitions(type, members, at);
-  if (args.has('-o')) return `${offsetText(type, at)}SIZE: ${type.size}\n`;
+  const { radix } = context;
+  if (args.has('-r')) return rawOf(reader, type, members, at);
+  if (args.has('-o') && members.length > 0) return memberDefinitions(type, members, { radix, base: at });
+  if (args.has('-o')) return `${offsetText(type, { radix, base: at })}${sizeText(type, radix)}`;
   return oneStruct(reader, type, members, at, context, args.has('-p'));
+}
+
+/** Of the whole structure, or of one member. */
+function rawOf(reader: MemoryReader, type: StructType, [member, second]: readonly string[], at: bigint): string {
+  if (second !== undefined) throw new UsageError('only one structure member allowed with -r');
+  const place = member === undefined ? undefined : type.place(member);
+  return place === undefined
+    ? rawText(reader, at, type.size)
+    : rawText(reader, at + BigInt(place.offset), sizeOf(place.type));
 }
 
 /** Words of a structure's memory with their characters behind, as `rd` shows memory. */
@@ -218,7 +201,7 @@ function rawText(reader: MemoryReader, address: bigint, size: number): string {
   for (let at = 0; at < size; at += LINE) {
     const line = bytes.subarray(at, Math.min(size, at + LINE));
     const words = [line.subarray(0, 8), line.subarray(8)].filter(part => part.length > 0);
-    const numbers = words.map(part => Buffer.from(part).reverse().toString('hex').padStart(16, '0')).join(' ');
+    const numbers = words.map(part => Buffer.from(part).reverse().toString('hex')).join(' ');
     const text = Array.from(line, byte => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
     out.push(`${(address + BigInt(at)).toString(16)}:  ${numbers.padEnd(33)}   ${text}\n`);
   }

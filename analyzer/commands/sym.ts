@@ -2,7 +2,7 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { KernelSymbol, SymbolTable } from '../symbols/symbol-table.ts';
 import { lastAtOrBelow } from '../symbols/symbol-table.ts';
-import { stripClone } from '../symbols/symbol-set.ts';
+import { byPlace, stripClone } from '../symbols/symbol-set.ts';
 import { hex16 } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
@@ -67,29 +67,22 @@ function listing(session: Session, args: Arguments): SymData | undefined {
   if (args.has('-l'))
     return {
       lines: [...symbolsOf(symbols.kernel)]
-        .filter(({ type }) => type !== 'a')
+        .filter(({ type }) => !/a/i.test(type))
         .sort(byPlace)
         .map(plain),
       modules: moduleListings(session, undefined),
     };
   const part = args.value('-q');
   if (part === undefined) return undefined;
-  const tables = [symbols.kernel, symbols.extra, ...symbols.modules.map(module => symbols.tableOf(module))];
-  const found = tables.flatMap(table => [...symbolsOf(table)].filter(matcher(part)).sort(byPlace).map(plain));
+  const found = symbols.matching(matcher(part)).map(plain);
   if (found.length === 0) throw new UsageError('(none found)');
   return { lines: found };
 }
 
 /** `^text`: names that begin so; otherwise names that contain it. */
-function matcher(part: string): (symbol: KernelSymbol) => boolean {
+function matcher(part: string): (name: string) => boolean {
   const start = part.startsWith('^') ? part.slice(1) : undefined;
-  return ({ name }) => (start === undefined ? name.includes(part) : name.startsWith(start));
-}
-
-/** By address, then by name. */
-function byPlace(a: KernelSymbol, b: KernelSymbol): number {
-  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return name => (start === undefined ? name.includes(part) : name.startsWith(start));
 }
 
 function* symbolsOf(table: SymbolTable): Generator<KernelSymbol> {
@@ -135,7 +128,7 @@ function neighbour(session: Session, symbol: KernelSymbol, direction: 1 | -1): S
 }
 
 function lineText({ symbol, offset, address, source }: SymbolLine): string {
-  const name = symbol.module === undefined ? symbol.name : stripClone(symbol.name);
+  const name = stripClone(symbol.name);
   const place = offset === 0 ? name : `${name}+${offset}`;
   const module = symbol.module === undefined ? '' : `[${symbol.module}] `;
   return `${address.toString(16)} (${symbol.type}) ${place} ${module}${source ?? ''}\n`;

@@ -47,7 +47,10 @@ export const sys: Command<SysData> = {
     const { program } = session;
     const [word] = args.positionals;
     if (args.has('-t')) return { tainted: taint(program) };
-    if (args.has('-c')) return { calls: chosenCalls(session, word) };
+    if (args.has('-c'))
+      return {
+        calls: (word === undefined ? [undefined] : args.positionals).flatMap(name => chosenCalls(session, name)),
+      };
     if (args.has('-i')) return { dmi: machineFields(program) };
     if (word === 'config') return { config: configText(program) };
     if (word !== undefined) throw new SynopsisError(`unknown argument: ${word}`);

@@ -66,6 +66,7 @@ export const tree: Command<TreeData> = {
     if (startText === undefined) throw new SynopsisError('no start address given');
     const kind = kindOf(args.value('-t') ?? 'rbtree');
     const start = parseAddress(session, startText) + (args.has('-r') ? parseOffset(session, args.value('-r')!) : 0n);
+    if (args.has('-l') && kind !== 'rbtree') throw new UsageError(`-l option is not applicable to ${kind} trees`);
     if (args.has('-v') && kind !== 'maple') throw new UsageError('-v option is only applicable to maple tree type');
     const { entries, problem } = collect(session, kind, start, args);
     const radix = radixOf(session, args);

@@ -82,6 +82,7 @@ export const vm: Command<VmData> = {
       return { view: 'areas', processes: [], radix, flags: { value, names: vmFlagNames(value) } };
     }
     const processes = tasksOf(session, args.positionals).map(task => processOf(session, task, args));
+    if (args.has('-M')) givenMm(session.program, args.value('-M')!);
     const view = viewOf(args);
     return { view, radix, processes: view === 'reference' ? processes.filter(hasAreas) : processes };
   },

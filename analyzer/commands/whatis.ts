@@ -9,7 +9,7 @@ import { plainType } from '../types/plain.ts';
 import { evaluateExpression, variableType } from './expressions.ts';
 import { parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
-import { definition } from './struct.ts';
+import { definition } from './definition-text.ts';
 
 interface WhatisData {
   readonly text: string;
@@ -41,14 +41,30 @@ export const whatis: Command<WhatisData> = {
       return { text: '', size: undefined, types: search(session, args.value('-r'), args.value('-m')) };
     const text = args.positionals.join(' ');
     if (text === '') throw new SynopsisError('no name given');
+    const member = memberDefinition(session, text);
+    if (member !== undefined) return member;
     return whatIs(session, text, args.has('-o'));
   },
   json: ({ type, ...data }) => ({ ...data, ...(type === undefined ? {} : { type: plainType(type) }) }),
   text: ({ text, size, types }) =>
-    types === undefined
-      ? `${text}${size === undefined ? '' : `SIZE: ${size}\n`}`
-      : `SIZE  TYPE\n${types.map(type => `${String(type.size).padStart(4)}  ${type.name}\n`).join('')}`,
+    types === undefined ? `${text}${size === undefined ? '' : `SIZE: ${size}\n`}` : typesText(types),
 };
+
+function typesText(types: NonNullable<WhatisData['types']>): string {
+  if (types.length === 0) return '(none found)\n';
+  const width = Math.max('SIZE'.length, ...types.map(({ size }) => String(size).length));
+  const rows = types.map(({ size, name }) => `${String(size).padStart(width)}  ${name}\n`);
+  return `${'SIZE'.padStart(width)}  TYPE\n${rows.join('')}`;
+}
+
+/** `struct.member`: its declaration and offset. */
+function memberDefinition(session: Session, text: string): WhatisData | undefined {
+  const [, name, path] = /^(?:(?:struct|union)\s+)?(\w+)\.([\w.]+)$/.exec(text) ?? [];
+  const type = name === undefined ? undefined : session.program.types.findStruct(name);
+  const place = type?.place(path!);
+  if (type === undefined || place === undefined) return undefined;
+  return { text: definition(type, [path!], true), size: undefined, type: place.type };
+}
 
 function whatIs(session: Session, text: string, offsets: boolean): WhatisData {
   const { types, symbols } = session.program;
@@ -100,6 +116,9 @@ function enumText(type: EnumType): string {
   return `enum${type.name === '' ? '' : ` ${type.name}`} {\n${rows.join('')}};\n`;
 }
 
+const TAGGED_KINDS = ['struct', 'union'] as const;
+const KINDS = [...TAGGED_KINDS, 'typedef'] as const;
+
 /** Structures and unions of the kernel by size and by what they contain. */
 function search(
   session: Session,
@@ -108,19 +127,29 @@ function search(
 ): { size: number; name: string }[] {
   const [low, high] = range === undefined ? [0, Number.MAX_SAFE_INTEGER] : sizes(range);
   const found = new Map<string, number>();
-  for (const source of session.program.types.all) {
-    for (const kind of ['struct', 'union', 'typedef'] as const) {
-      for (const name of source.names(kind)) {
-        const named = source.find(name, kind);
-        const type = kind === 'typedef' ? anonymousOf(named) : named;
-        if (!(type instanceof StructType) || type.size < low || type.size > high || found.has(name)) continue;
-        if (member === undefined || hasMember(type, member)) found.set(name, type.size);
-      }
-    }
+  // crash looks at the members of tagged types only
+  for (const [name, type] of namedStructures(session, member === undefined ? KINDS : TAGGED_KINDS)) {
+    if (type.size < low || type.size > high || found.has(name)) continue;
+    if (member === undefined || hasMember(type, member)) found.set(name, type.size);
   }
   return [...found]
     .map(([name, size]) => ({ size, name }))
     .sort((a, b) => a.size - b.size || (a.name < b.name ? -1 : 1));
+}
+
+function* namedStructures(
+  session: Session,
+  kinds: readonly (typeof KINDS)[number][],
+): Generator<[name: string, type: StructType]> {
+  for (const source of session.program.types.all) {
+    for (const kind of kinds) {
+      for (const name of source.names(kind)) {
+        const named = source.find(name, kind);
+        const type = kind === 'typedef' ? anonymousOf(named) : named;
+        if (type instanceof StructType) yield [name, type];
+      }
+    }
+  }
 }
 
 /** The structure without a tag that a typedef names. */
@@ -136,18 +165,27 @@ function sizes(text: string): [number, number] {
 
 const MAX_DEPTH = 32;
 
-/** A member of that type, an array of them or a pointer to one, also in an embedded structure that has a name. */
-function hasMember(type: StructType, name: string, depth = 0): boolean {
+/**
+ * A member whose type has the text in its name, an array of such or a pointer to one, also in embedded structures and arrays
+ * of them, but for those of a typedef and for unions: what crash searches.
+ */
+function hasMember(type: StructType, part: string, depth = 0): boolean {
   return type.members.some(member => {
     const inner = pointee(member.type);
-    if ('name' in inner && inner.name === name) return true;
-    const bare = stripTypedefs(member.type);
-    return bare instanceof StructType && bare.name !== '' && depth < MAX_DEPTH && hasMember(bare, name, depth + 1);
+    if ('name' in inner && inner.name.includes(part)) return true;
+    const embedded = element(member.type);
+    const isStruct = embedded instanceof StructType && embedded.kind === 'struct';
+    return isStruct && depth < MAX_DEPTH && hasMember(embedded, part, depth + 1);
   });
 }
 
 /** The type behind stars, brackets and qualifiers. */
 function pointee(type: CType): CType {
-  if (type.kind === 'pointer' || type.kind === 'qualified') return pointee(type.target);
-  return type.kind === 'array' ? pointee(type.element) : type;
+  return type.kind === 'pointer' ? pointee(type.target) : element(type, pointee);
+}
+
+/** The type behind brackets and qualifiers. */
+function element(type: CType, next: (type: CType) => CType = element): CType {
+  if (type.kind === 'qualified') return next(type.target);
+  return type.kind === 'array' ? next(type.element) : type;
 }

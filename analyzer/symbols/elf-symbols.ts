@@ -1,6 +1,6 @@
 /** Symbols of a vmlinux: its `.symtab`, moved by the KASLR offset. */
 import { cString, readSize64, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
-import { SHF, SHT } from '../../capture/formats/elf.ts';
+import { EM, SHF, SHT } from '../../capture/formats/elf.ts';
 import type { ElfFile } from '../../capture/formats/elf.ts';
 import { FNV_PRIME, FNV_START, NameIndex, hashName } from './symbol-table.ts';
 import type { KernelSymbol, SymbolTable } from './symbol-table.ts';
@@ -21,6 +21,7 @@ export class ElfSymbols implements SymbolTable {
   readonly #order: Uint32Array;
   readonly #addresses: BigUint64Array;
   readonly #sectionLetters: readonly string[];
+  readonly #sectionNames: readonly string[];
   #index: NameIndex | undefined;
 
   /** @param offset what KASLR added to link addresses */
@@ -30,7 +31,8 @@ export class ElfSymbols implements SymbolTable {
     this.#symtab = section === undefined ? new Uint8Array(0) : elf.source.read(section.sh_offset, section.sh_size);
     this.#strtab = strings === undefined ? new Uint8Array(0) : elf.source.read(strings.sh_offset, strings.sh_size);
     this.#sectionLetters = elf.sections.map(sectionLetter);
-    const kept = keptSymbols(this.#symtab, this.#strtab);
+    this.#sectionNames = elf.sections.map(section => nameOfSectionSymbol(section, elf.header.e_machine));
+    const kept = keptSymbols(this.#symtab, this.#strtab, this.#sectionNames);
     const values = new BigUint64Array(kept.length);
     for (const [rank, index] of kept.entries()) {
       const value = readU64(this.#symtab, index * SYMBOL_SIZE + 8);
@@ -72,7 +74,9 @@ export class ElfSymbols implements SymbolTable {
   }
 
   #name(index: number): string {
-    return cString(this.#strtab, readU32(this.#symtab, this.#order[index]! * SYMBOL_SIZE));
+    const at = this.#order[index]! * SYMBOL_SIZE;
+    const offset = readU32(this.#symtab, at);
+    return offset === 0 ? this.#sectionNames[readU16(this.#symtab, at + 6)]! : cString(this.#strtab, offset);
   }
 
   #size(index: number): number {
@@ -91,8 +95,13 @@ export class ElfSymbols implements SymbolTable {
   #hashAll(): NameIndex {
     const table = new NameIndex(this.count);
     for (let index = 0; index < this.count; index++) {
+      const start = readU32(this.#symtab, this.#order[index]! * SYMBOL_SIZE);
+      if (start === 0) {
+        table.add(hashName(this.#name(index)), index);
+        continue;
+      }
       let hash = FNV_START;
-      for (let at = readU32(this.#symtab, this.#order[index]! * SYMBOL_SIZE); ; at++) {
+      for (let at = start; ; at++) {
         const char = this.#strtab[at] ?? 0;
         if (char === 0) break;
         hash = Math.imul(hash ^ char, FNV_PRIME);
@@ -112,17 +121,27 @@ function sectionLetter({ sh_flags: flags, sh_type: type }: { sh_flags: number; s
   return (flags & SHF_WRITE) === 0 ? 'r' : 'd';
 }
 
-/** Indices of symbols with a name, a section and a meaning: no files, no sections, no mapping symbols (`$x`, `$d`). */
-function keptSymbols(symtab: Uint8Array, strtab: Uint8Array): Uint32Array {
+/** Name of a section's symbol; '' for those that crash leaves out: of sections not in memory, and on x86_64 of those before `_text`. */
+function nameOfSectionSymbol({ name, sh_flags: flags }: { name: string; sh_flags: number }, machine: number): string {
+  const isBeforeText = machine === EM.X86_64 && (name === '.text' || name === '.data..percpu');
+  return (flags & SHF.ALLOC) === 0 || isBeforeText ? '' : name;
+}
+
+/** Indices of symbols with a name, a section and a meaning: those of sections in memory, too; no files, no mapping symbols (`$x`, `$d`). */
+function keptSymbols(symtab: Uint8Array, strtab: Uint8Array, sectionNames: readonly string[]): Uint32Array {
   const total = Math.floor(symtab.length / SYMBOL_SIZE);
   const kept = new Uint32Array(total);
   let count = 0;
   for (let index = 1; index < total; index++) {
     const at = index * SYMBOL_SIZE;
     const type = symtab[at + 4]! & 0xf;
-    if (type === STT.SECTION || type === STT.FILE) continue;
+    if (type === STT.FILE) continue;
     const section = readU16(symtab, at + 6);
     if (section === SHN.UNDEF || section === SHN.COMMON) continue;
+    if (type === STT.SECTION) {
+      if ((sectionNames[section] ?? '') !== '') kept[count++] = index;
+      continue;
+    }
     const first = strtab[readU32(symtab, at)];
     if (first === undefined || first === 0 || first === DOLLAR) continue;
     kept[count++] = index;

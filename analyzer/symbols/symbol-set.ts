@@ -20,12 +20,13 @@ export interface ModuleSymbols {
 /** Addresses below are offsets of per-cpu variables, not addresses of code or data. */
 const LOWEST_KERNEL_ADDRESS = 0xff00_0000_0000_0000n;
 
-/** What the compiler appends to parts and clones that differ only inside. */
-const CLONE_SUFFIX = /\.(?:isra|part|llvm)\.\d+$/;
+/** What the compiler appends to parts and clones that differ only inside, in the order in which crash looks for them. */
+const CLONE_SUFFIXES = ['.isra.', '.part.', '.llvm.'];
 
-/** A name without the last suffix of a clone. */
+/** A name up to the suffix of a clone: crash's `strip_symbol_end`. */
 export function stripClone(name: string): string {
-  return name.replace(CLONE_SUFFIX, '');
+  const suffix = CLONE_SUFFIXES.find(part => name.includes(part));
+  return suffix === undefined ? name : name.slice(0, name.indexOf(suffix));
 }
 
 /** Search over all tables. */
@@ -113,6 +114,16 @@ export class SymbolSet {
     return tables.flatMap(table => table.indicesOf(name).map(index => table.at(index)));
   }
 
+  /** All symbols whose name is accepted, table by table, by address and then by name. */
+  matching(accept: (name: string) => boolean): KernelSymbol[] {
+    const tables = [this.kernel, this.#extra, ...this.modules.map(module => this.tableOf(module))];
+    return tables.flatMap(table =>
+      Array.from({ length: table.count }, (_, index) => table.at(index))
+        .filter(({ name }) => accept(name))
+        .sort(byPlace),
+    );
+  }
+
   /** The symbol that an address belongs to, or undefined outside the kernel image and modules. */
   lookup(address: bigint): SymbolPlace | undefined {
     const known = this.#places.get(address);
@@ -179,7 +190,7 @@ export class SymbolSet {
     const table = this.#tableOf(address);
     if (table === undefined) return undefined;
     if (table === this.kernel && this.#extra.count > 0 && address >= this.#textEnd) return this.#exactExtra(address);
-    const index = preferred(table, lastAtOrBelow(table, address));
+    const index = preferred(table, lastAtOrBelow(table, address), address);
     if (index < 0 || table.addressAt(index) < LOWEST_KERNEL_ADDRESS) return undefined;
     const found = table.at(index);
     const symbol = { ...found, name: stripClone(found.name) };
@@ -221,18 +232,29 @@ export class SymbolSet {
   #end: bigint | undefined;
 }
 
-/** Labels of the linker script, and twins for 32-bit callers that the compiler folded: not what people call the code there. */
-const SECTION_LABEL = /^(?:_s?text|_etext|__\w+_(?:text_)?(?:start|end|begin)|\w*compat_\w+(?:\.\w+)*)$/;
+/** By address, then by name. */
+export function byPlace(a: KernelSymbol, b: KernelSymbol): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
 
-/** Among symbols at one address: the first global one that is no section label, else the first. */
-function preferred(table: SymbolTable, index: number): number {
+/** Where these stand first the next symbol is what people call the code. */
+const LABEL_BEFORE_NAME = /^\.text\.|^(?:compat_)?SyS_|_text_start$/;
+
+/**
+ * Among symbols at one address, as crash's `value_search`: at the address itself the first, behind it the last; the kernel's
+ * by name, a module's in the order of its table.
+ */
+function preferred(table: SymbolTable, index: number, address: bigint): number {
   let first = index;
   while (first > 0 && table.addressAt(first - 1) === table.addressAt(index)) first--;
   if (first === index) return index;
-  const candidates = Array.from({ length: index - first + 1 }, (_, at) => first + at);
-  const named = candidates.filter(at => !SECTION_LABEL.test(table.at(at).name));
-  const pool = named.length === 0 ? candidates : named;
-  return pool.find(at => /[A-Z]/.test(table.at(at).type)) ?? pool[0]!;
+  if (table.at(index).module !== undefined) return table.addressAt(index) === address ? first : index;
+  const byName = Array.from({ length: index - first + 1 }, (_, at) => first + at)
+    .map(at => ({ at, name: table.at(at).name }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (table.addressAt(index) !== address) return byName.at(-1)!.at;
+  return LABEL_BEFORE_NAME.test(byName[0]!.name) ? byName[1]!.at : byName[0]!.at;
 }
 
 const MAX_UNSIZED = 1000;
@@ -244,7 +266,7 @@ function gdbSymbol(table: SymbolTable, address: bigint): KernelSymbol | undefine
   for (let count = 0; at >= 0 && count < MAX_UNSIZED; count++) {
     const group: KernelSymbol[] = [];
     const start = table.addressAt(at);
-    for (; at >= 0 && table.addressAt(at) === start; at--) group.push(table.at(at));
+    for (; at >= 0 && table.addressAt(at) === start; at--) if (!isSection(table.at(at))) group.push(table.at(at));
     group.sort((a, b) => (b.nameOffset ?? 0) - (a.nameOffset ?? 0));
     const sized = group.find(({ size }) => (size ?? 0) > 0);
     unsized ??= group.find(({ size }) => (size ?? 0) === 0);
@@ -254,6 +276,11 @@ function gdbSymbol(table: SymbolTable, address: bigint): KernelSymbol | undefine
     }
   }
   return unsized !== undefined && /[tTW]/.test(unsized.type) ? unsized : undefined;
+}
+
+/** gdb does not take the symbols of sections in. */
+function isSection({ nameOffset }: KernelSymbol): boolean {
+  return nameOffset === 0;
 }
 
 function firstKernelAddress(table: SymbolTable): bigint {

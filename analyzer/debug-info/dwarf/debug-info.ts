@@ -117,8 +117,8 @@ export class DebugInfo implements TypeSource {
       let incomplete: DwarfVariable | undefined;
       for (const die of diesAtAddress(this.units, address)) {
         if (die.tag !== DW_TAG.variable) continue;
-        // Another variable's second name: only a declaration tells its type.
-        if (nameOf(die) !== name) break;
+        // Another variable's second name, or one of no size (`lock_class_key` without lockdep) that lies at the same place.
+        if (nameOf(die) !== name) continue;
         const type = this.types.typeOf(typed(die));
         if (isComplete(type)) return { die, type };
         incomplete ??= { die, type };
