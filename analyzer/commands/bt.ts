@@ -254,11 +254,19 @@ function describe(session: Session, task: Task, backtrace: Backtrace, args: Argu
 function rowsOf(items: readonly StackItem[]): readonly (StackItem | RegistersData)[] {
   let level = 0;
   return items.flatMap((item, index): readonly (StackItem | RegistersData)[] => {
-    if (item.kind === 'frame') return item.excepted === true ? [] : [{ ...item, level: level++ }];
     const next = items[index + 1];
+    if (item.kind === 'frame')
+      return item.excepted === true ? [] : [{ ...item, address: rowAddress(items, index, item), level: level++ }];
     const isExcepted = item.kind === 'registers' && next?.kind === 'frame' && next.excepted === true;
     return isExcepted ? [{ ...item, excepted: next }] : [item];
   });
+}
+
+/** Where an interrupt left the process stack for the IRQ stack, crash names the saved registers. */
+function rowAddress(items: readonly StackItem[], index: number, { address }: Frame): bigint {
+  const [before, after] = [items[index - 1], items[index + 1]];
+  const isInterrupt = before?.kind === 'switch' && before.from === 'IRQ stack' && after?.kind === 'registers';
+  return isInterrupt ? after.address : address;
 }
 
 function describeFrame(

@@ -11,6 +11,7 @@ import type { DebugInfo } from '../debug-info/dwarf/debug-info.ts';
 import type { UnwindRow } from '../debug-info/dwarf/frame-program.ts';
 import { ORC_REG, OrcTables } from '../debug-info/orc.ts';
 import type { OrcEntry } from '../debug-info/orc.ts';
+import { findPanicTask } from '../linux/panic.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
 import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
@@ -52,7 +53,7 @@ export function unwindX86(program: Program, task: Task, taskTable: TaskTable, fr
   const active = taskTable.isActive(task);
   const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
   if (from !== undefined) return { items: walkFrom(program, from, stacks), end: stack.end - PT_REGS_SIZE };
-  const start = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
+  const start = active ? activeStart(taskTable, task, stacks) : sleepingStart(program, task);
   const items = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
   // ORC says where the registers of user space are; without it they are where the kernel puts them.
   const isUser = !task.isKernelThread && task.pid !== 0 && start !== undefined;
@@ -94,38 +95,67 @@ function sleepingStart(program: Program, task: Task): Position {
   return { slot, pc: frame.pointer('ret_addr'), sp: slot + 8n, bp: frame.pointer('bp'), exact: false };
 }
 
-/** Functions on the stack of a CPU that takes, or is stopped for, a dump. */
-const DUMP_FUNCTIONS = [
-  'machine_kexec',
-  'crash_nmi_callback',
-  'crash_save_cpu',
-  'panic_smp_self_stop',
-  'stop_this_cpu',
-  'nmi_cpu_backtrace',
-];
+/** Functions on the stack of a CPU that was stopped without a dump of its own. */
+const STOP_FUNCTIONS = ['crash_save_cpu', 'panic_smp_self_stop', 'stop_this_cpu', 'nmi_cpu_backtrace'];
 
-function activeStart(program: Program, task: Task, stacks: readonly StackRange[]): Position | undefined {
-  const bp = program.registersOf(task.cpu, task.pid)?.registers.get('bp') ?? 0n;
-  for (const name of DUMP_FUNCTIONS) {
-    for (const stack of stacks) {
-      const found = searchUp(program, stack, name);
-      if (found !== undefined) return { ...found, bp };
+/** Where the trace of a task that ran begins: where crash begins it (`x86_64_get_dumpfile_stack_frame`), else at its registers. */
+function activeStart(tasks: TaskTable, task: Task, stacks: readonly StackRange[]): Position | undefined {
+  const { program } = tasks;
+  const registers = program.registersOf(task.cpu, task.pid)?.registers;
+  const panicked = findPanicTask(tasks) === task;
+  const sp = registers?.get('sp') ?? 0n;
+  // crash looks at the process stack first, but not for a task that panicked on another one
+  const [own, others] = [stacks.slice(-1), stacks.slice(0, -1)];
+  const searched = panicked && others.some(stack => inRange(stack, sp)) ? others : [...own, ...others];
+  for (const find of [
+    (stack: StackRange) => dumpCall(callsOn(program, stack, DUMP_FUNCTIONS), panicked),
+    (stack: StackRange) => callsOn(program, stack, STOP_FUNCTIONS)[0],
+  ]) {
+    for (const stack of searched) {
+      const found = find(stack);
+      if (found !== undefined) return { ...found, sp: found.slot + 8n, bp: registers?.get('bp') ?? 0n, exact: false };
     }
   }
   return registerStart(program, task);
 }
 
-/** The lowest word of a stack that is a return address into a function. */
-function searchUp(program: Program, stack: StackRange, name: string): Position | undefined {
-  const [symbol] = program.symbols.findAll(name);
-  const end = symbol === undefined ? undefined : program.symbols.endOf(symbol);
-  if (symbol === undefined || end === undefined) return undefined;
+/** A word of a stack that is a return address into one of some functions. */
+interface CallOnStack {
+  readonly name: string;
+  readonly slot: bigint;
+  readonly pc: bigint;
+}
+
+/** Those of a stack, lowest first. */
+function callsOn(program: Program, stack: StackRange, names: readonly string[]): CallOnStack[] {
+  const functions = names.flatMap(name => {
+    const [symbol] = program.symbols.findAll(name);
+    const end = symbol && program.symbols.endOf(symbol);
+    return symbol === undefined || end === undefined ? [] : [{ name, start: symbol.address, end }];
+  });
   const bytes = program.memory.readAvailable(stack.start, Number(stack.end - stack.start));
   const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
-  const index = words.findIndex(word => word > symbol.address && word < end);
-  if (index === -1) return undefined;
-  const slot = stack.start + BigInt(8 * index);
-  return { slot, pc: words[index]!, sp: slot + 8n, bp: 0n, exact: false };
+  const found: CallOnStack[] = [];
+  words.forEach((pc, index) => {
+    const called = functions.find(({ start, end }) => pc > start && pc < end);
+    if (called !== undefined) found.push({ name: called.name, slot: stack.start + BigInt(8 * index), pc });
+  });
+  return found;
+}
+
+/** Functions on the stack of a CPU that takes a dump, or is stopped for one. */
+const DUMP_FUNCTIONS = ['machine_kexec', 'crash_nmi_callback', 'crash_kexec', 'panic', 'die', 'sysrq_handle_crash'];
+
+/** The call that crash begins with: it looks upward, and goes on behind a `panic`, the first `crash_kexec`, a `die` within sysrq. */
+function dumpCall(calls: readonly CallOnStack[], panicked: boolean): CallOnStack | undefined {
+  const firstKexec = calls.find(({ name }) => name === 'crash_kexec');
+  const lastSysrq = calls.findLastIndex(({ name }) => name === 'sysrq_handle_crash');
+  const ends = (call: CallOnStack, index: number): boolean =>
+    call.name === 'machine_kexec' ||
+    (call.name === 'crash_nmi_callback' && !panicked) ||
+    (call.name === 'crash_kexec' && call !== firstKexec) ||
+    (call.name === 'die' && index > lastSysrq);
+  return calls.find(ends) ?? calls.findLast(({ name }) => name === 'panic') ?? firstKexec;
 }
 
 function registerStart(program: Program, task: Task): Position | undefined {
