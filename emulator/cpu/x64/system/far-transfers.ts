@@ -247,9 +247,27 @@ function stepByNewFlags(cpu: X64Cpu): void {
   cpu.stepArmed = (cpu.state.systemFlags & EFLAGS.TF) !== 0;
 }
 
+function isIntel({ model }: X64Cpu): boolean {
+  return model.vendor === 'GenuineIntel';
+}
+
+/** Intel's processors have SYSCALL and SYSRET in 64-bit mode only. */
+function hasSyscall(cpu: X64Cpu): boolean {
+  return (cpu.registers.efer & EFER.SCE) !== 0 && (cpu.is64 || !isIntel(cpu));
+}
+
+/** AMD's have SYSENTER and SYSEXIT outside of long mode only. Source: AMD APM vol. 3 "SYSENTER". */
+function hasSysenter(cpu: X64Cpu): boolean {
+  return isIntel(cpu) || !cpu.isLongMode;
+}
+
+function isCanonical({ paging }: X64Cpu, address: bigint): boolean {
+  return paging.isCanonical(Number(BigInt.asIntN(32, address >> 32n)));
+}
+
 export function syscall(cpu: X64Cpu, next: bigint): Fault | undefined {
   const { registers, state } = cpu;
-  if ((registers.efer & EFER.SCE) === 0) return fault(VECTOR.UD);
+  if (!hasSyscall(cpu)) return fault(VECTOR.UD);
   const selector = Number((registers.star >> 32n) & 0xfffcn);
   const flags = state.eflags & ~EFLAGS.RF;
   if (cpu.isLongMode) {
@@ -274,12 +292,13 @@ export function syscall(cpu: X64Cpu, next: bigint): Fault | undefined {
 
 export function sysret(cpu: X64Cpu, size: Size): Fault | undefined {
   const { registers, state } = cpu;
-  if ((registers.efer & EFER.SCE) === 0) return fault(VECTOR.UD);
+  if (!hasSyscall(cpu)) return fault(VECTOR.UD);
   if (!cpu.isProtected || cpu.cpl !== 0) return protectionFault();
   const base = Number((registers.star >> 48n) & 0xffffn);
   const target = state.gpr(GPR.CX);
   const to64 = size === 8;
-  if (to64 && !cpu.paging.isCanonical(Number(BigInt.asIntN(32, target >> 32n)))) return protectionFault();
+  // AMD's processors fault at the target, as the user
+  if (to64 && isIntel(cpu) && !isCanonical(cpu, target)) return protectionFault();
   if (cpu.isLongMode) state.eflags = Number(state.gpr(11) & 0x3c_7fd7n) & ~(EFLAGS.RF | EFLAGS.VM);
   else state.systemFlags |= EFLAGS.IF;
   state.setSegment(
@@ -295,6 +314,7 @@ export function sysret(cpu: X64Cpu, size: Size): Fault | undefined {
 
 export function sysenter(cpu: X64Cpu): Fault | undefined {
   const { registers, state } = cpu;
+  if (!hasSysenter(cpu)) return fault(VECTOR.UD);
   if (!cpu.isProtected || (registers.sysenterCs & 0xfffc) === 0) return protectionFault();
   const selector = registers.sysenterCs & 0xfffc;
   const long = cpu.isLongMode;
@@ -309,8 +329,10 @@ export function sysenter(cpu: X64Cpu): Fault | undefined {
 
 export function sysexit(cpu: X64Cpu, size: Size): Fault | undefined {
   const { registers, state } = cpu;
+  if (!hasSysenter(cpu)) return fault(VECTOR.UD);
   if (!cpu.isProtected || cpu.cpl !== 0 || (registers.sysenterCs & 0xfffc) === 0) return protectionFault();
   const to64 = size === 8;
+  if (to64 && [GPR.CX, GPR.DX].some(register => !isCanonical(cpu, state.gpr(register)))) return protectionFault();
   const selector = (registers.sysenterCs & 0xfffc) + (to64 ? 32 : 16);
   state.setSegment(SEGMENT.CS, flatSegment(selector | 3, (to64 ? FLAT_CODE_64 : FLAT_CODE_32) | DPL_3));
   state.setSegment(SEGMENT.SS, flatSegment((selector + 8) | 3, FLAT_DATA | DPL_3));

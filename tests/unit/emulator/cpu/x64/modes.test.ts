@@ -165,8 +165,8 @@ describe('MOV to control registers in 64-bit mode', () => {
 });
 
 describe('SYSCALL and SYSRET', () => {
-  function syscallMachine(): X64TestMachine {
-    const machine = new X64TestMachine();
+  function syscallMachine(model = 'max'): X64TestMachine {
+    const machine = new X64TestMachine(model);
     const { registers } = machine.cpu;
     registers.efer |= EFER.SCE;
     registers.star = (BigInt(0x1b) << 48n) | (BigInt(SELECTOR.CODE) << 32n);
@@ -192,11 +192,44 @@ describe('SYSCALL and SYSRET', () => {
     expect(machine.cpu.state.gpr(GPR.CX)).toBe(BigInt(AT.CODE + 3));
   });
 
-  test('SYSRET to an address that is not canonical is #GP(0) at CPL 0', () => {
-    const machine = syscallMachine();
+  test.each([
+    ['max,vendor=GenuineIntel', BigInt(AT.CODE), BigInt(SELECTOR.CODE)],
+    ['max', 1n << 47n, 0x2bn],
+  ])('SYSRET of %s to an address that is not canonical is #GP(0): on Intel of itself, else of the user', (...row) => {
+    const [model, rip, cs] = row;
+    const machine = syscallMachine(model);
     machine.cpu.state.setGpr(GPR.CX, 1n << 47n);
     expect(machine.run(0x48, 0x0f, 0x07)).toBe(13);
-    expect(machine.frame(3)[2]).toBe(BigInt(SELECTOR.CODE));
+    expect(machine.frame(3)).toEqual([0n, rip, cs]);
+  });
+
+  const COMPATIBILITY = { selector: 0x10, base: 0n, limit: 0xffff_ffff, attributes: 0x00c0_9b00 };
+  const [SYSCALL, SYSRET, SYSENTER, SYSEXIT] = [0x05, 0x07, 0x34, 0x35].map(opcode => [0x0f, opcode]);
+  test.each([
+    ['SYSCALL in 64-bit mode', SYSCALL, undefined, undefined],
+    ['SYSENTER in 64-bit mode', SYSENTER, 6, undefined],
+    ['SYSEXIT in 64-bit mode', SYSEXIT, 6, 13],
+    ['SYSCALL in compatibility mode', SYSCALL, undefined, 6],
+    // it arrives, and a user may not halt
+    ['SYSRET in compatibility mode', SYSRET, 13, 6],
+    ['SYSENTER in compatibility mode', SYSENTER, 6, undefined],
+  ])('%s by vendor', (name, code, amd, intel) => {
+    for (const [model, vector] of [
+      ['max', amd],
+      ['max,vendor=GenuineIntel', intel],
+    ] as const) {
+      const machine = syscallMachine(model);
+      const { state, registers } = machine.cpu;
+      Object.assign(registers, { cstar: registers.lstar, sysenterEip: registers.lstar, sysenterCs: SELECTOR.CODE });
+      registers.sysenterEsp = BigInt(AT.STACK);
+      state.setGpr(GPR.CX, BigInt(AT.CODE + 0x100));
+      // SYSEXIT with REX.W would go where it may not: not canonical
+      state.setGpr(GPR.DX, 1n << 47n);
+      if (name.endsWith('compatibility mode')) state.setSegment(SEGMENT.CS, COMPATIBILITY);
+      machine.cpu.contextChanged();
+      const bytes = name.startsWith('SYSEXIT') ? [0x48, ...code!] : code!;
+      expect([model, machine.run(...bytes)]).toEqual([model, vector]);
+    }
   });
 
   test('SYSRET of a user is #GP(0)', () => {
