@@ -2,8 +2,8 @@
  * A CPU's local APIC, as memory-mapped xAPIC and as x2APIC MSRs.
  *
  * Source: Intel SDM vol. 3A "Advanced Programmable Interrupt Controller (APIC)", "Extended xAPIC (x2APIC)".
- * Modelled: all registers but the error ones' causes; timer in one-shot, periodic and TSC-deadline mode; flat and cluster destinations.
- * Not modelled: SMI, thermal and CMCI entries' sources, the APIC-timer's stop in deep sleep, focus-processor checking.
+ * Modelled: timer in one-shot, periodic and TSC-deadline mode; flat and cluster destinations; the base moved by its MSR.
+ * Not modelled: errors (ESR reads as 0); SMI, thermal and CMCI entries' sources, the APIC-timer's stop in deep sleep, focus-processor checking.
  */
 import type { Alarm, Clock, InterruptLine } from '../../memory/device.ts';
 import { TickRate } from '../tick-rate.ts';
