@@ -44,10 +44,11 @@ const X86_ROWS: readonly (readonly string[])[] = [
   ['r13:R13', 'r14:R14', 'r15:R15'],
 ];
 
-function x86Text(program: Program, { values, user }: SavedRegisters): string {
+function x86Text(program: Program, { values, user, inNote }: SavedRegisters): string {
   const out: string[] = [];
   const ip = values.get('ip') ?? 0n;
-  if (!user) out.push(`    [exception RIP: ${program.symbols.format(ip) ?? 'unknown or invalid address'}]`);
+  const place = user ? 'user space' : (program.symbols.format(ip) ?? 'unknown or invalid address');
+  if (!user || inNote) out.push(`    [exception RIP: ${place}]`);
   for (const row of X86_ROWS) {
     const cells = row.map(cell => {
       const [name, label] = cell.split(':') as [string, string];
@@ -57,6 +58,7 @@ function x86Text(program: Program, { values, user }: SavedRegisters): string {
     out.push(`    ${cells.join('  ')}`);
   }
   const segment = (name: string): string => (values.get(name) ?? 0n).toString(16).padStart(4, '0');
-  out.push(`    ORIG_RAX: ${hex16(values.get('orig_ax') ?? 0n)}  CS: ${segment('cs')}  SS: ${segment('ss')}`);
+  const call = inNote ? '' : `ORIG_RAX: ${hex16(values.get('orig_ax') ?? 0n)}  `;
+  out.push(`    ${call}CS: ${segment('cs')}  SS: ${segment('ss')}`);
   return `${out.join('\n')}\n`;
 }

@@ -8,7 +8,7 @@ export interface Frame {
   readonly address: bigint;
   /** arm64: the call instruction; x86_64: the return address. */
   readonly pc: bigint;
-  /** x86_64: an exception happened here, whose registers on the same stack name the place already. */
+  /** x86_64: an exception happened here, or the CPU was stopped here: the registers before name the place already. */
   readonly excepted?: boolean;
 }
 
@@ -19,11 +19,13 @@ export interface StackSwitch {
   readonly from: string;
 }
 
-/** Registers saved on entry to the kernel or by an exception in it. */
+/** Registers saved on entry to the kernel or by an exception in it, or those that a CPU had when it was stopped. */
 export interface SavedRegisters {
   readonly kind: 'registers';
-  /** Address of the `struct pt_regs`. */
+  /** Address of the `struct pt_regs`; the stack pointer where the dump's note has the registers. */
   readonly address: bigint;
+  /** They are in the dump's note of the CPU, not on the stack. */
+  readonly inNote?: boolean;
   readonly user: boolean;
   /** By the names of `struct pt_regs`; arm64's are `x0` to `x30`, `sp`, `pc`, `pstate`, `orig_x0`, `syscallno`. */
   readonly values: ReadonlyMap<string, bigint>;

@@ -15,7 +15,7 @@ import { findPanicTask } from '../linux/panic.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
 import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
-import type { Backtrace, SavedRegisters, StackItem, StackRange, StartPoint } from './frames.ts';
+import type { Backtrace, SavedRegisters, StackItem, StackRange, StartPoint, UnwindProblem } from './frames.ts';
 import { cpuStacks, taskStack } from './stacks.ts';
 
 /** Names of `struct pt_regs` in order of memory. */
@@ -53,10 +53,11 @@ export function unwindX86(program: Program, task: Task, taskTable: TaskTable, fr
   const active = taskTable.isActive(task);
   const stacks = active ? [...cpuStacks(program, task.cpu), stack] : [stack];
   if (from !== undefined) return { items: walkFrom(program, from, stacks), end: stack.end - PT_REGS_SIZE };
-  const start = active ? activeStart(taskTable, task, stacks) : sleepingStart(program, task);
-  const items = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
+  const call = active ? callOfDump(taskTable, task, stacks) : sleepingStart(program, task);
+  const start = call ?? stoppedAt(program, task);
+  const items = 'kind' in start ? stoppedTrace(program, start, stacks) : walk(program, start, stacks);
   // ORC says where the registers of user space are; without it they are where the kernel puts them.
-  const isUser = !task.isKernelThread && task.pid !== 0 && start !== undefined;
+  const isUser = !task.isKernelThread && task.pid !== 0 && call !== undefined;
   if (!orcTables(program).available && isUser) appendUserRegisters(program, items, stack.end - PT_REGS_SIZE);
   return { items, end: stack.end - PT_REGS_SIZE };
 }
@@ -98,8 +99,8 @@ function sleepingStart(program: Program, task: Task): Position {
 /** Functions on the stack of a CPU that was stopped without a dump of its own. */
 const STOP_FUNCTIONS = ['crash_save_cpu', 'panic_smp_self_stop', 'stop_this_cpu', 'nmi_cpu_backtrace'];
 
-/** Where the trace of a task that ran begins: where crash begins it (`x86_64_get_dumpfile_stack_frame`), else at its registers. */
-function activeStart(tasks: TaskTable, task: Task, stacks: readonly StackRange[]): Position | undefined {
+/** The call with which crash begins the trace of a task that ran (`x86_64_get_dumpfile_stack_frame`), or undefined. */
+function callOfDump(tasks: TaskTable, task: Task, stacks: readonly StackRange[]): Position | undefined {
   const { program } = tasks;
   const registers = program.registersOf(task.cpu, task.pid)?.registers;
   const panicked = findPanicTask(tasks) === task;
@@ -116,7 +117,7 @@ function activeStart(tasks: TaskTable, task: Task, stacks: readonly StackRange[]
       if (found !== undefined) return { ...found, sp: found.slot + 8n, bp: registers?.get('bp') ?? 0n, exact: false };
     }
   }
-  return registerStart(program, task);
+  return undefined;
 }
 
 /** A word of a stack that is a return address into one of some functions. */
@@ -158,10 +159,21 @@ function dumpCall(calls: readonly CallOnStack[], panicked: boolean): CallOnStack
   return calls.find(ends) ?? calls.findLast(({ name }) => name === 'panic') ?? firstKexec;
 }
 
-function registerStart(program: Program, task: Task): Position | undefined {
+/** The registers with which the machine stopped a CPU. */
+function stoppedAt(program: Program, task: Task): SavedRegisters | UnwindProblem {
   const registers = program.registersOf(task.cpu, task.pid)?.registers;
-  if (registers === undefined || (registers.get('cs')! & CPL_MASK) !== 0n) return undefined;
-  return fromRegisters(registers);
+  if (registers === undefined) return NO_REGISTERS;
+  const user = (registers.get('cs')! & CPL_MASK) !== 0n;
+  return { kind: 'registers', address: registers.get('sp')!, inNote: true, user, values: registers };
+}
+
+function stoppedTrace(
+  program: Program,
+  start: SavedRegisters | UnwindProblem,
+  stacks: readonly StackRange[],
+): StackItem[] {
+  if (start.kind === 'problem' || start.user) return [start];
+  return [start, ...walk(program, fromRegisters(start.values), stacks)];
 }
 
 function fromRegisters(registers: ReadonlyMap<string, bigint>): Position {
@@ -181,7 +193,7 @@ function walk(program: Program, start: Position, stacks: readonly StackRange[]):
       const switched = stack !== undefined && stack !== current;
       if (switched) items.push({ kind: 'switch', from: current?.name ?? 'unknown stack' });
       current = stack;
-      const excepted = level > 0 && at.registers !== undefined && !switched;
+      const excepted = at.registers !== undefined && !switched;
       items.push({ kind: 'frame', level, address: at.slot, pc: at.pc, ...(excepted && { excepted }) });
       position = caller(program, orc, at, stacks, items);
     }
@@ -205,7 +217,7 @@ function caller(
   if (entry.type === 'end' || entry.type === 'undefined') return undefined;
   const base = frameBase(program, entry, at);
   if (base === undefined || !stacks.some(stack => inRange(stack, base - 8n))) return undefined;
-  if (entry.type === 'call') return calledFrom(program, entry, base, at);
+  if (entry.type === 'call') return calledFrom(program, entry, base, at, stacks);
   const registers = readRegisters(program, base, entry.type === 'regs-partial');
   return interrupted(registers, items);
 }
@@ -226,18 +238,43 @@ const MAX_GUESS_WORDS = 512;
 const CALL_REL32 = 0xe8;
 const CALL_REL32_SIZE = 5n;
 
+/** At the first byte of a function only what stands behind a call that does not return. */
+function isReturnAddress(program: Program, pc: bigint): boolean {
+  const place = program.symbols.lookup(pc);
+  return place !== undefined && (place.offset !== 0 || callTarget(program, pc) !== undefined);
+}
+
+/** Where the stack pointer was wrong: the next word of the stack that stands behind a call. */
+function nextCall(program: Program, from: bigint, at: Position, stacks: readonly StackRange[]): Position | undefined {
+  const end = stacks.find(range => inRange(range, from))?.end ?? from;
+  return firstWord(program, from, end, at, pc => {
+    const target = callTarget(program, pc);
+    return target !== undefined && program.symbols.lookup(target) !== undefined;
+  });
+}
+
+/** The first word of a stack that is an address of code of some kind. */
+function firstWord(
+  program: Program,
+  from: bigint,
+  end: bigint,
+  { bp }: Position,
+  fits: (pc: bigint) => boolean,
+): Position | undefined {
+  for (let slot = from; slot < end; slot += 8n) {
+    const pc = program.memory.readU64(slot);
+    if (program.symbols.lookup(pc) !== undefined && fits(pc)) return { slot, pc, sp: slot + 8n, bp, exact: false };
+  }
+  return undefined;
+}
+
 /** Without a description: the next word of the stack that stands behind a call of the function we are in. */
 function guessCaller(program: Program, at: Position, stacks: readonly StackRange[]): Position | undefined {
   const place = program.symbols.lookup(at.exact ? at.pc : at.pc - 1n);
   const stack = stacks.find(range => inRange(range, at.sp));
   if (place === undefined || stack === undefined) return undefined;
   const start = place.symbol.address;
-  for (let slot = at.sp, count = 0; slot < stack.end && count < MAX_GUESS_WORDS; slot += 8n, count++) {
-    const pc = program.memory.readU64(slot);
-    const isText = program.symbols.lookup(pc) !== undefined;
-    if (isText && callTarget(program, pc) === start) return { slot, pc, sp: slot + 8n, bp: at.bp, exact: false };
-  }
-  return undefined;
+  return firstWord(program, at.sp, stack.end, at, pc => callTarget(program, pc) === start);
 }
 
 /** Target of the direct call that returns to an address, or undefined when there is none. */
@@ -311,9 +348,16 @@ function frameBase(program: Program, entry: OrcEntry, at: Position): bigint | un
   }
 }
 
-function calledFrom(program: Program, entry: OrcEntry, base: bigint, at: Position): Position {
+function calledFrom(
+  program: Program,
+  entry: OrcEntry,
+  base: bigint,
+  at: Position,
+  stacks: readonly StackRange[],
+): Position | undefined {
   const slot = base - 8n;
   const pc = program.memory.readU64(slot);
+  if (!isReturnAddress(program, pc)) return nextCall(program, base, at, stacks);
   const bpBase = entry.bpReg === ORC_REG.PREV_SP ? base : entry.bpReg === ORC_REG.BP ? at.bp : undefined;
   const bp = bpBase === undefined ? at.bp : program.memory.readU64(BigInt.asUintN(64, bpBase + BigInt(entry.bpOffset)));
   return { slot, pc, sp: base, bp, exact: false };
