@@ -1,4 +1,7 @@
-/** The tables by which firmware describes the board: ACPI's, or MP tables without it; on q35 also SMBIOS. */
+/**
+ * The tables by which firmware describes the board: ACPI's and, on q35 or without ACPI, MP tables; on q35 also SMBIOS. A kernel that is
+ * told `acpi=off` has all CPUs and the I/O APIC by the MP tables.
+ */
 import type { LoadSegment } from '../boot-state.ts';
 import { type AcpiConfig, buildAcpiTables } from './acpi-tables.ts';
 import { ALL_PARTS } from './board-config.ts';
@@ -15,10 +18,15 @@ export interface FirmwareTables {
 /** Builds what the board's configuration asks for. */
 export function buildFirmwareTables(hardware: AcpiConfig): FirmwareTables {
   const { acpi } = hardware.parts ?? ALL_PARTS;
-  const { rsdp, segments } = acpi ? buildAcpiTables(hardware) : { rsdp: 0, segments: mpTables(hardware) };
+  const { rsdp, segments } = acpi ? buildAcpiTables(hardware) : { rsdp: 0, segments: [] };
   const { board, cpuCount, memoryBytes, cpuSignature = 0 } = hardware;
+  const isQ35 = board === 'q35';
   return {
     rsdp,
-    segments: board === 'q35' ? [...segments, smbios({ cpuCount, memoryBytes, cpuSignature })] : segments,
+    segments: [
+      ...segments,
+      ...(isQ35 || !acpi ? mpTables(hardware) : []),
+      ...(isQ35 ? [smbios({ cpuCount, memoryBytes, cpuSignature })] : []),
+    ],
   };
 }

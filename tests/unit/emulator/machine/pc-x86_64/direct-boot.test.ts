@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ImageError } from '../../../../../capture/formats/errors.ts';
 import type { LoadSegment } from '../../../../../emulator/machine/boot-state.ts';
 import type { AcpiConfig } from '../../../../../emulator/machine/pc-x86_64/acpi-tables.ts';
+import { ALL_PARTS } from '../../../../../emulator/machine/pc-x86_64/board-config.ts';
 import { directBoot, GDT_LIMIT } from '../../../../../emulator/machine/pc-x86_64/direct-boot.ts';
 
 const MIB = 2 ** 20;
@@ -43,6 +44,16 @@ function boot(initrdBytes = 0, commandLine = 'console=ttyS0', hardware = Q35) {
   const buffer = (name: string): Buffer => Buffer.from(find(name).bytes);
   return { segments, entry, find, buffer };
 }
+
+test.each<[name: string, hardware: Partial<AcpiConfig>, mp: boolean]>([
+  ['q35, as SeaBIOS does', {}, true],
+  ['q35 without ACPI', { parts: { ...ALL_PARTS, acpi: false } }, true],
+  ['microvm, which has ACPI tables alone', { board: 'microvm' }, false],
+  ['microvm without ACPI', { board: 'microvm', parts: { ...ALL_PARTS, acpi: false } }, true],
+])('MP tables: %s', (_, hardware, mp) => {
+  const { segments } = boot(0, '', { ...Q35, ...hardware });
+  expect(segments.some(({ name }) => name === 'mp-tables')).toBe(mp);
+});
 
 describe('boot_params', () => {
   test('have the members of zero-page.rst at their offsets', () => {
