@@ -28,6 +28,11 @@ export class MemoryReader {
     return this.#memory;
   }
 
+  /** Forgets what was read: the memory of a running machine changes. */
+  forget(): void {
+    this.#pages.clear();
+  }
+
   /** Physical address of a virtual one, or undefined when it is not mapped. @throws FaultError */
   translate(vaddr: bigint): number | undefined {
     return this.#translate(BigInt.asUintN(64, vaddr));

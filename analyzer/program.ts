@@ -18,6 +18,7 @@ import type { BtfVariable } from './debug-info/btf.ts';
 import { DebugFiles } from './debug-info/debug-files.ts';
 import { findKernelBtf } from './debug-info/find-btf.ts';
 import { findDebugFile, hasDebugInfo } from './debug-info/find-debug-file.ts';
+import { isLive, namesLiveMemory, openLive } from './live-memory.ts';
 import { MemoryReader, physicalReader } from './memory-reader.ts';
 import { moduleBtf, moduleSymbols } from './linux/module.ts';
 import { percpuOffsets } from './linux/percpu.ts';
@@ -33,7 +34,7 @@ import { StructObject } from './types/object.ts';
 
 /** What to open. */
 export interface ProgramFiles {
-  /** The files of the dump (several for a split one), or memory that is no file: a machine's. */
+  /** The files of the dump (several for a split one), `live:FILE@ADDRESS` for a running machine's RAM, or memory that is no file. */
   readonly dump: readonly string[] | Dump;
   readonly vmlinux?: string | undefined;
   readonly systemMap?: string | undefined;
@@ -44,6 +45,11 @@ export interface ProgramFiles {
 function requiredVmcoreinfo({ vmcoreinfo, path }: Dump): Vmcoreinfo {
   if (vmcoreinfo === undefined) throw new FormatError('the dump has no VMCOREINFO', { file: path });
   return vmcoreinfo;
+}
+
+function dumpOf(given: ProgramFiles['dump']): Dump {
+  if ('memory' in given) return given;
+  return given.some(namesLiveMemory) ? openLive(given) : openDump(given);
 }
 
 /** The file that has the debug information of a stripped vmlinux, if it can be found. */
@@ -80,7 +86,7 @@ export class Program implements Disposable {
 
   /** @throws UsageError, FormatError, FaultError when the dump cannot be used */
   constructor(files: ProgramFiles) {
-    this.dump = 'memory' in files.dump ? files.dump : openDump(files.dump);
+    this.dump = dumpOf(files.dump);
     this.warnings = [...this.dump.warnings];
     this.vmcoreinfo = requiredVmcoreinfo(this.dump);
     this.architecture = this.dump.architecture ?? 'x86_64';
@@ -110,6 +116,17 @@ export class Program implements Disposable {
     this.vmlinux?.source[Symbol.dispose]();
     this.#debugFile?.source[Symbol.dispose]();
     for (const { elf } of this.debug.modules.values()) elf.source[Symbol.dispose]();
+  }
+
+  /** The memory is that of a machine that runs: nothing of it can be kept. */
+  get isLive(): boolean {
+    return isLive(this.dump.memory);
+  }
+
+  /** Forgets what was read of memory. */
+  forget(): void {
+    this.memory.forget();
+    this.physical.forget();
   }
 
   /** Notes, once, something that the user ought to know about what commands show. */

@@ -42,8 +42,10 @@ export async function runLine(session: Session, line: string, json = false, dept
   if (trimmed === '' || trimmed.startsWith('#')) return result('', '');
   if (trimmed.startsWith('!')) return result('!', runProgram(trimmed.slice(1), ''));
   if (trimmed.startsWith('<')) return runFile(session, trimmed.slice(1).trim(), json, depth);
+  const repeated = /^repeat(?:\s+-(\d+))?\s+(?!-)(\S.*)$/s.exec(trimmed);
+  if (repeated !== null) return repeatLine(session, repeated[2]!, Number(repeated[1] ?? 0), json, depth);
   const { command: commandLine, pipe, file, append } = splitOutput(trimmed);
-  const done = await runCommand(session, commandLine, json, depth);
+  const done = await runCommand(session, commandLine, json);
   return deliver(session, done, { pipe, file, append });
 }
 
@@ -135,23 +137,26 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
     return result('<', '', error instanceof Error ? error.message : String(error));
   }
   const texts: string[] = [];
+  const show =
+    session.show ??
+    (({ text, error, command }) => texts.push(error === undefined ? text : `${text}${command}: ${error}\n`));
   for (const line of lines) {
     const done = await runLine(session, line, json, depth + 1);
-    texts.push(done.error === undefined ? done.text : `${done.text}${done.command}: ${done.error}\n`);
-    if (done.exit) return { ...done, text: texts.join('') };
+    show(done);
+    if (done.exit) return { ...done, text: texts.join(''), error: undefined };
   }
   return result('<', texts.join(''));
 }
 
-async function runCommand(session: Session, given: string, json: boolean, depth: number): Promise<LineResult> {
+async function runCommand(session: Session, given: string, json: boolean): Promise<LineResult> {
   const line = given.replace(/^crash\s+(?=\S)/, '');
   if (line === given && session.settings.variables.get('gdb') === 'on') return gdbLine(session, given, json);
+  session.refresh();
   const [name = '', ...words] = splitWords(line);
   const command = await loadCommand(name);
   if (command === undefined && isGdbVerb(name)) return gdbLine(session, line, json);
   if (command === undefined) return structByName(session, name, words, json);
   if (command.name === 'exit') return { text: '', error: undefined, command: name, exit: true };
-  if (command.name === 'repeat') return repeatLine(session, words, json, depth);
   if (command.name === 'extend') return extendSession(session, command, words);
   if (command.name === 'help') {
     const topic = await helpTopic(words);
@@ -199,15 +204,43 @@ function expandAlias(session: Session, line: string): string {
   return alias === undefined ? line : `${alias.command}${line.slice(word.length)}`;
 }
 
+/** Runs a line until Ctrl-C or an error; once when nobody is shown what it comes to. */
 async function repeatLine(
   session: Session,
-  words: readonly string[],
+  line: string,
+  seconds: number,
   json: boolean,
   depth: number,
 ): Promise<LineResult> {
-  const rest = words.filter((word, index) => index > 0 || !/^-\d+$/.test(word)).join(' ');
-  if (depth >= MAX_DEPTH || rest === '') return result('repeat', '', 'a command is needed');
-  return runLine(session, rest, json, depth + 1);
+  if (depth >= MAX_DEPTH) return result('repeat', '', `commands call each other more than ${MAX_DEPTH} deep`);
+  const { show } = session;
+  if (show === undefined) return runLine(session, line, json, depth + 1);
+  const { command, file } = splitOutput(line);
+  const next = file === undefined ? line : `${command} >> ${file}`;
+  const { signal } = (session.repetition = new AbortController());
+  const stop = (): void => session.repetition?.abort();
+  process.on('SIGINT', stop);
+  try {
+    for (let again = line; !signal.aborted; again = next) {
+      const done = await runLine(session, again, json, depth + 1);
+      if (done.error !== undefined || done.exit) return done;
+      show(done);
+      await pause(seconds, signal);
+    }
+  } finally {
+    process.off('SIGINT', stop);
+    session.repetition = undefined;
+  }
+  return result('repeat', '');
+}
+
+/** Waits, but not on when it is to end; lets signals come in. */
+async function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve: wake } = Promise.withResolvers<void>();
+  const timer = setTimeout(wake, 1000 * seconds);
+  signal.addEventListener('abort', () => wake(), { once: true });
+  await promise;
+  clearTimeout(timer);
 }
 
 /** A module's `commands` become commands of the session. */

@@ -18,6 +18,12 @@ const NO_PROTOTYPE = new FunctionType(
   false,
 );
 
+/** What C takes a function for that is not declared. */
+const NO_DECLARATION = new FunctionType(
+  () => INT,
+  () => [],
+);
+
 /** Type of a kernel variable: from a vmlinux, BTF's per-cpu section, or the list of well-known ones. */
 export function variableType(session: Session, name: string): CType | undefined {
   const { program } = session;
@@ -37,18 +43,10 @@ export function findVariable(session: Session, name: string, file?: string): Val
   const all = program.symbols.findAll(name);
   const symbol = file === undefined ? all[0] : all.find(({ address }) => isOfFile(session, address, file));
   if (symbol === undefined) return findEnumerator(program.types, name);
-  // x86_64 kernels of 7.x have init_task among their text.
-  if (/[tTwW]/.test(symbol.type) && !Object.hasOwn(VARIABLE_TYPES, name))
-    return {
-      type:
-        program.types.findFunction(name) ??
-        new FunctionType(
-          () => INT,
-          () => [],
-        ),
-      address: symbol.address,
-    };
-  const type = variableType(session, name);
+  const isText = /[tTwW]/.test(symbol.type);
+  // Variables stand among the text, too: page tables on arm64, init_task on x86_64 in 7.x.
+  const prototype = isText ? program.types.findFunction(name) : undefined;
+  const type = prototype ?? variableType(session, name) ?? (isText ? NO_DECLARATION : undefined);
   if (type === undefined) throw new UsageError(`'${name}' has unknown type; cast it to its declared type`);
   return { type, address: symbol.address };
 }

@@ -31,19 +31,29 @@ export function identify(session: Session, given: bigint, isPhysical: boolean): 
   return { data: { address, ...places }, text };
 }
 
+function noPage(address: bigint): string {
+  return `WARNING: cannot find mem_map page for address: ${hex(address)}\n`;
+}
+
 /** What crash says of an address without a page. */
 function unknownAddress(program: Program, given: bigint, isPhysical: boolean): View {
   const cannot = `kmem: cannot determine page for ${hex(given)}\n`;
   const data = { address: given };
-  if (isPhysical) return { data, text: `${cannot}${hex(given)}: physical address not found in mem map\n` };
+  if (isPhysical) {
+    const direct = program.space.directMap(Number(given));
+    const warning = program.architecture === 'aarch64' ? noPage(direct) : '';
+    return { data, text: `${warning}${cannot}${hex(given)}: physical address not found in mem map\n` };
+  }
   const paddr = program.memory.translate(given);
   if (paddr === undefined)
     return {
       data,
       text: `WARNING: cannot make virtual-to-physical translation: ${hex(given)}\n${hex(given)}: kernel virtual address not found in mem map\n`,
     };
-  const warning = `WARNING: cannot find mem_map page for address: ${hex(given)}\n`;
-  return { data, text: `${warning}${cannot}${paddr.toString(16)}: kernel virtual address not found in mem map\n` };
+  return {
+    data,
+    text: `${noPage(given)}${cannot}${paddr.toString(16)}: kernel virtual address not found in mem map\n`,
+  };
 }
 
 function placesText(session: Session, address: bigint, found: Places): string {
@@ -69,7 +79,13 @@ interface Places {
 }
 
 function virtualPlaces(session: Session, address: bigint): Places {
-  return { symbol: symbolOf(session, address), area: vmallocAreaAt(session.program, address) };
+  const { symbols } = session.program;
+  // arm64 maps the image by areas of vmalloc, which crash does not take for one
+  const isImage = address >= symbols.kernelStart && address < symbols.kernelEnd;
+  return {
+    symbol: symbolOf(session, address),
+    area: isImage ? undefined : vmallocAreaAt(session.program, address),
+  };
 }
 
 function memoryPlaces(session: Session, address: bigint, given: bigint): Places {

@@ -178,12 +178,11 @@ function describedFrames(program: Program): { readonly start: number; readonly e
 
 function chosenPages(session: Session, words: readonly string[]): Iterable<StructObject> {
   if (words.length === 0) return allPages(session.program);
-  return words.map(word => {
+  return words.flatMap(word => {
     const { program } = session;
     const address = parseAddress(session, word);
     const page = pageOf(program, pfnOfPage(program, address) ?? pfnOfAddress(program, address));
-    if (page === undefined) throw new UsageError(`no page: ${word}`);
-    return page;
+    return page === undefined ? [] : [page];
   });
 }
 
@@ -196,7 +195,7 @@ export function pagesView(session: Session, args: Arguments): View {
     data.push({ page: page.address, flags: page.pointer('flags'), count: page.num('_refcount.counter') });
     out.push(pageLine(program, page));
   }
-  return { data, text: out.join('') };
+  return { data, text: data.length === 0 ? '' : out.join('') };
 }
 
 /** `kmem -m`. */

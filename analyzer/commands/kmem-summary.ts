@@ -215,7 +215,10 @@ export function nodesView({ program }: Session): View {
   });
   const [sections, blocks] = [memSections(program), memoryBlocks(program)];
   const text = nodeRows.map(row => nodeText(row, program.space.pageSize)).join('\n');
-  return { data: { nodes: nodeRows, sections, blocks }, text: text + sectionsText(sections) + blocksText(blocks) };
+  // crash: x86_64 has a variable with the size of a block, old kernels a member with its end
+  const hasEnds = program.architecture === 'x86_64' || program.types.has('memory_block', 'end_section_nr');
+  const tail = sectionsText(sections) + blocksText(blocks, hasEnds);
+  return { data: { nodes: nodeRows, sections, blocks }, text: text + tail };
 }
 
 function zoneRow(program: Program, { index, name, spanned, struct, startPfn }: Zone): ZoneRow {
@@ -258,11 +261,13 @@ function sectionsText(sections: readonly MemSection[]): string {
   return `\n${lines(['NR      SECTION        CODED_MEM_MAP        MEM_MAP       STATE PFN', ...rows])}`;
 }
 
-function blocksText(blocks: readonly MemoryBlock[]): string {
+/** @param hasEnds where a kernel tells how large blocks are */
+function blocksText(blocks: readonly MemoryBlock[], hasEnds: boolean): string {
   if (blocks.length === 0) return '';
   const rows = blocks.map(
     ({ address, name, start, last, node, state, startSection }) =>
-      ` ${hex16(address)}   ${name.padEnd(10)}${hex(start).padStart(9)} - ${hex(last).padStart(8)}  ${String(node).padEnd(5)}${state.padEnd(8)}${String(startSection).padEnd(12)}`,
+      ` ${hex16(address)}   ${name.padEnd(10)}${hasEnds ? `${hex(start).padStart(9)} - ${hex(last).padStart(8)}` : `${hex(start).padStart(14)}      `}  ${String(node).padEnd(5)}${state.padEnd(8)}${String(startSection).padEnd(12)}`,
   );
-  return `\n${lines(['   MEM_BLOCK        NAME        PHYSICAL RANGE     NODE  STATE   START_SECTION_NO', ...rows])}`;
+  const head = `   MEM_BLOCK        NAME        PHYSICAL ${hasEnds ? 'RANGE' : 'START'}     NODE  STATE   START_SECTION_NO`;
+  return `\n${lines([head, ...rows])}`;
 }

@@ -80,7 +80,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   vtop: async () => (await import('./vtop.ts')).vtop,
   waitq: async () => (await import('./waitq.ts')).waitq,
   whatis: async () => (await import('./whatis.ts')).whatis,
-  wr: async () => (await import('./shell-commands.ts')).wr,
+  wr: async () => (await import('./wr.ts')).wr,
 };
 
 const extensions = new Map<string, Command>();

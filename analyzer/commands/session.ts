@@ -53,6 +53,12 @@ export class Session {
   #current: Task | undefined;
   #panic: Task | undefined;
   readonly #history: Value[] = [];
+  /** Shows what a command came to while it goes on: `repeat`. Without it a command is run once. */
+  show:
+    | ((done: { readonly text: string; readonly error: string | undefined; readonly command: string }) => void)
+    | undefined;
+  /** Ends the command that is being repeated. */
+  repetition: AbortController | undefined;
   /** gdb's settings and `$name` variables. */
   readonly gdb = new GdbState();
 
@@ -79,6 +85,17 @@ export class Session {
 
   set current(task: Task) {
     this.#current = task;
+  }
+
+  /** Of a running machine everything is read anew; the current task stays while it lives. */
+  refresh(): void {
+    if (!this.program.isLive) return;
+    this.program.forget();
+    const previous = this.#current;
+    this.#tasks = undefined;
+    this.#panic = undefined;
+    this.#current =
+      previous && this.tasks.all.find(({ address, pid }) => address === previous.address && pid === previous.pid);
   }
 
   /** Name of the slab cache that an address lies in, or undefined. */

@@ -1,5 +1,5 @@
-/** Commands about the session itself: `alias`, `exit`, `extend`, `repeat`, `wr`. */
-import { UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+/** Commands about the session itself: `alias`, `exit`, `extend`, `repeat`. */
+import { UsageError } from '../../capture/formats/errors.ts';
 import type { Command } from './command.ts';
 import { COMMANDS, extensionNames } from './registry.ts';
 import type { Alias, Session } from './session.ts';
@@ -86,33 +86,11 @@ export const repeat: Command<TextData> = {
   summary: 'run a command again and again',
   synopsis: '[-seconds] command',
   options: [],
-  description: 'On a dump a command gives the same every time: it is run once.',
+  description: `Runs a command until Ctrl-C, an error, or the end of whoever reads the output; with -seconds it waits that long between. A file
+that it is redirected to is written anew the first time and appended to from then on. Meant for a live machine.`,
   examples: [{ line: 'repeat -1 p jiffies', why: 'on a live system' }],
   run() {
     throw new UsageError('repeat runs its command through the shell; give it a command');
-  },
-  text: data => data.text,
-};
-
-/** `wr`. */
-export const wr: Command<TextData> = {
-  name: 'wr',
-  summary: 'write memory of a live machine',
-  synopsis: '[-u|-k|-p] [-8|-16|-32|-64] [address|symbol] value',
-  options: [
-    { flag: '-u', help: 'the address is of the current task' },
-    { flag: '-k', help: 'the address is of the kernel' },
-    { flag: '-p', help: 'the address is physical' },
-    { flag: '-8', help: 'a byte' },
-    { flag: '-16', help: '16 bits' },
-    { flag: '-32', help: '32 bits' },
-    { flag: '-64', help: '64 bits' },
-  ],
-  description: 'Dumps are never written to.',
-  examples: [],
-  run(session) {
-    if (session.program.dump.format !== 'raw RAM') throw new UsageError('not allowed on dumpfiles');
-    throw new UnimplementedError('writing to a live machine');
   },
   text: data => data.text,
 };

@@ -69,14 +69,31 @@ function chosenCalls(session: Session, word: string | undefined): NonNullable<Sy
   const number = word !== undefined && /^(?:0x[\da-f]+|\d+)$/i.test(word) ? Number(word) : undefined;
   const chosen = all.filter(call => (number === undefined ? call.name.includes(word ?? '') : call.number === number));
   if (chosen.length === 0) throw new UsageError(`no such system call: ${word}`);
-  return chosen.map(call => ({ ...call, source: sourceInTree(session, call.address) }));
+  const folder = treeOf(session);
+  return chosen.map(call => ({ ...call, source: sourceInTree(session, call.address, folder) }));
 }
 
-/** `../fs/read_write.c: 621`: without the folder that the kernel was built in, which `schedule` betrays. */
-function sourceInTree(session: Session, address: bigint): string | undefined {
+/** Where a function begins; the no-operations that arm64 puts in front for ftrace may be of no line, or of the function before. */
+function functionLine(session: Session, address: bigint): string | undefined {
+  const PATCHABLE = 8n;
   const line = session.sourceLine(address);
-  const known = session.sourceLine(session.program.symbols.find('schedule') ?? 0n);
-  const folder = known?.slice(0, Math.max(0, known.indexOf('/kernel/sched/'))) ?? '';
+  const isOwn = line !== undefined && line !== session.sourceLine(address - 4n);
+  return isOwn || session.program.architecture === 'x86_64' ? line : session.sourceLine(address + PATCHABLE);
+}
+
+/** The folder that the kernel was built in, which `schedule` betrays; '' when nothing does. Its first lines may be of a header. */
+function treeOf(session: Session): string {
+  const start = session.program.symbols.find('schedule') ?? 0n;
+  const FIRST_BYTES = Array.from({ length: 64 }, (_, offset) => BigInt(offset));
+  const line = FIRST_BYTES.map(offset => session.sourceLine(start + offset)).find(text => text?.includes(SCHEDULER));
+  return line?.slice(0, line.indexOf(SCHEDULER)) ?? '';
+}
+
+const SCHEDULER = '/kernel/sched/';
+
+/** `../fs/read_write.c: 621`: without the folder that the kernel was built in. */
+function sourceInTree(session: Session, address: bigint, folder: string): string | undefined {
+  const line = functionLine(session, address);
   return folder !== '' && line?.startsWith(`${folder}/`) === true ? `..${line.slice(folder.length)}` : line;
 }
 

@@ -157,7 +157,8 @@ function mapleEntries(program: Program, start: bigint, isNode: boolean): Iterabl
 }
 
 function xarrayEntries(program: Program, start: bigint, isNode: boolean): Iterable<XarrayEntry> {
-  if (isNode) return xaEntriesBelow(program, start);
+  // `xa_mk_internal`: the address alone will do
+  if (isNode) return xaEntriesBelow(program, (start & 3n) === 0n ? start | 2n : start);
   const struct = program.types.findStruct('xarray') === undefined ? 'radix_tree_root' : 'xarray';
   return xaForEach(program, program.object(struct, start));
 }

@@ -98,7 +98,7 @@ export function usageText(): string {
   });
   const silent = OPTIONS.filter(({ help }) => help === undefined).flatMap(({ names }) => names);
   return `usage: crash [options] [vmlinux] [System.map] VMCORE [more files of a split dump]
-       crash [options] [vmlinux] RAM@ADDRESS[,RAM@ADDRESS]
+       crash [options] [vmlinux] [live:]RAM@ADDRESS[,RAM@ADDRESS]
 ${rows.join('')}Taken and not needed: ${silent.join(' ')}
 Exit status: 0, or 1 when the dump could not be opened or a command of -c, -i or a pipe failed.
 `;

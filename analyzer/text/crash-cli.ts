@@ -175,14 +175,15 @@ export async function runAllowed(session: Session, line: string, json: boolean):
 
 async function runLines(session: Session, lines: readonly string[], json: boolean): Promise<number> {
   let status = 0;
+  session.show = ({ text, error, command }) => {
+    process.stdout.write(text);
+    showWarnings(session.program);
+    if (error !== undefined) process.stderr.write(`${command}: ${error}\n`);
+  };
   for (const line of lines) {
     const result = await runAllowed(session, line, json);
-    process.stdout.write(result.text);
-    showWarnings(session.program);
-    if (result.error !== undefined) {
-      status = 1;
-      process.stderr.write(`${result.command}: ${result.error}\n`);
-    }
+    session.show(result);
+    if (result.error !== undefined) status = 1;
     if (result.exit) break;
   }
   return status;

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Interface } from 'node:readline/promises';
 
 import type { Session } from '../commands/session.ts';
+import type { LineResult } from '../shell.ts';
 import type { CliOptions } from './cli-options.ts';
 import { complete } from './completion.ts';
 import { runAllowed, showWarnings } from './crash-cli.ts';
@@ -50,6 +51,7 @@ function openReader(session: Session, isTerminal: boolean): Interface {
   // Ctrl-C gives up the line, not the session.
   reader.on('SIGINT', () => {
     process.stdout.write('^C\n');
+    if (session.repetition !== undefined) return session.repetition.abort();
     reader.write(null, { ctrl: true, name: 'e' });
     reader.write(null, { ctrl: true, name: 'u' });
     reader.prompt();
@@ -67,16 +69,21 @@ class PromptOutput {
   constructor(session: Session, { flags }: CliOptions) {
     this.#session = session;
     this.#json = flags.has('--json');
+    session.show = result => this.#showResult(result);
     this.#pager = process.stdout.isTTY && !flags.has('--no_scroll') ? pagerOf(flags) : undefined;
   }
 
   /** Returns whether the line asked to end. */
   async run(line: string): Promise<boolean> {
     const result = await runAllowed(this.#session, line, this.#json);
-    this.#failed ||= result.error !== undefined;
-    this.#show(result.error === undefined ? result.text : `${result.text}${result.command}: ${result.error}\n`);
-    showWarnings(this.#session.program);
+    this.#showResult(result);
     return result.exit;
+  }
+
+  #showResult({ text, error, command }: Pick<LineResult, 'text' | 'error' | 'command'>): void {
+    this.#failed ||= error !== undefined;
+    this.#show(error === undefined ? text : `${text}${command}: ${error}\n`);
+    showWarnings(this.#session.program);
   }
 
   status(isTerminal: boolean): number {

@@ -181,8 +181,9 @@ function nextRecord(program: Program, fp: bigint, pc: bigint, items: StackItem[]
   }
   const previous = program.memory.readU64(fp);
   const returnAddress = stripPac(program, program.memory.readU64(fp + 8n));
-  if (previous === 0n) return undefined;
-  // Where a kernel thread began: nothing called it.
+  // Where a kernel thread or an idle task began: nothing called it that is worth a row.
+  const isFirst = /^(?:secondary_)?start_kernel$/.test(name);
+  if (previous === 0n || isFirst) return undefined;
   if (program.symbols.lookup(returnAddress - 4n)?.symbol.name === 'ret_from_fork') return undefined;
   return { fp: previous, pc: returnAddress - 4n };
 }

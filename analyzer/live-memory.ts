@@ -1,0 +1,75 @@
+/**
+ * RAM of a machine that runs, as a file that the machine shares: QEMU's `-object memory-backend-file,share=on,mem-path=FILE`.
+ * It is named as crash names it, `live:FILE@ADDRESS`, several separated by commas. What is read may change at any time; it can be written to.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+import { FaultError, UsageError } from '../capture/formats/errors.ts';
+import type { MemorySource } from '../capture/formats/memory-source.ts';
+import { openDump } from '../capture/sources/dump-file.ts';
+import type { Dump } from '../capture/sources/dump-file.ts';
+import { RawMemory } from '../capture/sources/raw-memory.ts';
+
+/** Physical memory that can be written to, and that nothing keeps a copy of. */
+export interface LiveMemory extends MemorySource {
+  /** @throws FaultError where there is no RAM, UsageError when it may not be written to */
+  write(paddr: number, bytes: Uint8Array): void;
+}
+
+/** Tells whether memory is that of a running machine. */
+export function isLive(memory: MemorySource): memory is LiveMemory {
+  return 'write' in memory;
+}
+
+const PREFIX = 'live:';
+
+/** Tells whether a word names the memory of a running machine. */
+export function namesLiveMemory(word: string): boolean {
+  return word.startsWith(PREFIX);
+}
+
+/** Opens the memory of a running machine. @throws UsageError, FormatError */
+export function openLive(words: readonly string[]): Dump {
+  const images = words.map(word => word.slice(PREFIX.length));
+  const dump = openDump(images);
+  const memory = new LiveRam(images);
+  return Object.create(dump, { memory: { value: memory, enumerable: true } }) as Dump;
+}
+
+/** RAM images of which no page is kept. */
+class LiveRam extends RawMemory implements LiveMemory {
+  readonly #files: readonly { readonly path: string; readonly base: number }[];
+
+  constructor(words: readonly string[]) {
+    super(words);
+    this.#files = words
+      .flatMap(word => word.split(','))
+      .map(word => {
+        const at = word.lastIndexOf('@');
+        return { path: word.slice(0, at), base: Number(word.slice(at + 1)) };
+      })
+      .sort((a, b) => b.base - a.base);
+  }
+
+  write(paddr: number, bytes: Uint8Array): void {
+    const lastPfn = Math.floor((paddr + bytes.length - 1) / this.pageSize);
+    const file = this.#files.find(({ base }) => base <= paddr);
+    if (file === undefined || !this.hasPage(lastPfn)) throw new FaultError(paddr, 'no RAM is there');
+    const fd = openForWriting(file.path);
+    try {
+      writeSync(fd, bytes, 0, bytes.length, paddr - file.base);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function openForWriting(path: string): number {
+  try {
+    return openSync(path, 'r+');
+  } catch (error) {
+    throw new UsageError(`${path}: cannot be written to: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
