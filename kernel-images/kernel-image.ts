@@ -30,7 +30,12 @@ export interface KernelImage {
   readonly bytes: Uint8Array;
   /** Memory that the running kernel takes from its load address on, in bytes (`image_size`, `init_size`); 0 when unknown. */
   readonly memorySize: number;
+  /** Bytes of a page, where the image says it. */
+  readonly pageSize?: number | undefined;
 }
+
+/** By bits 2:1 of the arm64 header's flags; 0: not said. */
+const ARM64_PAGE_SIZES: readonly (number | undefined)[] = [undefined, 4096, 16_384, 65_536];
 
 /** arm64 Image header: offsets in bytes. */
 export const ARM64_HEADER = { code0: 0, text_offset: 8, image_size: 16, flags: 24, magic: 56, size: 64 } as const;
@@ -93,13 +98,14 @@ function readArm64Image(bytes: Uint8Array, format: KernelFormat, file: string): 
     throw new ImageError('the compressed data is no arm64 Image', { file });
   }
   const memorySize = readSize64(bytes, ARM64_HEADER.image_size);
-  if ((readU32(bytes, ARM64_HEADER.flags) & 1) !== 0)
-    throw new ImageError('big-endian arm64 kernels are not supported', { file });
+  const flags = readU32(bytes, ARM64_HEADER.flags);
+  if ((flags & 1) !== 0) throw new ImageError('big-endian arm64 kernels are not supported', { file });
   // image_size covers the BSS too; what is missing from the file beyond a generous BSS is a cut.
   if (memorySize > 0 && bytes.length < memorySize / 2) {
     throw new ImageError(`truncated kernel: ${bytes.length} bytes of an image of ${memorySize}`, { file });
   }
-  return { format, architecture: 'aarch64', version: findVersionBanner(bytes), bytes, memorySize };
+  const pageSize = ARM64_PAGE_SIZES[(flags >> 1) & 3];
+  return { format, architecture: 'aarch64', version: findVersionBanner(bytes), bytes, memorySize, pageSize };
 }
 
 async function gunzipKernel(bytes: Uint8Array, file: string): Promise<Uint8Array> {

@@ -14,8 +14,9 @@ import type { Architecture } from './kernel-image.ts';
 import { parseBuiltIn, type ModuleTree } from './kernel-modules.ts';
 import { unpackedFolder, unpackIntoCache, type Selection } from './unpacked-package.ts';
 
-/** Debian's kernel flavours that run on virtual machines. */
-export type Flavour = 'cloud' | 'generic';
+/** Debian's kernel flavours that run on virtual machines; `16k` (pages of 16 KiB) is arm64's, in newer suites. */
+export const FLAVOURS = ['cloud', 'generic', 'rt', '16k'] as const;
+export type Flavour = (typeof FLAVOURS)[number];
 
 /** What the packages of a kernel hold for us. */
 export interface UnpackedKernel {
@@ -33,10 +34,22 @@ export const DEBIAN_ARCHITECTURES: Readonly<Record<Architecture, DebianArchitect
   x86_64: 'amd64',
 };
 
+/** Names of the packages that depend on the newest kernel of a flavour. */
+const META_PACKAGES: Readonly<Record<Flavour, (architecture: DebianArchitecture) => string>> = {
+  cloud: architecture => `linux-image-cloud-${architecture}`,
+  generic: architecture => `linux-image-${architecture}`,
+  rt: architecture => `linux-image-rt-${architecture}`,
+  '16k': architecture => `linux-image-${architecture}-16k`,
+};
+
+/** The flavours that a suite has for its architecture. */
+export function flavoursOf(archive: PackageArchive): Flavour[] {
+  return FLAVOURS.filter(flavour => archive.find(META_PACKAGES[flavour](archive.options.architecture)) !== undefined);
+}
+
 /** Finds the versioned package of a flavour's newest kernel. @throws UsageError, ImageError */
 export function resolveKernelPackage(archive: PackageArchive, flavour: Flavour): PackageRecord {
-  const { architecture } = archive.options;
-  const meta = archive.get(flavour === 'cloud' ? `linux-image-cloud-${architecture}` : `linux-image-${architecture}`);
+  const meta = archive.get(META_PACKAGES[flavour](archive.options.architecture));
   const versioned = meta.depends.flat().find(name => /^linux-image-\d/.test(name));
   if (versioned === undefined)
     throw new ImageError(`package ${meta.name} ${meta.version} names no kernel image package`);

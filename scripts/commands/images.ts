@@ -13,6 +13,8 @@ import {
   listKernelParts,
   resolveKernelPackage,
   type Flavour,
+  FLAVOURS,
+  flavoursOf,
 } from '../../kernel-images/kernel-package.ts';
 import { ProgressLine } from './progress-line.ts';
 
@@ -27,7 +29,6 @@ interface ImagesOptions {
 }
 
 const SUITES = ['bookworm', 'trixie', 'sid'];
-const FLAVOURS: readonly Flavour[] = ['cloud', 'generic'];
 
 /** A kernel of a suite, as `list` shows it. */
 interface KernelRow {
@@ -131,7 +132,7 @@ async function listImages(options: ImagesOptions): Promise<void> {
 }
 
 function kernelsOf(archive: PackageArchive, place: Place, options: ImagesOptions): KernelRow[] {
-  return (options.flavour === undefined ? FLAVOURS : [options.flavour]).map(flavour => {
+  return chosenFlavours(archive, options).map(flavour => {
     const record = resolveKernelPackage(archive, flavour);
     return {
       ...place,
@@ -143,6 +144,10 @@ function kernelsOf(archive: PackageArchive, place: Place, options: ImagesOptions
       signature: archive.signature,
     };
   });
+}
+
+function chosenFlavours(archive: PackageArchive, { flavour }: ImagesOptions): readonly Flavour[] {
+  return flavour === undefined ? flavoursOf(archive) : [flavour];
 }
 
 function printKernels(rows: readonly KernelRow[]): void {
@@ -165,7 +170,7 @@ async function fetchImages(options: ImagesOptions): Promise<void> {
   for (const place of placesOf(options)) {
     using progress = new ProgressLine();
     const archive = await openArchive(place, options, progress);
-    for (const flavour of options.flavour === undefined ? FLAVOURS : [options.flavour]) {
+    for (const flavour of chosenFlavours(archive, options)) {
       const kernel = await fetchKernel(archive, resolveKernelPackage(archive, flavour));
       console.log(`${kernel.release}: ${kernel.imagePath}`);
     }

@@ -7,7 +7,7 @@ import { UsageError } from '../../capture/formats/errors.ts';
 import { writeFileAtomically } from '../../kernel-images/cache-folder.ts';
 import { parseSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
-import type { Flavour } from '../../kernel-images/kernel-package.ts';
+import { type Flavour, FLAVOURS } from '../../kernel-images/kernel-package.ts';
 import { flowFiles, runFlow } from '../lab/flow.ts';
 import type { KexecEvent } from '../lab/kexec-trace.ts';
 import { PROVOCATIONS } from '../lab/provocations.ts';
@@ -94,11 +94,7 @@ function addRunOptions(command: Command): Command {
       new Option('--arch <arch>', 'architecture').choices(['aarch64', 'x86_64']).default(defaults.architecture),
     )
     .option('--suite <suite>', 'Debian suite: bookworm, trixie, sid', defaults.suite)
-    .addOption(
-      new Option('--flavour <flavour>', 'Debian kernel flavour')
-        .choices(['cloud', 'generic'])
-        .default(defaults.flavour),
-    )
+    .addOption(new Option('--flavour <flavour>', 'Debian kernel flavour').choices(FLAVOURS).default(defaults.flavour))
     .option('--kernel <file>', 'kernel image instead of the newest one of the suite')
     .option('--mirror <url>', "Debian mirror (default: the one of apt's configuration)")
     .option('--machine <type>', 'machine, as QEMU names it (default: virt,gic-version=3 or q35)')

@@ -9,6 +9,7 @@ import {
   defaultCrashkernel,
   productionCommandLine,
 } from '../../kernel-images/command-line.ts';
+import { cpuModel } from '../../emulator/index.ts';
 import { PackageArchive, type FetchEvent } from '../../kernel-images/debian/package-index.ts';
 import {
   buildInitramfs,
@@ -77,6 +78,7 @@ export async function prepareRun(asked: Scenario, onFetch?: (event: FetchEvent) 
   });
   const kernel =
     file === undefined ? await debianKernel(scenario, archive) : await kernelWithModules(scenario, file, archive);
+  checkPageSize(kernel.image, scenario.cpu);
   const programs = await fetchGuestPrograms(archive, architecture, scenario.collector);
   const modules = await chooseModules(kernel.unpacked?.modules, scenario);
   const extra = await chooseExtraModules(kernel.unpacked?.modules, kdump?.extraModules ?? [], modules);
@@ -88,6 +90,12 @@ async function readKernelFile(path: string, scenario: Scenario): Promise<KernelI
   const image = await readKernelImage(readFileSync(path), path);
   requireArchitecture(image, scenario.architecture, path);
   return image;
+}
+
+/** A kernel stops without a word on a CPU that does not have its pages. @throws UsageError */
+function checkPageSize({ architecture, pageSize, version }: KernelImage, cpu: string): void {
+  if (architecture !== 'aarch64' || pageSize !== 16_384 || cpuModel(cpu).features.has('FEAT_TGran16K')) return;
+  throw new UsageError(`${version} has pages of 16 KiB, which --cpu ${cpu} has not: choose cortex-a76 or max`);
 }
 
 async function debianKernel(scenario: Scenario, archive: PackageArchive): Promise<ChosenKernel> {

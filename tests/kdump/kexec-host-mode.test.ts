@@ -25,7 +25,28 @@ function crash(commands: string): string {
   return stdout;
 }
 
-describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
+/** The rows of crash 9.0.2 for the CPU that panicked, and what the one that the host stopped begins with. */
+const X86_64_ROWS: readonly unknown[] = [
+  '#0 panic',
+  '#1 sysrq_handle_crash',
+  '#2 __handle_sysrq.cold',
+  '#3 write_sysrq_trigger',
+  '#4 proc_reg_write',
+  '#5 vfs_write',
+  '#6 ksys_write',
+  '#7 do_syscall_64',
+  '#8 entry_SYSCALL_64_after_hwframe',
+  expect.stringMatching(/^\[exception RIP: [\w.]+\+\d+\]$/),
+  expect.stringMatching(/^#0 /),
+];
+
+/** Levels and functions of traces, and where exceptions were. */
+function rowsOf(traces: string): string[] {
+  const rows = traces.matchAll(/^ *(?:(#\d+) \[\w+\] (\S+) at|(\[exception .*\]))/gm);
+  return [...rows].map(([, level, name, exception]) => exception ?? `${level} ${name}`);
+}
+
+describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp, rows?: readonly unknown[]]>([
   ['arm64 Debian 12, sysrq', {}, /sysrq: Trigger a crash/],
   [
     'arm64 Debian 13, 2 CPUs, EL2',
@@ -36,7 +57,7 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
   ['arm64, before any user space', { panic: 'no-init' }, /Unable to mount root fs/],
   ['arm64, an overflowed stack, 8 CPUs', { panic: 'stack-overflow', cpus: 8 }, /Insufficient stack space/],
   ['arm64, in an interrupt', { panic: 'interrupt' }, /Internal error: BRK handler/],
-  ['x86_64 Debian 12, 2 CPUs', { ...X86_64, cpus: 2 }, /sysrq: Trigger a crash/],
+  ['x86_64 Debian 12, 2 CPUs', { ...X86_64, cpus: 2 }, /sysrq: Trigger a crash/, X86_64_ROWS],
   ['x86_64 microvm', { ...X86_64, machine: 'microvm,pit=on', diskBus: 'mmio' }, /sysrq: Trigger a crash/],
   ['x86_64, before any user space, 2 CPUs', { ...X86_64, panic: 'no-init', cpus: 2 }, /Unable to mount root fs/],
   [
@@ -50,7 +71,7 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
     { ...X86_64, suite: 'sid', panic: 'interrupts-off', collector: 'cp' },
     /sysrq triggered crash/,
   ],
-])('%s', (_, scenario, said) => {
+])('%s', (_, scenario, said, rows) => {
   test('ends in a dump with all tasks, the log, and registers of the CPU that panicked', async () => {
     const prepared = await prepareRun({ ...DEFAULT_SCENARIO, fast: true, mode: 'host', ...scenario });
     const report = await runFlow(prepared, folder, config => new EmulatedMachine(config));
@@ -63,6 +84,7 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp]>([
     const text = crash('ps; log');
     expect(text).toMatch(said);
     for (const task of ['[swapper/0]', '[kthreadd]', '[kcompactd0]']) expect(text).toContain(task);
+    if (rows !== undefined) expect(rowsOf(crash('bt -a')).slice(0, rows.length)).toEqual(rows);
   });
 });
 

@@ -44,6 +44,7 @@ export const A64_FEATURE_NAMES = [
   'FEAT_SSBS2',
   'FEAT_RAS',
   'FEAT_E0PD',
+  'FEAT_TGran16K',
   'FEAT_LVA',
   'FEAT_LPA2',
   'FEAT_HPDS',

@@ -67,6 +67,7 @@ const V8_2_A76: readonly A64FeatureName[] = [
   'FEAT_FP16',
   'FEAT_RAS',
   'FEAT_SSBS',
+  'FEAT_TGran16K',
 ];
 
 const MAX: readonly A64FeatureName[] = [
@@ -134,8 +135,8 @@ const CORTEX_A76: CpuModel = {
     // CSV3, CSV2
     ID_AA64PFR0_EL1: 0x1100_0000_0000_0000n,
     ID_AA64DFR0_EL1: DFR0_V8_2,
-    // TGran16, SNSMem, ASIDBits 16, PARange 40 bits
-    ID_AA64MMFR0_EL1: 0x10_1022n,
+    // SNSMem, ASIDBits 16, PARange 40 bits
+    ID_AA64MMFR0_EL1: 0x1022n,
     // XNX, VMIDBits 16
     ID_AA64MMFR1_EL1: 0x1000_0020n,
     // IESB, CnP
@@ -180,8 +181,8 @@ const MODELS = {
       // CSV3, CSV2
       ID_AA64PFR0_EL1: 0x1100_0000_0000_0000n,
       ID_AA64DFR0_EL1: DFR0_V8_2,
-      // SNSMem, ASIDBits 16, PARange 52 bits
-      ID_AA64MMFR0_EL1: 0x1026n,
+      // TGran4_2, TGran64_2, TGran16_2, SNSMem, ASIDBits 16, PARange 52 bits
+      ID_AA64MMFR0_EL1: 0x222_0000_1026n,
       ID_AA64MMFR1_EL1: 0x1000_0020n,
       // BBM 2, TTL, IESB, CnP
       ID_AA64MMFR2_EL1: 0x0021_0000_0000_1001n,

@@ -59,7 +59,7 @@ function vmlinux(machine: number): Buffer {
   return bytes;
 }
 
-const ARM64 = { architecture: 'aarch64', version: '6.1.0-56-cloud-arm64', memorySize: 65_536 };
+const ARM64 = { architecture: 'aarch64', version: '6.1.0-56-cloud-arm64', memorySize: 65_536, pageSize: 4096 };
 const KINDS: readonly (readonly [string, Buffer, object])[] = [
   ['a raw Image', arm64Image(), { ...ARM64, format: 'Image' }],
   ['Image.gz', gzipSync(arm64Image()), { ...ARM64, format: 'Image.gz' }],

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ImageError, UsageError } from '../../../capture/formats/errors.ts';
 import { PackageArchive } from '../../../kernel-images/debian/package-index.ts';
 import { fetchProgram } from '../../../kernel-images/initramfs/programs.ts';
-import { fetchKernel, resolveKernelPackage } from '../../../kernel-images/kernel-package.ts';
+import { fetchKernel, flavoursOf, resolveKernelPackage } from '../../../kernel-images/kernel-package.ts';
 import { SmallMirror, type TestPackage } from '../../support/small-mirror.ts';
 
 const RELEASE_61 = '6.1.0-1-cloud-arm64';
@@ -99,6 +99,16 @@ function open(refresh = false): Promise<PackageArchive> {
     checkSignature: () => 'verified',
   });
 }
+
+test('flavours are those of which the suite has a kernel', async () => {
+  publish(ONE_PACKAGE);
+  expect(flavoursOf(await open())).toEqual(['cloud']);
+  const control = { ...ONE_PACKAGE[0]!.control, Package: 'linux-image-arm64-16k' };
+  publish([...ONE_PACKAGE, { control, files: {} }]);
+  const archive = await open(true);
+  expect(flavoursOf(archive)).toEqual(['cloud', '16k']);
+  expect(resolveKernelPackage(archive, '16k')).toEqual(resolveKernelPackage(archive, 'cloud'));
+});
 
 describe('a kernel in one package', () => {
   test('is found through the meta package, and only what is needed is unpacked', async () => {

@@ -45,14 +45,13 @@ const ID_AA64ISAR1_EL1: readonly FieldRow[] = [
 const ID_AA64ISAR2_EL1: readonly FieldRow[] = [[16, { FEAT_MOPS: 1 }]];
 
 /**
- * TGran16 and TGran4 say 52-bit support with FEAT_LPA2; so do TGran16_2, TGran64_2 and TGran4_2 for stage 2, as in QEMU's `max`:
+ * TGran16 and TGran4 say 52-bit support with FEAT_LPA2; so do TGran16_2 and TGran4_2 for stage 2, as in QEMU's `max`:
  * Linux 7.2 at EL2 takes different halves of its page tables' format from one and the other.
  */
 const ID_AA64MMFR0_EL1: readonly FieldRow[] = [
-  [20, { FEAT_LPA2: 2 }],
+  [20, { FEAT_TGran16K: 1, FEAT_LPA2: 2 }],
   [28, { FEAT_LPA2: 1 }],
   [32, { FEAT_LPA2: 3 }],
-  [36, { FEAT_LPA2: 2 }],
   [40, { FEAT_LPA2: 3 }],
   [60, { FEAT_ECV: 1 }],
 ];

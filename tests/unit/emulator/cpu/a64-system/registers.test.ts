@@ -156,7 +156,7 @@ describe('identification', () => {
     expect(valueOf({ ...bare, hasEl2: true }, 'ID_AA64PFR0_EL1')).toBe(0x111n);
   });
 
-  // Source: QEMU 7.2 docs/system/arm/cpu-features.rst; fields of Arm ARM DDI 0487 "ID_AA64ISAR1_EL1", "ID_AA64MMFR0_EL1"
+  // Source: QEMU 7.2 docs/system/arm/cpu-features.rst, and what its gdb server shows; fields of Arm ARM DDI 0487 "ID_AA64ISAR1_EL1", "ID_AA64MMFR0_EL1"
   test.each([
     ['max', 'ID_AA64ISAR1_EL1', { APA: 1n, API: 0n, GPA: 1n, GPI: 0n }],
     ['max,pauth-impdef=on', 'ID_AA64ISAR1_EL1', { APA: 0n, API: 1n, GPA: 0n, GPI: 1n }],
@@ -167,7 +167,7 @@ describe('identification', () => {
       'ID_AA64MMFR0_EL1',
       { TGran4: 1n, TGran16: 2n, TGran4_2: 3n, TGran16_2: 3n, TGran64_2: 2n },
     ],
-    ['max,lpa2=off', 'ID_AA64MMFR0_EL1', { TGran4: 0n, TGran16: 0n, TGran4_2: 0n }],
+    ['max,lpa2=off', 'ID_AA64MMFR0_EL1', { TGran4: 0n, TGran16: 1n, TGran4_2: 2n, TGran16_2: 2n, TGran64_2: 2n }],
     ['cortex-a57,aarch64=on,pmu=on', 'ID_AA64MMFR0_EL1', { TGran4: 0n }],
   ] as const)('of -cpu %s has the fields of %s', (text, register, fields) => {
     const LOWEST = {
