@@ -237,7 +237,7 @@ function describe(session: Session, task: Task, backtrace: Backtrace, args: Argu
   const variables = fromDwarf ? new FrameVariables(session, task, backtrace, args.has('--locals')) : undefined;
   const show = { frames: args.has('-f') || args.has('-F'), lines: args.has('-l'), variables };
   // variables are shown of all functions
-  const items = variables === undefined ? rowsOf(backtrace.items) : backtrace.items;
+  const items = variables === undefined ? rowsOf(session, backtrace.items) : backtrace.items;
   return items.map((item, index) => {
     if (item.kind === 'frame') return describeFrame(session, { ...backtrace, items }, item, index, show);
     if (item.kind !== 'registers') return item;
@@ -250,13 +250,20 @@ function describe(session: Session, task: Task, backtrace: Backtrace, args: Argu
   });
 }
 
-/** The function that an exception interrupted has no row in crash's layout when the exception's registers name it. */
-function rowsOf(items: readonly StackItem[]): readonly (StackItem | RegistersData)[] {
+/**
+ * The function that an exception interrupted has no row in crash's layout when the exception's registers name it; nor has, on x86_64,
+ * one that called and does not expect a return: the address behind the call is where the next function begins.
+ */
+function rowsOf({ program }: Session, items: readonly StackItem[]): readonly (StackItem | RegistersData)[] {
+  const isNextFunction = (index: number, { pc }: Frame): boolean =>
+    program.architecture === 'x86_64' && items[index - 1]?.kind === 'frame' && program.symbols.lookup(pc)?.offset === 0;
   let level = 0;
   return items.flatMap((item, index): readonly (StackItem | RegistersData)[] => {
     const next = items[index + 1];
     if (item.kind === 'frame')
-      return item.excepted === true ? [] : [{ ...item, address: rowAddress(items, index, item), level: level++ }];
+      return item.excepted === true || isNextFunction(index, item)
+        ? []
+        : [{ ...item, address: rowAddress(items, index, item), level: level++ }];
     const isExcepted = item.kind === 'registers' && next?.kind === 'frame' && next.excepted === true;
     return isExcepted ? [{ ...item, excepted: next }] : [item];
   });
