@@ -46,6 +46,9 @@ export const TIMER_MODE_SHIFT = 17;
 export const TIMER_MODE = { ONE_SHOT: 0, PERIODIC: 1, TSC_DEADLINE: 2 } as const;
 export const DFR_FLAT = 0xffff_ffff;
 
+/** ESR: a vector below 16 was sent, or received; a register that does not exist was accessed in memory. */
+export const ERROR = { SEND_ILLEGAL_VECTOR: 1 << 5, RECEIVE_ILLEGAL_VECTOR: 1 << 6, ILLEGAL_REGISTER: 1 << 7 } as const;
+
 /** IA32_APIC_BASE. */
 export const APIC_BASE = { BSP: 1 << 8, EXTENDED: 1 << 10, ENABLE: 1 << 11 } as const;
 /** Bits that must be 0: those below BSP, bit 9, and above 40 bits of address. */
@@ -55,3 +58,35 @@ export const APIC_BASE_ADDRESS = 0xfee0_0000;
 
 /** ICR destination shorthands, bits 19:18. */
 export const SHORTHAND = { NONE: 0, SELF: 1, ALL: 2, OTHERS: 3 } as const;
+
+/** Registers that RDMSR and WRMSR reach in x2APIC mode. */
+export const MSR_READABLE: ReadonlySet<number> = new Set([
+  REG.ID,
+  REG.VERSION,
+  REG.TPR,
+  REG.PPR,
+  REG.LDR,
+  REG.SVR,
+  ...Array.from({ length: 24 }, (_, i) => REG.ISR + i),
+  REG.ESR,
+  ...Object.keys(LVT_WRITABLE).map(Number),
+  REG.TIMER_INITIAL,
+  REG.TIMER_CURRENT,
+  REG.TIMER_DIVIDE,
+]);
+const WORD = 0xffff_ffffn;
+/**
+ * Bits that WRMSR may set: others are #GP. ICR has its destination in the upper half, and no delivery status.
+ * Source: Intel SDM vol. 3A "x2APIC Register Address Space", "Interrupt Command Register (ICR) in x2APIC Mode".
+ */
+export const MSR_WRITABLE: ReadonlyMap<number, bigint> = new Map<number, bigint>([
+  [REG.TPR, 0xffn],
+  [REG.EOI, 0n],
+  [REG.SVR, WORD],
+  [REG.ESR, 0n],
+  [REG.ICR_LOW, (WORD << 32n) | 0xc_dfffn],
+  ...Object.keys(LVT_WRITABLE).map(register => [Number(register), WORD] as const),
+  [REG.TIMER_INITIAL, WORD],
+  [REG.TIMER_DIVIDE, WORD],
+  [REG.SELF_IPI, 0xffn],
+]);

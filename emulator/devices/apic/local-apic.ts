@@ -2,8 +2,8 @@
  * A CPU's local APIC, as memory-mapped xAPIC and as x2APIC MSRs.
  *
  * Source: Intel SDM vol. 3A "Advanced Programmable Interrupt Controller (APIC)", "Extended xAPIC (x2APIC)".
- * Modelled: timer in one-shot, periodic and TSC-deadline mode; flat and cluster destinations; the base moved by its MSR.
- * Not modelled: errors (ESR reads as 0); SMI, thermal and CMCI entries' sources, the APIC-timer's stop in deep sleep, focus-processor checking.
+ * Modelled: timer in one-shot, periodic and TSC-deadline mode; flat and cluster destinations; the base moved by its MSR; errors.
+ * Not modelled: SMI, thermal and CMCI entries' sources, the APIC-timer's stop in deep sleep, focus-processor checking.
  */
 import type { Alarm, Clock, InterruptLine } from '../../memory/device.ts';
 import { TickRate } from '../tick-rate.ts';
@@ -13,8 +13,11 @@ import {
   APIC_BASE_ADDRESS_MASK,
   APIC_BASE_RESERVED,
   DFR_FLAT,
+  ERROR,
   LVT_MASKED,
   LVT_WRITABLE,
+  MSR_READABLE,
+  MSR_WRITABLE,
   REG,
   SHORTHAND,
   SVR_ENABLE,
@@ -67,7 +70,9 @@ export interface LocalApicState {
   ldr: number;
   dfr: number;
   svr: number;
+  /** What reads show; errors since the last write. */
   esr: number;
+  errors: number;
   icrLow: number;
   /** xAPIC: destination in bits 31:24. x2APIC: 32 bits. */
   icrHigh: number;
@@ -370,6 +375,7 @@ export class LocalApic implements ApicTarget {
       case REG.TIMER_DIVIDE:
         return state.timerDivide;
       default:
+        if (state.lvt[register] === undefined) this.reportError(ERROR.ILLEGAL_REGISTER);
         return state.lvt[register] ?? 0;
     }
   }
@@ -385,11 +391,21 @@ export class LocalApic implements ApicTarget {
   }
 
   private acceptVector({ vector, level }: ApicMessage): void {
-    if (!this.isEnabled || vector < 16) return;
+    if (!this.isEnabled) return;
+    if (vector < 16) return this.reportError(ERROR.RECEIVE_ILLEGAL_VECTOR);
     setBit(this.state.irr, vector);
     if (level) setBit(this.state.tmr, vector);
     else clearBit(this.state.tmr, vector);
     this.signal();
+  }
+
+  /** The first error of a kind since ESR was written interrupts. */
+  private reportError(error: number): void {
+    const { state } = this;
+    const isNew = (state.errors & error) === 0;
+    state.errors |= error;
+    const lvt = state.lvt[REG.LVT_ERROR]!;
+    if (isNew && (lvt & LVT_MASKED) === 0) this.acceptVector({ ...decodeMessage(lvt & 0xff) });
   }
 
   /** Writing SVR without the enable bit masks all LVT entries. */
@@ -453,6 +469,7 @@ export class LocalApic implements ApicTarget {
     const message = decodeMessage(icrLow & ~0x8000 & 0xffff);
     const isDeassert = (icrLow & 0xc000) === 0x8000;
     const sent = { ...message, assert: !isDeassert };
+    if (message.mode <= DELIVERY.LOWEST && message.vector < 16) this.reportError(ERROR.SEND_ILLEGAL_VECTOR);
     switch ((icrLow >>> 18) & 3) {
       case SHORTHAND.SELF:
         this.accept(sent);
@@ -484,8 +501,10 @@ export class LocalApic implements ApicTarget {
 
   private writeTimer(register: number, value: number): void {
     const { state } = this;
-    if (register === REG.ESR) state.esr = 0;
-    if (register === REG.TIMER_DIVIDE) {
+    if (register === REG.ESR) {
+      state.esr = state.errors;
+      state.errors = 0;
+    } else if (register === REG.TIMER_DIVIDE) {
       const left = this.timerCurrent();
       state.timerDivide = value & 0xb;
       if (state.timerStart >= 0) state.timerStart = this.now() - (state.timerInitial - left) * this.divisor();
@@ -535,38 +554,6 @@ export class LocalApic implements ApicTarget {
   }
 }
 
-/** Registers that RDMSR and WRMSR reach in x2APIC mode. */
-const MSR_READABLE: ReadonlySet<number> = new Set([
-  REG.ID,
-  REG.VERSION,
-  REG.TPR,
-  REG.PPR,
-  REG.LDR,
-  REG.SVR,
-  ...Array.from({ length: 24 }, (_, i) => REG.ISR + i),
-  REG.ESR,
-  ...Object.keys(LVT_WRITABLE).map(Number),
-  REG.TIMER_INITIAL,
-  REG.TIMER_CURRENT,
-  REG.TIMER_DIVIDE,
-]);
-const WORD = 0xffff_ffffn;
-/**
- * Bits that WRMSR may set: others are #GP. ICR has its destination in the upper half, and no delivery status.
- * Source: Intel SDM vol. 3A "x2APIC Register Address Space", "Interrupt Command Register (ICR) in x2APIC Mode".
- */
-const MSR_WRITABLE: ReadonlyMap<number, bigint> = new Map<number, bigint>([
-  [REG.TPR, 0xffn],
-  [REG.EOI, 0n],
-  [REG.SVR, WORD],
-  [REG.ESR, 0n],
-  [REG.ICR_LOW, (WORD << 32n) | 0xc_dfffn],
-  ...Object.keys(LVT_WRITABLE).map(register => [Number(register), WORD] as const),
-  [REG.TIMER_INITIAL, WORD],
-  [REG.TIMER_DIVIDE, WORD],
-  [REG.SELF_IPI, 0xffn],
-]);
-
 /** All entries of the vector table are masked: what firmware would set up ("virtual wire mode") is the board's choice. */
 function initialState(id: number): LocalApicState {
   return {
@@ -577,6 +564,7 @@ function initialState(id: number): LocalApicState {
     dfr: DFR_FLAT,
     svr: 0xff,
     esr: 0,
+    errors: 0,
     icrLow: 0,
     icrHigh: 0,
     lvt: Object.fromEntries(Object.keys(LVT_WRITABLE).map(register => [register, LVT_MASKED])),

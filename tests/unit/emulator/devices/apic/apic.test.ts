@@ -10,6 +10,7 @@ const [TPR, EOI, LDR, SVR, ISR, IRR] = [0x08, 0x0b, 0x0d, 0x0f, 0x10, 0x20];
 const [ICR_LOW, ICR_HIGH, LVT_TIMER, LVT_LINT0, TIMER_INITIAL, TIMER_CURRENT, DIVIDE] = [
   0x30, 0x31, 0x32, 0x35, 0x38, 0x39, 0x3e,
 ];
+const [ESR, LVT_ERROR] = [0x28, 0x37];
 const MASKED = 0x1_0000;
 
 function setup(count = 2) {
@@ -167,6 +168,24 @@ describe('local APIC', () => {
     const apic = setup().apics[0]!;
     apic.writeBase(apic.readBase() | 0x400n);
     expect([apic.writeMsr(register, value), apic.writeMsr(register, 0n)]).toEqual([false, true]);
+  });
+
+  test.each<[string, (apic: LocalApic) => void, error: number]>([
+    ['an IPI with a vector below 16 to another', apic => apic.writeRegister(ICR_LOW, 0xc_400f), 0x20],
+    ['one to itself', apic => apic.writeRegister(ICR_LOW, 0x4_400f), 0x60],
+    ['a register that does not exist', apic => void apic.readRegister(0x3a), 0x80],
+    ['nothing', () => undefined, 0],
+  ])('tells of %s in ESR when that is written, and once by an interrupt', (_what, fail, error) => {
+    const { apics, lines } = setup();
+    const apic = apics[0]!;
+    apic.writeRegister(LVT_ERROR, 0xfe);
+    fail(apic);
+    fail(apic);
+    expect(apic.readRegister(ESR)).toBe(0);
+    apic.writeRegister(ESR, 0);
+    expect([apic.readRegister(ESR), lines[0]!.level]).toEqual([error, error !== 0]);
+    apic.writeRegister(ESR, 0);
+    expect(apic.readRegister(ESR)).toBe(0);
   });
 
   test('refuses reserved bits of its base', () => {
