@@ -10,6 +10,8 @@ const USUAL_NEED = 96 * MIB;
 export function withAdvice(failure: string, mode: Scenario['mode'] = 'guest'): string {
   if (mode === 'host' && failure.endsWith('no capture kernel was started'))
     return `${failure}: it had not described itself yet (VMCOREINFO), as host mode needs it`;
+  if (failure.startsWith('the kernel reserved no memory'))
+    return `${failure}: give it more --memory, or less --crashkernel`;
   const reserved = /no capture kernel is loaded: .*\((\d+) bytes are reserved\)/.exec(failure)?.[1];
   if (reserved === undefined) return failure;
   if (Number(reserved) === 0)

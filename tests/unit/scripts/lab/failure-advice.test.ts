@@ -9,6 +9,10 @@ test.each([
   [notLoaded(16_777_216), /: give a bigger --crashkernel$/],
   [notLoaded(0), /: the kernel had no room for it, give another --crashkernel or more --memory$/],
   [notLoaded(134_217_728), /reserved\)$/],
+  [
+    'the kernel reserved no memory for a capture kernel (see crashkernel= and its log)',
+    /: give it more --memory, or less --crashkernel$/,
+  ],
   ['the guest hangs', /^the guest hangs$/],
 ])('%s', (failure, expected) => {
   expect(withAdvice(failure)).toMatch(expected);
