@@ -20,7 +20,8 @@ export interface Settings {
 /** A short name's command line, and who defined it. */
 export interface Alias {
   readonly command: string;
-  readonly origin: 'builtin' | 'runtime' | '.kcrashrc';
+  /** `builtin`, `runtime`, or the start-up file. */
+  readonly origin: string;
 }
 
 const BUILT_IN_ALIASES: readonly (readonly [name: string, command: string])[] = [
@@ -57,6 +58,8 @@ export class Session {
   show:
     | ((done: { readonly text: string; readonly error: string | undefined; readonly command: string }) => void)
     | undefined;
+  /** Who defines aliases at the moment: the user, or a start-up file. */
+  origin = 'runtime';
   /** Ends the command that is being repeated. */
   repetition: AbortController | undefined;
   /** gdb's settings and `$name` variables. */

@@ -26,7 +26,7 @@ export const alias: Command<View> = {
       const command = words.join(' ');
       if (Object.hasOwn(COMMANDS, name)) throw new UsageError(`cannot alias existing command name: ${name}`);
       if (command === '') return removeAlias(session, name);
-      session.aliases.set(name, { command, origin: 'runtime' });
+      session.aliases.set(name, { command, origin: session.origin });
     }
     const entry = session.aliases.get(name);
     if (entry !== undefined) return aliasesView([[name, entry]]);

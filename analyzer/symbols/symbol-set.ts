@@ -189,7 +189,8 @@ export class SymbolSet {
     if (address < LOWEST_KERNEL_ADDRESS) return undefined;
     const table = this.#tableOf(address);
     if (table === undefined) return undefined;
-    if (table === this.kernel && this.#extra.count > 0 && address >= this.#textEnd) return this.#exactExtra(address);
+    const isData = table === this.kernel && address >= this.#textEnd && !this.#isInitText(address);
+    if (isData && this.#extra.count > 0) return this.#exactExtra(address);
     const index = preferred(table, lastAtOrBelow(table, address), address);
     if (index < 0 || table.addressAt(index) < LOWEST_KERNEL_ADDRESS) return undefined;
     const found = table.at(index);
@@ -206,6 +207,12 @@ export class SymbolSet {
 
   get #textEnd(): bigint {
     return this.#findInKernel('_etext') ?? this.kernelEnd;
+  }
+
+  /** Code that only runs while the kernel starts: its first tasks came from there. */
+  #isInitText(address: bigint): boolean {
+    const [start, end] = [this.#findInKernel('_sinittext'), this.#findInKernel('_einittext')];
+    return start !== undefined && end !== undefined && address >= start && address < end;
   }
 
   #tableOf(address: bigint): SymbolTable | undefined {

@@ -18,7 +18,7 @@ export const VARIABLE_TYPES: Readonly<Record<string, string>> = {
   init_css_set: 'struct css_set',
   init_ipc_ns: 'struct ipc_namespace',
   init_cgroup_ns: 'struct cgroup_namespace',
-  jiffies: 'unsigned long',
+  jiffies: 'volatile unsigned long',
   jiffies_64: 'u64',
   loops_per_jiffy: 'unsigned long',
   saved_command_line: 'char *',

@@ -59,7 +59,7 @@ async function argumentCandidates(
     const flags = ((await loadCommand(command))?.options ?? []).map(({ flag }) => flag);
     return startingWith(flags, word);
   }
-  return memberCandidates(session, command, word) ?? nameCandidates(session, command, earlier, word);
+  return memberCandidates(session, command, earlier, word) ?? nameCandidates(session, command, earlier, word);
 }
 
 function nameCandidates(session: Session, command: string, earlier: readonly string[], word: string): string[] {
@@ -78,13 +78,32 @@ async function foreachCandidates(session: Session, earlier: readonly string[], w
   return startingWith([...RUNNABLE_NAMES, ...SELECTOR_NAMES, ...names], word);
 }
 
+/** What the members of a word are of: `struct.member`, `variable.member`, `((struct name *)address)->member`. */
+function rootOf(
+  session: Session,
+  command: string,
+  earlier: readonly string[],
+  word: string,
+): { readonly root: string; readonly start: CType | undefined } {
+  const { types } = session.program;
+  const [, cast] = /\((?:struct|union)\s+(\w+)\s*\*\s*\)[^()]*\)->/.exec(`${earlier.join(' ')} ${word}`) ?? [];
+  if (cast !== undefined)
+    return { root: /^[^.>]*->/.exec(word)?.[0].slice(0, -2) ?? '', start: types.findStruct(cast) };
+  const [root] = /[A-Za-z_]\w*/.exec(word) ?? [''];
+  const tagged = TYPE_COMMANDS.has(command) ? types.findStruct(root) : undefined;
+  return { root, start: tagged ?? variableType(session, root) };
+}
+
 /** Members behind the last dot or arrow of a structure or a variable; undefined when the word names none. */
-function memberCandidates(session: Session, command: string, word: string): string[] | undefined {
+function memberCandidates(
+  session: Session,
+  command: string,
+  earlier: readonly string[],
+  word: string,
+): string[] | undefined {
   const match = /^(.*?(?:\.|->))([\w,.]*)$/.exec(word);
   if (match === null) return undefined;
-  const [root] = /[A-Za-z_]\w*/.exec(word) ?? [''];
-  const { types } = session.program;
-  const start: CType | undefined = TYPE_COMMANDS.has(command) ? types.findStruct(root) : variableType(session, root);
+  const { root, start } = rootOf(session, command, earlier, word);
   // The path up to the last separator leads to the structure whose members are wanted.
   const path = /^([\s\S]*(?:\.|->|,))(\w*)$/.exec(word);
   if (start === undefined || path === null) return undefined;

@@ -2,13 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Interface } from 'node:readline/promises';
 
 import type { Session } from '../commands/session.ts';
 import type { LineResult } from '../shell.ts';
 import type { CliOptions } from './cli-options.ts';
+import { coloured, colouredError } from './colours.ts';
 import { complete } from './completion.ts';
 import { runAllowed, showWarnings } from './crash-cli.ts';
 
@@ -22,7 +23,7 @@ const HISTORY_FILE = '.kcrash_history';
 export async function runPrompt(session: Session, options: CliOptions, startFiles: readonly string[]): Promise<number> {
   const isTerminal = process.stdin.isTTY;
   const console = new PromptOutput(session, options);
-  for (const file of startFiles) await console.run(`< ${file}`);
+  for (const file of startFiles) await console.runQuietly(file);
   if (!options.flags.has('-s')) await console.run('sys');
   for (const file of options.inputFiles) if (await console.run(`< ${file}`)) return console.status(isTerminal);
   const reader = openReader(session, isTerminal);
@@ -73,6 +74,16 @@ class PromptOutput {
     this.#pager = process.stdout.isTTY && !flags.has('--no_scroll') ? pagerOf(flags) : undefined;
   }
 
+  /** Runs a start-up file: what goes well in it is not worth a word. */
+  async runQuietly(file: string): Promise<void> {
+    const session = this.#session;
+    const { show } = session;
+    session.origin = basename(file);
+    session.show = ({ error, command }) => this.#showResult({ text: '', error, command });
+    await runAllowed(session, `< ${file}`, this.#json);
+    Object.assign(session, { show, origin: 'runtime' });
+  }
+
   /** Returns whether the line asked to end. */
   async run(line: string): Promise<boolean> {
     const result = await runAllowed(this.#session, line, this.#json);
@@ -82,7 +93,8 @@ class PromptOutput {
 
   #showResult({ text, error, command }: Pick<LineResult, 'text' | 'error' | 'command'>): void {
     this.#failed ||= error !== undefined;
-    this.#show(error === undefined ? text : `${text}${command}: ${error}\n`);
+    const shown = this.#json ? text : coloured(text, process.stdout);
+    this.#show(error === undefined ? shown : `${shown}${colouredError(`${command}: ${error}`, process.stdout)}\n`);
     showWarnings(this.#session.program);
   }
 
@@ -109,7 +121,7 @@ class PromptOutput {
 const NOT_FOUND = 127;
 
 /** `less` ends by itself at the end of the text and leaves it on the screen. */
-const PAGERS = { less: 'less -E -X', more: 'more' } as const;
+const PAGERS = { less: 'less -E -X -R', more: 'more' } as const;
 
 function pagerOf(flags: ReadonlySet<string>): string {
   const own = process.env['CRASHPAGER'];

@@ -1,9 +1,9 @@
 /**
- * More of what the real crash prints on the reference dump, recorded for commands and options that the dump's own list lacks.
+ * More of what the real crash prints on the reference dumps, recorded for commands and options that their own lists lack.
  *
- * `tests/fixtures/crash-9.0.2/x86_64-6.1.txt` was made by Debian's crash 9.0.2 with the kernel's debug vmlinux, TZ=UTC, each
- * command's output redirected to a file. A line `crash+ COMMAND` begins what is the same without a vmlinux, `crash> COMMAND`
- * what needs one.
+ * `tests/fixtures/crash-9.0.2/*.txt` were made by Debian's crash 9.0.2 (for arm64 its arm64 build, under qemu-user) with the
+ * kernel's debug vmlinux, TZ=UTC, each command's output redirected to a file. A line `crash+ COMMAND` begins what is the same
+ * without a vmlinux, `crash> COMMAND` what needs one.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,8 +14,11 @@ import { Program } from '../../../analyzer/program.ts';
 import { runLine } from '../../../analyzer/shell.ts';
 import { findDumpFolder, normalise } from '../../support/crash-reference.ts';
 
-const FIXTURE = join(import.meta.dirname, '../../fixtures/crash-9.0.2/x86_64-6.1.txt');
-const VMLINUX = 'vmlinux-6.1.0-56-cloud-amd64';
+const FIXTURES = join(import.meta.dirname, '../../fixtures/crash-9.0.2');
+const DUMPS = [
+  { name: 'x86_64-6.1', vmlinux: 'vmlinux-6.1.0-56-cloud-amd64' },
+  { name: 'aarch64-6.1', vmlinux: 'vmlinux-6.1.0-56-cloud-arm64' },
+] as const;
 
 interface RecordedCase {
   readonly line: string;
@@ -23,8 +26,8 @@ interface RecordedCase {
   readonly expected: string;
 }
 
-function recordedCases(): RecordedCase[] {
-  const parts = readFileSync(FIXTURE, 'latin1')
+function recordedCases(dump: string): RecordedCase[] {
+  const parts = readFileSync(join(FIXTURES, `${dump}.txt`), 'latin1')
     .split(/^crash([+>]) (.*)\n/m)
     .slice(1);
   return Array.from({ length: parts.length / 3 }, (_, index) => ({
@@ -34,30 +37,33 @@ function recordedCases(): RecordedCase[] {
   }));
 }
 
-const folder = findDumpFolder('x86_64-6.1');
-const vmlinux = [process.env['KDUMP_LAB_VMLINUX'], '/usr/lib/debug/boot']
-  .filter(path => path !== undefined)
-  .map(path => join(path, VMLINUX))
-  .find(path => existsSync(path));
-
-if (folder === undefined) test.skip('no reference dump x86_64-6.1 (looked beside the checkout and in KDUMP_LAB_DUMPS)');
-else {
-  suite('from the dump alone', folder, undefined, ({ needsVmlinux }) => !needsVmlinux);
-  if (vmlinux === undefined) test.skip(`with a vmlinux: ${VMLINUX} is not in KDUMP_LAB_VMLINUX or /usr/lib/debug/boot`);
-  else suite('with a vmlinux', folder, vmlinux, () => true);
+function findVmlinux(name: string): string | undefined {
+  return [process.env['KDUMP_LAB_VMLINUX'], '/usr/lib/debug/boot']
+    .filter(path => path !== undefined)
+    .map(path => join(path, name))
+    .find(path => existsSync(path));
 }
 
-function suite(
-  title: string,
-  dumpFolder: string,
-  kernel: string | undefined,
-  wanted: (entry: RecordedCase) => boolean,
-): void {
-  describe(title, () => {
+for (const { name, vmlinux } of DUMPS) {
+  const folder = findDumpFolder(name);
+  const kernel = findVmlinux(vmlinux);
+  if (folder === undefined) {
+    test.skip(`no reference dump ${name} (looked beside the checkout and in KDUMP_LAB_DUMPS)`);
+    continue;
+  }
+  suite(name, folder, undefined);
+  if (kernel === undefined)
+    test.skip(`${name} with a vmlinux: ${vmlinux} is not in KDUMP_LAB_VMLINUX or /usr/lib/debug/boot`);
+  else suite(name, folder, kernel);
+}
+
+function suite(name: string, dumpFolder: string, kernel: string | undefined): void {
+  const wanted = recordedCases(name).filter(({ needsVmlinux }) => kernel !== undefined || !needsVmlinux);
+  describe(`${name} ${kernel === undefined ? 'from the dump alone' : 'with a vmlinux'}`, () => {
     let session: Session | undefined;
     afterAll(() => session?.program[Symbol.dispose]());
 
-    test.each(recordedCases().filter(wanted))('$line', async ({ line, expected }) => {
+    test.each(wanted)('$line', async ({ line, expected }) => {
       session ??= new Session(new Program({ dump: [join(dumpFolder, 'vmcore')], vmlinux: kernel }));
       const { text, error, command } = await runLine(session, line);
       expect(normalise(error === undefined ? text : `${text}${command}: ${error}\n`)).toBe(normalise(expected));

@@ -75,3 +75,126 @@ export const DIFFERENCES: Differences = {
     'gdb-p': 'crash reads wrong memory after `p -u` in the same session',
   },
 };
+
+/** A command on a reference dump to which crash 9.0.2 gives a wrong answer, with what proves it. */
+export interface CrashSlip {
+  readonly dump: 'aarch64-6.1' | 'x86_64-6.1';
+  readonly line: string;
+  /** What crash prints, as recorded: not to be found in our answer. */
+  readonly crash: string;
+  /** What our answer has in its place. */
+  readonly ours: string;
+  readonly why: string;
+  /** Another command, on which both agree, and what of its output shows the fact. */
+  readonly proof: { readonly line: string; readonly shows: string };
+  /** Our answer comes from the vmlinux. */
+  readonly needsVmlinux?: boolean;
+}
+
+export const CRASH_SLIPS: readonly CrashSlip[] = [
+  {
+    dump: 'x86_64-6.1',
+    line: 'mount /mnt',
+    crash: 'ffff8f3f011c1b40 ffff8f3f0105a800 rootfs rootfs    /',
+    ours: 'ffff8f3f012c3a00 ffff8f3f1fc7c000 ext4   /dev/vda  /mnt',
+    why: 'whichever file system is asked for, crash shows the first one',
+    proof: { line: 'mount', shows: 'ffff8f3f012c3a00 ffff8f3f1fc7c000 ext4   /dev/vda  /mnt' },
+  },
+  {
+    dump: 'aarch64-6.1',
+    line: 'mount ffff325bc39278c0',
+    crash: 'ffff325bc21d73c0 ffff325bc21f5800 rootfs rootfs    /',
+    ours: 'ffff325bc39278c0 ffff325bca704800 sysfs  sys       /sys',
+    why: 'the same with the address of a mount',
+    proof: { line: 'mount', shows: 'ffff325bc39278c0 ffff325bca704800 sysfs  sys       /sys' },
+  },
+  {
+    dump: 'x86_64-6.1',
+    line: 'search -s init_task -l 4096 init_task',
+    crash: 'ffffffffb541b3f0: ffffffffb541aa40 (init_task)\nffffffffb541b3c0: ffffffffb541aa40 (init_task)',
+    ours: 'ffffffffb541b3c0: ffffffffb541aa40 (init_task)\nffffffffb541b3c8: ffffffffb541aa40 (init_task)',
+    why: 'crash searches twice, and lists each place again, when a range is given without -k, -u or -p',
+    proof: { line: 'rd ffffffffb541b3f0', shows: 'ffffffffb541b3f0:  ffffffffb541aa40' },
+  },
+  {
+    dump: 'x86_64-6.1',
+    line: 'vm -f 8100073',
+    crash: 'CAN_NONLINEAR',
+    ours: 'SOFTDIRTY',
+    why: 'bit 27 is VM_SOFTDIRTY since Linux 3.11 (`include/linux/mm.h`); crash gives it the name of VM_CAN_NONLINEAR, which kernels lost in 3.7',
+    proof: { line: 'vm 143', shows: '8100073' },
+  },
+  {
+    dump: 'x86_64-6.1',
+    line: 'eval 5 / 0',
+    crash: '(crash ends: floating point exception)',
+    ours: '',
+    why: 'crash divides without looking at the divisor, which kills it on x86_64',
+    proof: { line: 'eval 5 / 1', shows: 'decimal: 5' },
+  },
+  {
+    dump: 'x86_64-6.1',
+    line: 'task -R tasks.next 143',
+    crash: 'invalid data structure member reference: tasks.next',
+    ours: 'tasks.next = 0xffff8f3f1fc2e890,',
+    why: "a member of a member, of which crash's own help has an example",
+    proof: { line: 'struct task_struct.tasks ffff8f3f1ff5c800', shows: 'next = 0xffff8f3f1fc2e890' },
+  },
+  {
+    dump: 'x86_64-6.1',
+    line: 'task_struct.pid_links[1] ffff8f3f1ff5c800',
+    crash: '(nothing)',
+    ours: 'pprev = 0xffff8f3f1ff02f18',
+    why: "an element of an array, of which crash's own help has an example",
+    proof: { line: 'struct task_struct.pid_links ffff8f3f1ff5c800', shows: 'pprev = 0xffff8f3f1ff02f18' },
+  },
+  {
+    dump: 'x86_64-6.1',
+    line: 'mm_struct.pgd ffff8f3f01055680 -px',
+    crash: '    pgd = 0xffff8f3f1fc92000,',
+    ours: '-> {\n       pgd = 0x1e65d067\n     }',
+    why: "-p does not follow a pointer to a typedef, as the example in crash's own help shows it",
+    proof: { line: 'rd ffff8f3f1fc92000', shows: '000000001e65d067' },
+  },
+  {
+    dump: 'aarch64-6.1',
+    line: 'dis schedule',
+    crash: 'b.ne\t0xffffd938255b5c2c <schedule+132>',
+    ours: 'b.ne\t0xffffd938255b5c2c <schedule+140>',
+    why: 'behind conditional branches gdb counts from where DWARF lets the function begin, 8 bytes behind its symbol: the compiler puts the no-operations for ftrace in front. Branches without a comment behind them, and the lines themselves, are counted from the symbol.',
+    proof: { line: 'dis ffffd938255b5c2c', shows: '0xffffd938255b5c2c <schedule+140>' },
+  },
+  {
+    dump: 'aarch64-6.1',
+    line: 'p schedule',
+    crash: '0xffffd938255b5ba8 <schedule>',
+    ours: '0xffffd938255b5ba0 <schedule>',
+    why: 'the same 8 bytes: what code calls is the symbol',
+    proof: { line: 'sym schedule', shows: 'ffffd938255b5ba0 (T) schedule' },
+  },
+  {
+    dump: 'aarch64-6.1',
+    line: 'sys -c 64',
+    crash: '..debian/build/build_arm64_none_cloud-arm64/fs/read_write.c: 644',
+    ours: '../fs/read_write.c: 646',
+    why: 'the same 8 bytes: at the symbol the line table still tells the last line of the function before, and schedule, which names the folder to leave out, is of no line at all',
+    proof: { line: 'dis -l __arm64_sys_write 3', shows: 'fs/read_write.c: 646' },
+    needsVmlinux: true,
+  },
+  {
+    dump: 'aarch64-6.1',
+    line: 'dis start_kernel 3',
+    crash: '0xffffd93825d909f4 <start_kernel>:\tcbz\tx0, 0xffffd93825d90a28 <start_kernel+52>',
+    ours: '',
+    why: 'the memory was freed after start-up and holds other data now: the kernel does not map it there any more, crash reads it past the page tables',
+    proof: { line: 'vtop ffffd93825d909f4', shows: '(not mapped)' },
+  },
+  {
+    dump: 'aarch64-6.1',
+    line: 'bt -S ffff80000823b860 140',
+    crash: '#0 [ffff325bc38e0000] (null) at ffff80000823b8cc',
+    ours: '#0 [ffff80000823b8d0] schedule_hrtimeout_range_clock at ffffd938255bdd84',
+    why: 'crash takes the frame record at the address given for the switched-out registers; for a task that ran it ignores -S',
+    proof: { line: 'bt 140', shows: '[ffff80000823b8d0] schedule_hrtimeout_range_clock at ffffd938255bdd84' },
+  },
+];
