@@ -1,4 +1,5 @@
 /** `sys`: what machine, what kernel, what state. */
+import { DUMP_DH } from '../../capture/formats/diskdump.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
 import { dmiFields } from '../linux/dmi.ts';
@@ -124,8 +125,8 @@ function systemRows(session: Session): (readonly [string, string])[] {
   const seconds = wallClockSeconds(program);
   const panic = panicLine(program) ?? '';
   return [
-    ['KERNEL', program.vmlinux?.source.name ?? `${uts.string('release')}  [symbols and types of the dump]`],
-    ['DUMPFILE', `${program.dump.path}${dumpNote(program)}`],
+    ['KERNEL', `${kernelName(program, uts.string('release'))}${kernelNote(program)}`],
+    dumpRow(program),
     ['CPUS', cpusText(program)],
     ['DATE', seconds === undefined ? '(unknown)' : dateText(seconds)],
     ['UPTIME', durationText(uptimeSeconds(program))],
@@ -140,10 +141,31 @@ function systemRows(session: Session): (readonly [string, string])[] {
   ];
 }
 
-/** What a reader must know before trusting an absence. */
-function dumpNote(program: Program): string {
-  if (program.dump.incomplete) return '  [INCOMPLETE]';
-  return (program.dump.dumpLevel ?? 0) === 0 ? '' : '  [PARTIAL DUMP]';
+function kernelName({ vmlinux }: Program, release: string): string {
+  return vmlinux?.source.name ?? `${release}  [symbols and types of the dump]`;
+}
+
+/** Livepatches, and any reason to trust the kernel less. */
+function kernelNote(program: Program): string {
+  const { mask, letters } = taint(program);
+  return (letters.includes('K') ? '  [LIVEPATCH]' : '') + (mask === '0' ? '' : '  [TAINTED]');
+}
+
+/** A dump, or the parts of a split one below each other; what a reader must know before trusting an absence. */
+function dumpRow({ dump }: Program): readonly [string, string] {
+  const level = dump.dumpLevel ?? 0;
+  const noteOf = (incomplete: boolean, status = 0): string =>
+    (level === 0 ? '' : ' [PARTIAL DUMP]') +
+    (incomplete ? ' [INCOMPLETE]' : '') +
+    ((status & DUMP_DH.EXCLUDED_VMEMMAP) === 0 ? '' : ' [EXCLUDED VMEMMAP]');
+  if (dump.diskDumps.length > 1) {
+    const parts = dump.diskDumps.map(
+      ({ source, header, incomplete }) => `${source.name}${noteOf(incomplete, header.status)}`,
+    );
+    return ['DUMPFILES', parts.join(`\n${' '.repeat(14)}`)];
+  }
+  const note = noteOf(dump.incomplete, dump.diskDumps[0]?.header.status);
+  return ['DUMPFILE', `${dump.path}${note === '' ? '' : ` ${note}`}`];
 }
 
 function cpusText(program: Program): string {

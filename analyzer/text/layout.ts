@@ -21,6 +21,12 @@ export function centerRight(text: string, width: number): string {
   return center(text, width - ((width - text.length) % 2 === 0 ? 0 : 1)).padStart(width);
 }
 
+/** A positive number with one digit behind the point as `%.1f` of C has it: a half goes to the even digit. */
+export function fixed1(value: number): string {
+  // of the numbers that lie in the middle exactly, JavaScript rounds 0.25 otherwise, and 0.75 not
+  return (value % 1 === 0.25 ? value - 0.05 : value).toFixed(1);
+}
+
 /** Bytes as `512 MB`, `1.5 GB`: whole numbers lose their fraction. */
 export function bytesText(bytes: number): string {
   const units: readonly [string, number][] = [
@@ -30,7 +36,7 @@ export function bytesText(bytes: number): string {
     ['KB', 2 ** 10],
   ];
   const [unit, size] = units.find(([, size]) => bytes >= size) ?? ['bytes', 1];
-  const text = (bytes / size).toFixed(1);
+  const text = fixed1(bytes / size);
   return `${text.endsWith('.0') ? text.slice(0, -2) : text} ${unit}`;
 }
 
