@@ -7,7 +7,7 @@ import { plainCrashkernelSize } from './command-line.ts';
 import { compareVersions } from './debian/version.ts';
 import type { KernelConfig } from './kernel-config.ts';
 
-/** The first makedumpfile that reads arm64 kernels built for 52-bit addresses with 4K pages. */
+/** The first makedumpfile that reads arm64 kernels built for 52-bit addresses with pages smaller than 64K. */
 const MAKEDUMPFILE_WITH_VA52 = '1:1.7.9';
 
 /** A way round, with the line that tells of it. */
@@ -17,19 +17,20 @@ export interface Workaround {
   readonly text: string;
 }
 
-/** Kernels built for 52-bit addresses with 4K pages: makedumpfile gives up, so all of /proc/vmcore is saved. */
+/** Kernels built for 52-bit addresses with 4K or 16K pages: makedumpfile gives up, so all of /proc/vmcore is saved. */
 export function checkCollector(
   collector: string,
   config: KernelConfig,
   makedumpfileVersion: string,
 ): Workaround | undefined {
-  const unreadable = config.number('ARM64_VA_BITS') === 52 && config.isBuiltIn('ARM64_4K_PAGES');
+  const pages = ['4K', '16K'].find(size => config.isBuiltIn(`ARM64_${size}_PAGES`));
+  const unreadable = config.number('ARM64_VA_BITS') === 52 && pages !== undefined;
   if (!unreadable || !collector.startsWith('makedumpfile')) return undefined;
   if (compareVersions(makedumpfileVersion, MAKEDUMPFILE_WITH_VA52) >= 0) return undefined;
   const version = makedumpfileVersion.replace(/^\d+:/, '');
   return {
     code: 'va52',
-    text: `makedumpfile ${version} cannot read kernels with VA_BITS=52 and 4K pages: saving all of /proc/vmcore with dd`,
+    text: `makedumpfile ${version} cannot read kernels with VA_BITS=52 and ${pages} pages: saving all of /proc/vmcore with dd`,
   };
 }
 

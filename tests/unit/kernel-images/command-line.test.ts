@@ -81,8 +81,13 @@ describe('workarounds', () => {
   );
   const config61 = new KernelConfig('CONFIG_ARM64_VA_BITS=48\nCONFIG_ARM64_4K_PAGES=y\nCONFIG_CMA_SIZE_MBYTES=64\n');
 
+  const with16K = new KernelConfig('CONFIG_ARM64_VA_BITS=52\nCONFIG_ARM64_16K_PAGES=y\n');
+  const with64K = new KernelConfig('CONFIG_ARM64_VA_BITS=52\nCONFIG_ARM64_64K_PAGES=y\n');
+
   test.each([
     ['makedumpfile -l -d 31', config612, '1:1.7.8-1', 'va52'],
+    ['makedumpfile -l -d 31', with16K, '1:1.7.6-1', 'va52'],
+    ['makedumpfile -l -d 31', with64K, '1:1.7.2-1', undefined],
     ['makedumpfile -l -d 31', config612, '1:1.7.9-1', undefined],
     ['makedumpfile -l -d 31', config61, '1:1.7.2-1', undefined],
     ['cp', config612, '1:1.7.8-1', undefined],
