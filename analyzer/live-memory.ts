@@ -52,9 +52,9 @@ class LiveRam extends RawMemory implements LiveMemory {
   }
 
   write(paddr: number, bytes: Uint8Array): void {
-    const lastPfn = Math.floor((paddr + bytes.length - 1) / this.pageSize);
+    const ends = [paddr, paddr + bytes.length - 1].map(address => Math.floor(address / this.pageSize));
     const file = this.#files.find(({ base }) => base <= paddr);
-    if (file === undefined || !this.hasPage(lastPfn)) throw new FaultError(paddr, 'no RAM is there');
+    if (file === undefined || !ends.every(pfn => this.hasPage(pfn))) throw new FaultError(paddr, 'no RAM is there');
     const fd = openForWriting(file.path);
     try {
       writeSync(fd, bytes, 0, bytes.length, paddr - file.base);

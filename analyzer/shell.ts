@@ -150,7 +150,8 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
 
 async function runCommand(session: Session, given: string, json: boolean): Promise<LineResult> {
   const line = given.replace(/^crash\s+(?=\S)/, '');
-  if (line === given && session.settings.variables.get('gdb') === 'on') return gdbLine(session, given, json);
+  const isForGdb = line === given && session.settings.variables.get('gdb') === 'on';
+  if (isForGdb && !/^set\s+gdb\b/.test(line)) return gdbLine(session, given, json);
   session.refresh();
   const [name = '', ...words] = splitWords(line);
   const command = await loadCommand(name);
@@ -236,6 +237,7 @@ async function repeatLine(
 
 /** Waits, but not on when it is to end; lets signals come in. */
 async function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
   const { promise, resolve: wake } = Promise.withResolvers<void>();
   const timer = setTimeout(wake, 1000 * seconds);
   signal.addEventListener('abort', () => wake(), { once: true });

@@ -8,7 +8,7 @@ import { resourceLimits } from '../linux/rlimit.ts';
 import { runQueue, stateLetters } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
 import { durationText, uptimeSeconds } from '../linux/timekeeping.ts';
-import { center, centerRight, hex16 } from '../text/layout.ts';
+import { center, centerRight, fixed1, hex16 } from '../text/layout.ts';
 import { refuseTogether } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseCpus } from './cpus.ts';
@@ -132,10 +132,13 @@ function select(session: Session, args: Arguments): Task[] {
 function namedTasks(session: Session, words: readonly string[]): readonly Task[] {
   const numbers = words.filter(word => /^(?:0x)?[\da-f]+$/i.test(word) || /^\d/.test(word));
   const names = words.filter(word => !numbers.includes(word));
-  return [
+  const named = [
     ...(numbers.length === 0 ? [] : tasksOf(session, numbers)),
     ...names.flatMap(name => tasksNamed(session, name)),
   ];
+  // in the order of all tasks, not of the words
+  const places = new Map(session.tasks.all.map((task, index) => [task, index]));
+  return named.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
 }
 
 function policyNumber(text: string): number {
@@ -166,7 +169,7 @@ function savedStackPointer(task: Task): bigint {
 function rowText(row: Row): string {
   const { memory } = row;
   const pointer = row.pointer === undefined ? center('--', 16) : hex16(row.pointer);
-  const percent = memory.percent.toFixed(1).padStart(5);
+  const percent = fixed1(memory.percent).padStart(5);
   const sizes = `${String(memory.virtualKiB).padStart(8)} ${String(memory.residentKiB).padStart(8)}`;
   return `${row.active ? '>' : ' '}${String(row.pid).padStart(8)} ${String(row.ppid).padStart(7)} ${String(row.cpu).padStart(3)}  ${pointer}  ${row.state} ${percent} ${sizes}  ${row.comm}\n`;
 }

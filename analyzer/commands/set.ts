@@ -45,6 +45,8 @@ export const set: Command<View> = {
 function activate(session: Session, word: string): View {
   const [task] = tasksNamed(session, word);
   if (task === undefined) throw new UsageError(`invalid task or pid value: ${word}`);
+  // which task panicked is known from those that ran: found before that changes
+  void session.panicTask;
   session.tasks.activate(task);
   session.current = task;
   const text = `"${task.comm}" task ${task.address.toString(16)} has been marked as the active task on cpu ${task.cpu}\n`;
@@ -123,6 +125,8 @@ function settings(session: Session, words: readonly string[]): View | undefined 
     if (setting === undefined && index === 0) return undefined;
     if (setting === undefined) throw new UsageError(`not a setting: ${words[index]!}`);
     const value = setting.value ?? words[++index];
+    // crash takes a word behind the short forms and does not look at it
+    if (setting.value !== undefined && /^(?:on|off)$/.test(words[index + 1] ?? '')) index++;
     if (value !== undefined) changeSetting(session, setting.name, value);
     data.push({ setting: setting.name, value: settingText(session, setting.name) });
     texts.push(`${LABELS[setting.name] ?? setting.name}: ${settingText(session, setting.name)}\n`);

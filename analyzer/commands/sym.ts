@@ -6,7 +6,7 @@ import { byPlace, stripClone } from '../symbols/symbol-set.ts';
 import { hex16 } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
 
 interface SymbolLine {
@@ -67,7 +67,7 @@ function listing(session: Session, args: Arguments): SymData | undefined {
   if (args.has('-l'))
     return {
       lines: [...symbolsOf(symbols.kernel)]
-        .filter(({ type }) => !/a/i.test(type))
+        .filter(({ type, address }) => !/a/i.test(type) || address >= FIRST_KERNEL_ADDRESS)
         .sort(byPlace)
         .map(plain),
       modules: moduleListings(session, undefined),
