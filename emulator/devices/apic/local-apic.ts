@@ -66,6 +66,8 @@ export interface LocalApicState {
   /** IA32_APIC_BASE: flags, and the address of the registers in memory. */
   base: number;
   address: number;
+  /** Of xAPIC mode, where it can be written. */
+  id: number;
   tpr: number;
   ldr: number;
   dfr: number;
@@ -179,7 +181,7 @@ export class LocalApic implements ApicTarget {
     if (register >= REG.ISR && register < REG.ESR) return this.vectorWord(register - REG.ISR);
     switch (register) {
       case REG.ID:
-        return this.isX2apic ? this.id : (this.id << 24) >>> 0;
+        return this.isX2apic ? this.id : (state.id << 24) >>> 0;
       case REG.VERSION:
         return VERSION;
       case REG.TPR:
@@ -203,6 +205,9 @@ export class LocalApic implements ApicTarget {
       return;
     }
     switch (register) {
+      case REG.ID:
+        state.id = value >>> 24;
+        break;
       case REG.TPR:
         state.tpr = value & 0xff;
         break;
@@ -289,7 +294,7 @@ export class LocalApic implements ApicTarget {
 
   matches({ logical, id, wide }: ApicDestination): boolean {
     if ((this.state.base & APIC_BASE.ENABLE) === 0) return false;
-    if (!logical) return id === this.id || id === (wide ? 0xffff_ffff : 0xff);
+    if (!logical) return id === (this.isX2apic ? this.id : this.state.id) || id === (wide ? 0xffff_ffff : 0xff);
     if (this.isX2apic) {
       const ldr = this.x2apicLdr();
       return wide ? id >>> 16 === ldr >>> 16 && (id & ldr & 0xffff) !== 0 : (ldr & id & 0xff) !== 0 && ldr >>> 16 === 0;
@@ -384,9 +389,11 @@ export class LocalApic implements ApicTarget {
     return (this.state.svr & SVR_ENABLE) !== 0;
   }
 
-  /** INIT resets the local APIC, too, but not its mode. */
+  /** INIT resets the local APIC, too, but not its mode and ID. */
   private initialise(): void {
+    const { id } = this.state;
     this.reset();
+    this.state.id = id;
     this.cpu.init();
   }
 
@@ -559,6 +566,7 @@ function initialState(id: number): LocalApicState {
   return {
     base: APIC_BASE.ENABLE | (id === 0 ? APIC_BASE.BSP : 0),
     address: APIC_BASE_ADDRESS,
+    id,
     tpr: 0,
     ldr: 0,
     dfr: DFR_FLAT,

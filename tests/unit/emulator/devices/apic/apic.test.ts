@@ -188,6 +188,24 @@ describe('local APIC', () => {
     expect(apic.readRegister(ESR)).toBe(0);
   });
 
+  test('has the xAPIC ID that is written, up to a reset; INIT leaves it', () => {
+    const { apics, lines } = setup();
+    const apic = apics[1]!;
+    const ID = 0x02;
+    apic.writeRegister(ID, 0x3700_0000);
+    apics[0]!.writeRegister(ICR_HIGH, 0x3700_0000);
+    apics[0]!.writeRegister(ICR_LOW, 0x40fd);
+    expect([apic.readRegister(ID), lines[1]!.level]).toEqual([0x3700_0000, true]);
+    apics[0]!.writeRegister(ICR_LOW, 0xc500);
+    expect(apic.readRegister(ID)).toBe(0x3700_0000);
+    apic.writeBase(apic.readBase() & ~0x800n);
+    apic.writeBase(apic.readBase() | 0x800n);
+    expect(apic.readRegister(ID)).toBe(0x100_0000);
+    apic.writeRegister(ID, 0x3700_0000);
+    apic.writeBase(apic.readBase() | 0x400n);
+    expect([apic.readRegister(ID), apic.writeMsr(ID, 0n)]).toEqual([1, false]);
+  });
+
   test('refuses reserved bits of its base', () => {
     const apic = setup().apics[0]!;
     for (const bit of [0n, 7n, 9n, 40n, 63n]) expect(apic.writeBase(0xfee0_0800n | (1n << bit))).toBe(false);
