@@ -134,6 +134,8 @@ export function fileReader(path: string): MemoryReader {
 function readerOf(session: Session, args: Arguments, address: bigint): MemoryReader {
   if (args.has('-f')) return fileReader(session.program.dump.path);
   if (args.has('-p')) return session.program.physical;
+  if (args.has('-u') && address >= FIRST_KERNEL_ADDRESS)
+    throw new UsageError(`invalid user virtual address: ${hex(address)}  type: "${8 * sizeOfUnit(args)}-bit UVADDR"`);
   return args.has('-u') || address < FIRST_KERNEL_ADDRESS ? currentUser(session) : session.program.memory;
 }
 

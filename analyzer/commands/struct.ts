@@ -197,13 +197,15 @@ function rawOf(reader: MemoryReader, type: StructType, [member, second]: readonl
 function rawText(reader: MemoryReader, address: bigint, size: number): string {
   const bytes = reader.readBytes(address, size);
   const LINE = 16;
+  // numbers of less than 8 bytes stand in columns of their own width
+  const column = size === 4 ? 35 : size === 2 ? 39 : size === 1 ? 47 : 33;
   const out: string[] = [];
   for (let at = 0; at < size; at += LINE) {
     const line = bytes.subarray(at, Math.min(size, at + LINE));
     const words = [line.subarray(0, 8), line.subarray(8)].filter(part => part.length > 0);
     const numbers = words.map(part => Buffer.from(part).reverse().toString('hex')).join(' ');
     const text = Array.from(line, byte => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
-    out.push(`${(address + BigInt(at)).toString(16)}:  ${numbers.padEnd(33)}   ${text}\n`);
+    out.push(`${(address + BigInt(at)).toString(16)}:  ${numbers.padEnd(column)}   ${text}\n`);
   }
   return out.join('');
 }
