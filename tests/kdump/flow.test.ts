@@ -48,6 +48,10 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
   ['GICv2, virtio-pci, 2 CPUs', { machine: 'virt,gic-version=2', diskBus: 'pci', cpus: 2 }],
   ['-cpu max, generic kernel', { cpu: 'max', flavour: 'generic' }],
   ['Debian 13, VA_BITS=52', { suite: 'trixie' }],
+  [
+    'Debian 13, pages of 16 KiB',
+    { suite: 'trixie', flavour: '16k', cpu: 'cortex-a76', memorySize: 2 ** 30, cpus: 2, diskBus: 'pci' },
+  ],
   ['q35, kexec_load, 1 CPU', X86_64],
   ['q35, kexec_file_load, 2 CPUs', { ...X86_64, kexecOptions: '-p -s', cpus: 2 }],
   ['microvm, nokaslr, 2 CPUs', { ...X86_64, machine: 'microvm', diskBus: 'mmio', append: 'nokaslr', cpus: 2 }],
