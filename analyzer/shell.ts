@@ -40,7 +40,7 @@ export function splitWords(line: string): string[] {
 export async function runLine(session: Session, line: string, json = false, depth = 0): Promise<LineResult> {
   const trimmed = expandAlias(session, line.trim());
   if (trimmed === '' || trimmed.startsWith('#')) return result('', '');
-  if (trimmed.startsWith('!')) return result('!', runProgram(trimmed.slice(1), ''));
+  if (trimmed.startsWith('!')) return result('!', runProgram(session, trimmed.slice(1), ''));
   if (trimmed.startsWith('<')) return runFile(session, trimmed.slice(1).trim(), json, depth);
   const repeated = /^repeat(?:\s+-(\d+))?\s+(?!-)(\S.*)$/s.exec(trimmed);
   if (repeated !== null) return repeatLine(session, repeated[2]!, Number(repeated[1] ?? 0), json, depth);
@@ -79,7 +79,7 @@ function routeError(
 /** Brings a command's output and its error to where the line and `set error` want them. */
 function deliver(session: Session, done: LineResult, { pipe, file, append }: Omit<Output, 'command'>): LineResult {
   const { output, rest } = routeError(session, done, pipe !== undefined || file !== undefined);
-  if (pipe !== undefined) return { ...rest, text: runProgram(pipe, output) };
+  if (pipe !== undefined) return { ...rest, text: runProgram(session, pipe, output) };
   if (file === undefined) return rest;
   const problem = writeProblem(file, output, append);
   return problem === undefined ? { ...rest, text: '' } : { ...rest, text: '', error: problem };
@@ -123,9 +123,27 @@ function blankOut(line: string): string {
   }).join('');
 }
 
-function runProgram(command: string, input: string): string {
+/** Runs a command of the host. Returns what it printed; at a terminal that is where it goes, so that `ps | less` works. */
+function runProgram({ show }: Session, command: string, input: string): string {
+  if (show !== undefined && process.stdout.isTTY && process.stdin.isTTY) {
+    const stdin = input === '' ? 'inherit' : 'pipe';
+    spawnSync('/bin/sh', ['-c', command], {
+      input: Buffer.from(input, 'latin1'),
+      stdio: [stdin, 'inherit', 'inherit'],
+    });
+    return '';
+  }
   const run = spawnSync('/bin/sh', ['-c', command], { input, encoding: 'latin1', maxBuffer: MAX_PIPED });
   return `${run.stdout ?? ''}${run.stderr ?? ''}`;
+}
+
+/** Runs a command that has the terminal to itself, in the mode that programs expect. */
+function runAtTerminal(command: string, input: string): void {
+  const { isRaw } = process.stdin;
+  process.stdin.setRawMode(false);
+  const stdin = input === '' ? 'inherit' : 'pipe';
+  spawnSync('/bin/sh', ['-c', command], { input: Buffer.from(input, 'latin1'), stdio: [stdin, 'inherit', 'inherit'] });
+  process.stdin.setRawMode(isRaw);
 }
 
 async function runFile(session: Session, path: string, json: boolean, depth: number): Promise<LineResult> {
