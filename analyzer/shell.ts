@@ -126,11 +126,7 @@ function blankOut(line: string): string {
 /** Runs a command of the host. Returns what it printed; at a terminal that is where it goes, so that `ps | less` works. */
 function runProgram({ show }: Session, command: string, input: string): string {
   if (show !== undefined && process.stdout.isTTY && process.stdin.isTTY) {
-    const stdin = input === '' ? 'inherit' : 'pipe';
-    spawnSync('/bin/sh', ['-c', command], {
-      input: Buffer.from(input, 'latin1'),
-      stdio: [stdin, 'inherit', 'inherit'],
-    });
+    runAtTerminal(command, input);
     return '';
   }
   const run = spawnSync('/bin/sh', ['-c', command], { input, encoding: 'latin1', maxBuffer: MAX_PIPED });
