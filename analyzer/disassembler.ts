@@ -63,11 +63,12 @@ export function disassemble(
       at += size;
     }
     if (at >= bytes.length) break;
-    const step = architecture === 'aarch64' ? 4 : 1;
+    const known = architecture === 'x86_64' ? snpText(bytes.subarray(at, at + 4)) : undefined;
+    const step = architecture === 'aarch64' || known !== undefined ? 4 : 1;
     found.push({
       address: address + BigInt(at),
       size: step,
-      text: badText(architecture, bytes.subarray(at, at + step)),
+      text: known ?? badText(architecture, bytes.subarray(at, at + step)),
     });
     at += step;
   }
@@ -82,6 +83,20 @@ function decode(engine: Engine, bytes: Uint8Array, address: bigint): ReturnType<
     if (failure instanceof WebAssembly.RuntimeError) throw failure;
     return [];
   }
+}
+
+/** Instructions of SEV that the library does not know; AMD64 APM vol. 3 "PSMASH", "PVALIDATE", "RMPADJUST", "RMPUPDATE", "VMGEXIT". */
+const SNP: Readonly<Record<string, string>> = {
+  f20f01d9: 'vmgexit',
+  f30f01d9: 'vmgexit',
+  f20f01fe: 'rmpupdate',
+  f30f01fe: 'rmpadjust',
+  f20f01ff: 'pvalidate',
+  f30f01ff: 'psmash',
+};
+
+function snpText(code: Uint8Array): string | undefined {
+  return SNP[Buffer.from(code).toString('hex')];
 }
 
 function badText(architecture: 'aarch64' | 'x86_64', bytes: Uint8Array): string {
@@ -178,7 +193,7 @@ function x64Text(
 ): string {
   const special = specialText(rawMnemonic, rawOperands, code);
   if (special !== undefined) return special;
-  const all = x64Operands(rawOperands, rawMnemonic.endsWith('q'));
+  const all = x64Operands(rawOperands, rawMnemonic);
   const operands = isShiftByOne(code) ? all.replace(/^\$0x1,/, '$$1,') : all;
   const mnemonic = x64Mnemonic(rawMnemonic, operands);
   if (operands === '') return mnemonic;
@@ -209,6 +224,8 @@ function isShiftByOne(code: Uint8Array): boolean {
 
 /** Instructions that binutils spells in a way of their own. */
 function specialText(mnemonic: string, operands: string, code: Uint8Array): string | undefined {
+  const snp = snpText(code);
+  if (snp !== undefined) return snp;
   const isTwoByteNop = code.length === 2 && code[0] === 0x66 && code[1] === 0x90;
   if (isTwoByteNop) return 'xchg   %ax,%ax';
   return mnemonic.startsWith('push') && operands.startsWith('$') ? pushText(code) : undefined;
@@ -230,20 +247,32 @@ function stringOperation(mnemonic: string, operands: string): string {
   return `${name.padEnd(X64_COLUMN)} ${full}`;
 }
 
+/** Bits of an immediate: those of the operands. */
+function immediateWidth(operands: string, mnemonic: string): 8 | 16 | 32 | 64 {
+  const isWide = /%r(?:[a-ds][a-z]|\d+)\b(?![dwb])/.test(operands.replaceAll(/\([^)]*\)/g, ''));
+  if (isWide || mnemonic.endsWith('q')) return 64;
+  const [, size] = /^(?:lock )?(?:add|adc|sub|sbb|cmp|test|mov|and|or|xor)([bw])$/.exec(mnemonic) ?? [];
+  return size === 'b' ? 8 : size === 'w' ? 16 : 32;
+}
+
 /** No blanks, hexadecimal numbers, 64-bit two's complement for negative immediates, scale written out. */
-function x64Operands(operands: string, isQuad: boolean): string {
+function x64Operands(operands: string, mnemonic: string): string {
   const compact = operands.replaceAll(', ', ',');
-  const wide = isQuad || /%r(?:[a-ds][a-z]|\d+)\b(?![dwb])/.test(compact.replaceAll(/\([^)]*\)/g, ''));
-  return compact
-    .replaceAll(/\$(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => {
-      const value = sign === '-' ? -BigInt(digits) : BigInt(digits);
-      return `$0x${BigInt.asUintN(wide ? 64 : 32, value).toString(16)}`;
-    })
-    .replaceAll(
-      /(^|[,:*])(-?)(\d+)(?=\()/g,
-      (_all, before: string, sign: string, digits: string) => `${before}${sign}0x${BigInt(digits).toString(16)}`,
-    )
-    .replaceAll(/\((%\w+),(%\w+)\)/g, '($1,$2,1)');
+  const width = immediateWidth(compact, mnemonic);
+  return (
+    compact
+      .replaceAll(/\$(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => {
+        const value = sign === '-' ? -BigInt(digits) : BigInt(digits);
+        return `$0x${BigInt.asUintN(width, value).toString(16)}`;
+      })
+      .replaceAll(
+        /(^|[,:*])(-?)(\d+)(?=\()/g,
+        (_all, before: string, sign: string, digits: string) => `${before}${sign}0x${BigInt(digits).toString(16)}`,
+      )
+      .replaceAll(/\((%\w+),(%\w+)\)/g, '($1,$2,1)')
+      // without a base there always is a displacement
+      .replaceAll(/(^|[,:*])\(,/g, '$10x0(,')
+  );
 }
 
 /** gdb shows a displacement of zero that the encoding carries: always with %rbp and %r13, and in long no-operations. */

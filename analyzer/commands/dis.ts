@@ -166,25 +166,25 @@ function decode(session: Session, reader: MemoryReader, range: CodeRange, args: 
 /** What the compiler leaves room with for a call of ftrace. */
 const FTRACE_NOP = 'nopl   0x0(%rax,%rax,1)';
 
-/** `name+offset` as crash names an address: it rewrites all that gdb prints on arm64, on x86_64 only where lines begin. */
+/** `name+offset`. */
 function codeName(session: Session, address: bigint, radix: 10 | 16): string | undefined {
-  const { symbols, architecture } = session.program;
-  const place = symbols.lookup(address);
-  if (place === undefined) return undefined;
-  const { symbol, offset } = place;
-  if (offset === 0) return symbol.name;
-  return withOffset(architecture === 'x86_64' ? gdbNameOf(session, symbol) : symbol.name, offset, radix);
+  const place = session.program.symbols.lookup(address);
+  return place === undefined ? undefined : withOffset(place.symbol.name, place.offset, radix);
 }
 
-/** What stands behind an operand that is an address. */
+/** What stands behind an operand that is an address: crash writes its own name over gdb's, but not in front of a comment. */
 function targetName(session: Session, address: bigint, kind: TargetKind, radix: 10 | 16): string | undefined {
   const { symbols, architecture } = session.program;
   const place = symbols.lookup(address);
   if (place === undefined) return undefined;
   const { symbol, offset } = place;
-  if (architecture === 'x86_64' || kind === 'condition') return withOffset(gdbNameOf(session, symbol), offset, radix);
+  if (kind === 'condition') return withOffset(gdbNameOf(session, symbol), offset, radix);
   // gdb names no data behind a variable's end.
-  const isNamed = kind === 'branch' || symbol.module !== undefined || symbols.formatInside(address) !== undefined;
+  const isNamed =
+    architecture === 'x86_64' ||
+    kind === 'branch' ||
+    symbol.module !== undefined ||
+    symbols.formatInside(address) !== undefined;
   return isNamed ? withOffset(symbol.name, offset, radix) : undefined;
 }
 

@@ -90,7 +90,7 @@ export class SymbolSet {
   find(name: string): bigint | undefined {
     const known = this.#known.get(name);
     if (known !== undefined) return known ?? undefined;
-    const address = this.#findInKernel(name) ?? this.findAll(name)[0]?.address;
+    const address = this.#findInKernel(name) ?? this.findAll(name)[0]?.address ?? this.#findClone(name);
     this.#known.set(name, address ?? null);
     return address;
   }
@@ -174,6 +174,13 @@ export class SymbolSet {
     if (index !== -1) return this.kernel.addressAt(index);
     const extra = this.#extra.indexOf(name);
     return extra === -1 ? this.#recovered(name) : this.#extra.addressAt(extra);
+  }
+
+  /** The first clone or part of a function of which nothing else is left: it goes by the function's name. */
+  #findClone(name: string): bigint | undefined {
+    const clones = CLONE_SUFFIXES.flatMap(suffix => [`${name}${suffix}0`, `${name}${suffix}1`]);
+    const index = clones.map(clone => this.kernel.indexOf(clone)).find(found => found !== -1);
+    return index === undefined ? undefined : this.kernel.addressAt(index);
   }
 
   /** Looks for a variable in other ways, once; what is found is kept. */
