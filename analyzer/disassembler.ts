@@ -167,7 +167,17 @@ function a64Immediates(mnemonic: string, operands: string): string {
   const isShift = /^(?:lsl|lsr|asr|ror|ubfx|sbfx|ubfiz|sbfiz|bfi|bfxil|extr)$/.test(mnemonic);
   if (isShift) return decimal(shifted);
   const move = mnemonic === 'mov' ? /^(\w+), #(-?)0x([\da-f]+)$/.exec(shifted) : null;
+  if (/^(?:ands?|orr|eor|tst)$/.test(mnemonic)) return unsignedImmediate(shifted);
   return move === null ? shifted : moveText(move[1]!, move[2] === '-', BigInt(`0x${move[3]!}`));
+}
+
+/** Masks have no sign; their width is that of the register. */
+function unsignedImmediate(operands: string): string {
+  const bits = operands.startsWith('w') ? 32 : 64;
+  return operands.replace(
+    /#-0x([\da-f]+)/,
+    (_all, digits: string) => `#0x${BigInt.asUintN(bits, -BigInt(`0x${digits}`)).toString(16)}`,
+  );
 }
 
 /** `#0x…` padded to 20 digits, then the signed value as a comment. */
@@ -293,7 +303,10 @@ function ripComment(operands: string, next: bigint, symbolAt: SymbolAt): string 
 
 /** Immediates in decimal. */
 function decimal(text: string): string {
-  return text.replaceAll(/#(-?)(0x[\da-f]+|\d+)/g, (_all, sign: string, digits: string) => `#${sign}${BigInt(digits)}`);
+  return text.replaceAll(
+    /#(-?)(0x[\da-f]+|\d+)/g,
+    (_all, sign: string, digits: string) => `#${sign}${BigInt.asIntN(64, BigInt(digits))}`,
+  );
 }
 
 /** Immediates in hexadecimal. */
