@@ -189,7 +189,7 @@ function moveText(register: string, negative: boolean, digits: bigint): string {
 
 /** Mnemonics whose size letter gdb leaves out when a register tells the size. */
 const SIZED =
-  /^(mov|lea|add|sub|and|or|xor|cmp|test|inc|dec|neg|not|shl|shr|sar|rol|ror|imul|mul|div|idiv|xchg|cmpxchg|xadd|bt|bts|btr|btc|adc|sbb|bsf|bsr|movabs|popcnt|crc32|cmov\w+|shld|shrd)[bwlq]$/;
+  /^(mov|lea|add|sub|and|or|xor|cmp|test|inc|dec|neg|not|shl|shr|sar|rol|ror|imul|mul|div|idiv|xchg|cmpxchg|xadd|bt|bts|btr|btc|adc|sbb|bsf|bsr|bswap|in|out|movabs|popcnt|lzcnt|tzcnt|crc32|cmov\w+|shld|shrd)[bwlq]$/;
 const ALWAYS_SIZED = /^(push|pop|call|ret|jmp|leave|pushf|popf|iret|lret|ljmp|lcall|enter)q$/;
 const CALL_OR_JUMP = /^(?:call|j[a-z]+|loop\w*|xbegin)$/;
 const X64_COLUMN = 6;
@@ -212,6 +212,8 @@ function x64Text(
   const target = CALL_OR_JUMP.test(mnemonic)
     ? fixed.replace(/^0x([\da-f]+)$/, (_all, digits: string) => withSymbol(BigInt(`0x${digits}`), symbolAt))
     : fixed;
+  // what the compiler fills calls of thunks up with
+  if (code[0] === 0x2e && /^(?:call|jmp)$/.test(mnemonic)) return `cs ${mnemonic} ${target}`;
   return `${mnemonic.padEnd(X64_COLUMN)} ${target}${ripComment(target, address + BigInt(code.length), symbolAt)}`;
 }
 
@@ -280,6 +282,8 @@ function x64Operands(operands: string, mnemonic: string): string {
         (_all, before: string, sign: string, digits: string) => `${before}${sign}0x${BigInt(digits).toString(16)}`,
       )
       .replaceAll(/\((%\w+),(%\w+)\)/g, '($1,$2,1)')
+      .replaceAll(/(^|,)(%dx)(?=,|$)/g, mnemonic.startsWith('out') || /^in[bwl]$/.test(mnemonic) ? '$1($2)' : '$1$2')
+      .replaceAll(/(^|[,:*])\(%rip\)/g, '$10x0(%rip)')
       // without a base there always is a displacement
       .replaceAll(/(^|[,:*])\(,/g, '$10x0(,')
   );

@@ -190,12 +190,22 @@ function traceOf(session: Session, task: Task, args: Arguments): TaskTrace {
   const stack = taskStack(program, task);
   if (args.has('-r')) return { task, header, items: [], raw: stack };
   if (args.has('-e')) return { task, header, items: [], exceptions: exceptionFrames(program, stack) };
-  const unwound = unwind(session.tasks, task, startOf(session, args, task));
+  const unwound = untilStart(session, unwind(session.tasks, task, startOf(session, args, task)));
   const backtrace = isScanning(session, args.has('-o')) ? scanned(session, unwound) : unwound;
   if (args.has('-t') || args.has('-T'))
     return { task, header, ...referencesOf(session, task, backtrace, args.has('-T')) };
   if (backtrace.items.length === 0) throw new UsageError(`the stack of task ${task.pid} cannot be read`);
   return { task, header, items: describe(session, task, backtrace, args) };
+}
+
+/** On arm64 crash shows nothing of what called start_kernel. */
+function untilStart({ program }: Session, backtrace: Backtrace): Backtrace {
+  if (program.architecture !== 'aarch64') return backtrace;
+  const last = backtrace.items.findIndex(
+    item =>
+      item.kind === 'frame' && /^(?:secondary_)?start_kernel$/.test(program.symbols.lookup(item.pc)?.symbol.name ?? ''),
+  );
+  return last === -1 ? backtrace : { ...backtrace, items: backtrace.items.slice(0, last + 1) };
 }
 
 /** Where a task that does not run was switched out, on arm64: its saved registers say so, its stack does not. */

@@ -21,7 +21,7 @@ const PAC_SELECT = 1n << 55n;
 /** Where a walk begins. */
 interface Start {
   readonly fp: bigint;
-  /** Address of the call, or the exact one when nothing was called. */
+  /** Address of the call, or of the instruction before the one that was interrupted. */
   readonly pc: bigint;
 }
 
@@ -94,7 +94,13 @@ function registerStart(
   const fp = saved?.get('x29');
   const pc = saved?.get('pc');
   if (fp === undefined || pc === undefined || !stacks.some(stack => inRange(stack, fp))) return undefined;
-  return { fp, pc: stripPac(program, pc) };
+  return { fp, pc: rowAddress(program, pc) };
+}
+
+/** crash shows the instruction before also where nothing was called; but where a function begins, that would be in another one. */
+function rowAddress(program: Program, stopped: bigint): bigint {
+  const pc = stripPac(program, stopped);
+  return program.symbols.lookup(pc)?.offset === 0 ? pc : pc - 4n;
 }
 
 function searchDown(program: Program, stack: StackRange, from: bigint): Start | undefined {
@@ -177,13 +183,12 @@ function nextRecord(program: Program, fp: bigint, pc: bigint, items: StackItem[]
   if (EXCEPTION_ENTRY.test(name) && name.startsWith('el1')) {
     const regs = readRegisters(program, fp - BigInt(program.object('pt_regs', 0n).offsetOf('stackframe')));
     items.push(regs);
-    return { fp: regs.values.get('x29')!, pc: stripPac(program, regs.values.get('pc')!) };
+    return { fp: regs.values.get('x29')!, pc: rowAddress(program, regs.values.get('pc')!) };
   }
   const previous = program.memory.readU64(fp);
   const returnAddress = stripPac(program, program.memory.readU64(fp + 8n));
-  // Where a kernel thread or an idle task began: nothing called it that is worth a row.
-  const isFirst = /^(?:secondary_)?start_kernel$/.test(name);
-  if (previous === 0n || isFirst) return undefined;
+  if (previous === 0n) return undefined;
+  // Where a kernel thread began: nothing called it.
   if (program.symbols.lookup(returnAddress - 4n)?.symbol.name === 'ret_from_fork') return undefined;
   return { fp: previous, pc: returnAddress - 4n };
 }
