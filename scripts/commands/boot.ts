@@ -5,7 +5,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 
 import { ImageError, UsageError } from '../../capture/formats/errors.ts';
-import { type BoardChoice, CPU_MODEL_NAMES, cpuModel, X64_MODEL_NAMES } from '../../emulator/index.ts';
+import { type BoardChoice, CPU_MODEL_NAMES, cpuModel, X64_MODEL_NAMES, x64Model } from '../../emulator/index.ts';
 import { checkInitrd } from '../../kernel-images/initramfs/check.ts';
 import {
   readKernelImage,
@@ -151,14 +151,12 @@ function machineText({ machine }: BootOptions, architecture: Architecture): stri
   return [type, ...properties].join(',');
 }
 
-/** arm64 models have properties, as `max,pauth-impdef=on`; those of x86_64 cannot be switched. @throws UsageError */
+/** Models have properties, as `max,pauth-impdef=on`, `qemu64,+x2apic`. @throws UsageError */
 function knownCpu(cpu: string, architecture: Architecture): string {
-  const [model = '', ...properties] = cpu.split(',');
-  if (model === 'host') throw new UsageError('-cpu host: this machine is always emulated; max has all that there is');
+  if (cpu.split(',')[0] === 'host')
+    throw new UsageError('-cpu host: this machine is always emulated; max has all that there is');
   if (architecture === 'aarch64') cpuModel(cpu);
-  else if (properties.length > 0) {
-    throw new UsageError(`-cpu ${cpu}: features cannot be switched; choose another model`);
-  }
+  else x64Model(cpu);
   return cpu;
 }
 
