@@ -7,8 +7,9 @@ import type { StackRange } from './frames.ts';
 export function threadSize(program: Program): bigint {
   const declared = program.types.findStruct('thread_union')?.size ?? 0;
   if (declared >= 8192 && (declared & (declared - 1)) === 0) return BigInt(declared);
-  if (program.architecture === 'aarch64') return BigInt(Math.max(16_384, program.space.pageSize));
-  return 16_384n;
+  // stacks in vmalloc space are whole pages; only arm64 has larger ones
+  const isMapped = program.types.has('task_struct', 'stack_vm_area');
+  return BigInt(isMapped && program.architecture === 'aarch64' ? Math.max(16_384, program.space.pageSize) : 16_384);
 }
 
 /** A task's own kernel stack. */
