@@ -8,6 +8,8 @@ import { socketProtocol } from './socket.ts';
 
 /** sysctl_nr_open's largest value: no table of descriptors is longer. */
 const MAX_FDS = 1024 * 1024;
+/** A table of which more cannot be read is damaged: the rest of it is left out. */
+const MAX_UNREADABLE = 256;
 
 /** An open file of a task. */
 export interface OpenFile {
@@ -44,13 +46,16 @@ export function openFiles(program: Program, task: Task): OpenFile[] {
   if (fdt === undefined) return [];
   const count = Math.min(MAX_FDS, fdt.num('max_fds'));
   const table = fdt.pointer('fd');
+  const used = program.memory.readAvailable(fdt.pointer('open_fds'), Math.ceil(count / 8));
   const open: OpenFile[] = [];
-  for (let fd = 0; fd < count; fd++) {
+  for (let fd = 0, unreadable = 0; fd < count && unreadable < MAX_UNREADABLE; fd++) {
+    if (((used[fd >> 3]! >> (fd & 7)) & 1) === 0) continue;
     try {
       const address = program.memory.readU64(table + BigInt(8 * fd));
       if (address !== 0n) open.push(describeFile(program, fd, program.object('file', address)));
     } catch (error) {
       if (!(error instanceof FaultError)) throw error;
+      unreadable++;
     }
   }
   return open;
