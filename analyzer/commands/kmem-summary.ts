@@ -85,7 +85,9 @@ function sharedPages(program: Program): number {
     reserved !== undefined && ((page.pointer('flags') >> BigInt(reserved)) & 1n) === 1n;
   let count = 0;
   for (const zone of zones(program)) {
-    for (let pfn = zone.startPfn; pfn < zone.startPfn + zone.spanned; pfn++) {
+    // a damaged zone spans more than there is
+    const end = Math.min(zone.startPfn + zone.spanned, program.dump.memory.maxPfn);
+    for (let pfn = zone.startPfn; pfn < end; pfn++) {
       const page = pageOf(program, pfn);
       if (page !== undefined && !isReserved(page) && page.num('_refcount.counter') > 1) count++;
     }
