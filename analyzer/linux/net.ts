@@ -92,7 +92,7 @@ export function arpEntries(program: Program): Neighbour[] {
   const found: Neighbour[] = [];
   for (let bucket = 0; bucket < buckets; bucket++) {
     let at = firstOf(program, hash, bucket);
-    for (let count = 0; at !== undefined && count < MAX_NEIGHBOURS; count++) {
+    while (at !== undefined && found.length < MAX_NEIGHBOURS) {
       found.push(describe(program, at));
       at = nextOf(program, at);
     }
