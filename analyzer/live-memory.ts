@@ -38,26 +38,13 @@ export function openLive(words: readonly string[]): Dump {
 
 /** RAM images of which no page is kept. */
 class LiveRam extends RawMemory implements LiveMemory {
-  readonly #files: readonly { readonly path: string; readonly base: number }[];
-
-  constructor(words: readonly string[]) {
-    super(words);
-    this.#files = words
-      .flatMap(word => word.split(','))
-      .map(word => {
-        const at = word.lastIndexOf('@');
-        return { path: word.slice(0, at), base: Number(word.slice(at + 1)) };
-      })
-      .sort((a, b) => b.base - a.base);
-  }
-
   write(paddr: number, bytes: Uint8Array): void {
-    const ends = [paddr, paddr + bytes.length - 1].map(address => Math.floor(address / this.pageSize));
-    const file = this.#files.find(({ base }) => base <= paddr);
-    if (file === undefined || !ends.every(pfn => this.hasPage(pfn))) throw new FaultError(paddr, 'no RAM is there');
-    const fd = openForWriting(file.path);
+    const [first, last] = [paddr, paddr + bytes.length - 1].map(address => Math.floor(address / this.pageSize));
+    const image = this.images.find(({ firstPfn, endPfn }) => firstPfn <= first! && last! < endPfn);
+    if (image === undefined) throw new FaultError(paddr, 'no RAM is there');
+    const fd = openForWriting(image.source.name);
     try {
-      writeSync(fd, bytes, 0, bytes.length, paddr - file.base);
+      writeSync(fd, bytes, 0, bytes.length, paddr - image.firstPfn * this.pageSize);
     } finally {
       closeSync(fd);
     }

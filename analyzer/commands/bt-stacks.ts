@@ -1,7 +1,7 @@
 /** `bt -v` and `bt -E`: what is looked for on the stacks of all tasks and CPUs. */
 import { FaultError } from '../../capture/formats/errors.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
-import { registersText } from '../text/registers.ts';
+import { exceptionFrameText } from '../text/registers.ts';
 import type { StackRange } from '../unwind/frames.ts';
 import { exceptionFrames } from '../unwind/search.ts';
 import { cpuStacks, taskStack } from '../unwind/stacks.ts';
@@ -65,10 +65,7 @@ function isIrq({ stack }: CpuStack): boolean {
 
 function stackExceptionsText({ program }: Session, { cpu, stack }: CpuStack): string {
   const isArm = program.architecture === 'aarch64';
-  const texts = exceptionFrames(program, stack).map(
-    frame =>
-      `\n${isArm ? '' : '  '}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(program, frame)}`,
-  );
+  const texts = exceptionFrames(program, stack).map(frame => `\n${exceptionFrameText(program, frame)}`);
   const gap = isArm && texts.length === 0 ? '' : '\n';
   return `CPU ${cpu} ${stack.name.toUpperCase()}:${gap}${texts.length === 0 ? '(none found)\n' : texts.join('')}\n`;
 }

@@ -2,7 +2,7 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Task } from '../linux/sched.ts';
 import { hex16 } from '../text/layout.ts';
-import { registersText } from '../text/registers.ts';
+import { exceptionFrameText, registersText } from '../text/registers.ts';
 import { taskStack } from '../unwind/stacks.ts';
 import type {
   Backtrace,
@@ -373,11 +373,10 @@ function referencesText({ start, list }: NonNullable<TaskTrace['references']>): 
 
 function exceptionsText(session: Session, frames: readonly SavedRegisters[]): string {
   const isArm = session.program.architecture === 'aarch64';
-  const indent = isArm ? '' : '  ';
   return frames
     .map((frame, index) => {
       const gap = isArm && frame.user && index === 0 ? '' : '\n';
-      return `${gap}${indent}${frame.user ? 'USER' : 'KERNEL'}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(session.program, frame)}`;
+      return gap + exceptionFrameText(session.program, frame);
     })
     .join('');
 }

@@ -8,6 +8,13 @@ export function registersText(program: Program, regs: SavedRegisters): string {
   return program.architecture === 'aarch64' ? aarch64Text(program, regs) : x86Text(program, regs);
 }
 
+/** The same below a line that says where it is and whose it was. */
+export function exceptionFrameText(program: Program, frame: SavedRegisters): string {
+  const indent = program.architecture === 'aarch64' ? '' : '  ';
+  const mode = frame.user ? 'USER' : 'KERNEL';
+  return `${indent}${mode}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(program, frame)}`;
+}
+
 function aarch64Text(program: Program, { values, user }: SavedRegisters): string {
   const reg = (name: string): string => hex16(values.get(name) ?? 0n);
   const short = (name: string): string => (values.get(name) ?? 0n).toString(16);

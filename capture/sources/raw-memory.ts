@@ -6,7 +6,8 @@ import type { MemorySource } from '../formats/memory-source.ts';
 
 const PAGE_SIZE = 4096;
 
-interface RamImage {
+/** RAM from a page frame on. */
+export interface RamImage {
   readonly source: ByteSource;
   readonly firstPfn: number;
   readonly endPfn: number;
@@ -23,20 +24,21 @@ const IMAGE = /^(.+)@(0x[\da-f]+|\d+)$/i;
 export class RawMemory implements MemorySource, Disposable {
   readonly pageSize = PAGE_SIZE;
   readonly maxPfn: number;
-  readonly #images: readonly RamImage[];
+  /** In order of addresses. */
+  readonly images: readonly RamImage[];
 
   /** @throws UsageError when a word is no image, an address is inside a page, or images overlap */
   constructor(words: readonly string[]) {
-    this.#images = words
+    this.images = words
       .flatMap(word => word.split(','))
       .map(openImage)
       .sort((a, b) => a.firstPfn - b.firstPfn);
-    for (const [index, image] of this.#images.entries()) {
-      const before = this.#images[index - 1];
+    for (const [index, image] of this.images.entries()) {
+      const before = this.images[index - 1];
       if (before !== undefined && before.endPfn > image.firstPfn)
         throw new UsageError(`${before.source.name} and ${image.source.name} overlap`);
     }
-    this.maxPfn = Math.max(...this.#images.map(({ endPfn }) => endPfn));
+    this.maxPfn = Math.max(...this.images.map(({ endPfn }) => endPfn));
   }
 
   hasPage(pfn: number): boolean {
@@ -55,11 +57,11 @@ export class RawMemory implements MemorySource, Disposable {
   }
 
   #imageOf(pfn: number): RamImage | undefined {
-    return this.#images.find(({ firstPfn, endPfn }) => pfn >= firstPfn && pfn < endPfn);
+    return this.images.find(({ firstPfn, endPfn }) => pfn >= firstPfn && pfn < endPfn);
   }
 
   [Symbol.dispose](): void {
-    for (const { source } of this.#images) source[Symbol.dispose]();
+    for (const { source } of this.images) source[Symbol.dispose]();
   }
 }
 

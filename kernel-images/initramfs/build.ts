@@ -5,6 +5,7 @@
  * Nothing is compressed: unpacking costs the guest more instructions than reading the bytes.
  */
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 import { asBuffer } from '../../capture/formats/bytes.ts';
 import type { PackageArchive } from '../debian/package-index.ts';
@@ -63,13 +64,14 @@ export async function fetchGuestPrograms(
   architecture: Architecture,
   collector = '',
 ): Promise<GuestPrograms> {
-  const [program, ...options] = collector.trim().split(/\s+/);
-  const needsCoreutils = COREUTILS.has(program!) && options.length > 0;
+  const [path, ...options] = collector.trim().split(/\s+/);
+  const program = basename(path!);
+  const needsCoreutils = COREUTILS.has(program) && options.length > 0;
   return {
     busybox: await fetchProgram(archive, architecture, 'busybox-static', '/bin/busybox'),
     kexec: await fetchProgram(archive, architecture, 'kexec-tools', '/sbin/kexec'),
     makedumpfile: await fetchProgram(archive, architecture, 'makedumpfile', '/bin/makedumpfile'),
-    collector: needsCoreutils ? await fetchProgram(archive, architecture, 'coreutils', `/bin/${program!}`) : undefined,
+    collector: needsCoreutils ? await fetchProgram(archive, architecture, 'coreutils', `/bin/${program}`) : undefined,
   };
 }
 
