@@ -14,6 +14,7 @@ import type { OrcEntry } from '../debug-info/orc.ts';
 import { findPanicTask } from '../linux/panic.ts';
 import type { Task, TaskTable } from '../linux/sched.ts';
 import type { Program } from '../program.ts';
+import { callsOn, DUMP_FUNCTIONS, dumpCall } from './dump-call.ts';
 import { MAX_FRAMES, NO_REGISTERS, inRange } from './frames.ts';
 import type { Backtrace, SavedRegisters, StackItem, StackRange, StartPoint, UnwindProblem } from './frames.ts';
 import { cpuStacks, taskStack } from './stacks.ts';
@@ -118,45 +119,6 @@ function callOfDump(tasks: TaskTable, task: Task, stacks: readonly StackRange[])
     }
   }
   return undefined;
-}
-
-/** A word of a stack that is a return address into one of some functions. */
-interface CallOnStack {
-  readonly name: string;
-  readonly slot: bigint;
-  readonly pc: bigint;
-}
-
-/** Those of a stack, lowest first. */
-function callsOn(program: Program, stack: StackRange, names: readonly string[]): CallOnStack[] {
-  const functions = names.flatMap(name => {
-    const [symbol] = program.symbols.findAll(name);
-    const end = symbol && program.symbols.endOf(symbol);
-    return symbol === undefined || end === undefined ? [] : [{ name, start: symbol.address, end }];
-  });
-  const bytes = program.memory.readAvailable(stack.start, Number(stack.end - stack.start));
-  const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
-  const found: CallOnStack[] = [];
-  words.forEach((pc, index) => {
-    const called = functions.find(({ start, end }) => pc > start && pc < end);
-    if (called !== undefined) found.push({ name: called.name, slot: stack.start + BigInt(8 * index), pc });
-  });
-  return found;
-}
-
-/** Functions on the stack of a CPU that takes a dump, or is stopped for one. */
-const DUMP_FUNCTIONS = ['machine_kexec', 'crash_nmi_callback', 'crash_kexec', 'panic', 'die', 'sysrq_handle_crash'];
-
-/** The call that crash begins with: it looks upward, and goes on behind a `panic`, the first `crash_kexec`, a `die` within sysrq. */
-function dumpCall(calls: readonly CallOnStack[], panicked: boolean): CallOnStack | undefined {
-  const firstKexec = calls.find(({ name }) => name === 'crash_kexec');
-  const lastSysrq = calls.findLastIndex(({ name }) => name === 'sysrq_handle_crash');
-  const ends = (call: CallOnStack, index: number): boolean =>
-    call.name === 'machine_kexec' ||
-    (call.name === 'crash_nmi_callback' && !panicked) ||
-    (call.name === 'crash_kexec' && call !== firstKexec) ||
-    (call.name === 'die' && index > lastSysrq);
-  return calls.find(ends) ?? calls.findLast(({ name }) => name === 'panic') ?? firstKexec;
 }
 
 /** The registers with which the machine stopped a CPU. */

@@ -77,6 +77,17 @@ describe('decompress', () => {
     );
   });
 
+  test.each([
+    ['zlib', deflateSync(page)],
+    ['zstd', zstdCompressSync(page)],
+  ] as const)('expands a page of %s behind a damaged one and one that is cut off', (compressor, input) => {
+    const output = new Uint8Array(4096);
+    expect(() => decompress(compressor, new Uint8Array(20).fill(7), output)).toThrow(FormatError);
+    expect(() => decompress(compressor, input.subarray(0, input.length >> 1), output)).toThrow(FormatError);
+    decompress(compressor, input, output);
+    expect(Buffer.compare(output, page)).toBe(0);
+  });
+
   test('says that a page is too short', () => {
     expect(() => decompress('zlib', deflateSync(page.subarray(0, 100)), new Uint8Array(4096))).toThrow(
       'expected 4096 bytes, found 100',
