@@ -23,6 +23,14 @@ export type { BootState, EntryRegisters, LoadSegment } from './machine/boot-stat
 
 export type { BlockBackend } from './devices/block/backend.ts';
 export { FileBackend } from './devices/block/file-backend.ts';
+export type { NetworkBackend } from './devices/net/backend.ts';
+export { formatMac, parseIpv4, parseMac, parseSubnet } from './devices/net/user/addresses.ts';
+export {
+  type Forwarding,
+  UserNetwork,
+  userNetworkDefaults,
+  type UserNetworkOptions,
+} from './devices/net/user/user-network.ts';
 export { OverlayBackend } from './devices/block/overlay-backend.ts';
 export type { FwCfgFile, VmcoreinfoLocation } from './devices/fw-cfg.ts';
 export type { PvpanicEvent } from './devices/pvpanic.ts';

@@ -1,10 +1,13 @@
 /** Disks and other devices that a board has on request, whatever the board is. */
 import type { BlockBackend } from '../devices/block/backend.ts';
+import type { NetworkBackend } from '../devices/net/backend.ts';
 import type { PvpanicEvent } from '../devices/pvpanic.ts';
 import { VirtioBlock } from '../devices/virtio/block.ts';
 import { VirtioConsole } from '../devices/virtio/console.ts';
 import type { VirtioDevice } from '../devices/virtio/device-core.ts';
+import { VirtioNet } from '../devices/virtio/net.ts';
 import { VirtioRng } from '../devices/virtio/rng.ts';
+import type { HostEvents } from '../memory/device.ts';
 
 /** Seed of virtio-rng: fixed, because the same input gives the same run. */
 const RNG_SEED = 0x1b2c_3d4e_5f60;
@@ -35,6 +38,8 @@ export type ExtraDevice =
   | { readonly type: 'rng'; readonly bus: VirtioBus }
   /** A virtio console; `output` takes what the guest writes to it. */
   | { readonly type: 'console'; readonly bus: VirtioBus; readonly output: (bytes: Uint8Array) => void }
+  /** A network card with its address (six bytes) and the network that it is plugged into. */
+  | { readonly type: 'net'; readonly bus: VirtioBus; readonly mac: Uint8Array; readonly network: NetworkBackend }
   /** pvpanic-pci; `report` is told what the guest says. */
   | { readonly type: 'pvpanic'; readonly report: (event: PvpanicEvent) => void };
 
@@ -59,21 +64,24 @@ export function isVirtioDrive(drive: Drive): drive is VirtioDrive {
 /** Makes the virtio devices: drives first, then the others, both in their order. */
 export function createVirtioDevices(
   drives: readonly VirtioDrive[],
-  devices: readonly (ExtraDevice | IsaDevice)[] = [],
+  devices: readonly (ExtraDevice | IsaDevice)[] | undefined,
+  hostEvents: HostEvents,
 ): readonly UnpluggedVirtio[] {
-  return [...drives.map(createDrive), ...devices.flatMap(createExtra)];
+  return [...drives.map(createDrive), ...(devices ?? []).flatMap(device => createExtra(device, hostEvents))];
 }
 
 function createDrive({ backend, bus, serial }: VirtioDrive): UnpluggedVirtio {
   return { bus, device: new VirtioBlock(backend, serial) };
 }
 
-function createExtra(extra: ExtraDevice | IsaDevice): readonly UnpluggedVirtio[] {
+function createExtra(extra: ExtraDevice | IsaDevice, hostEvents: HostEvents): readonly UnpluggedVirtio[] {
   switch (extra.type) {
     case 'rng':
       return [{ bus: extra.bus, device: new VirtioRng(RNG_SEED) }];
     case 'console':
       return [{ bus: extra.bus, device: new VirtioConsole(extra.output) }];
+    case 'net':
+      return [{ bus: extra.bus, device: new VirtioNet(extra.mac, extra.network, hostEvents) }];
     default:
       return [];
   }

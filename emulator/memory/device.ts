@@ -61,6 +61,14 @@ export interface Clock {
   schedule(at: Nanoseconds, fire: () => void): Alarm;
 }
 
+/** The way by which the host's doings (a packet comes) reach a machine: between two turns of its CPUs, and never while it stands still. */
+export interface HostEvents {
+  /** Lets something happen in the machine, soon. */
+  post(event: () => void): void;
+  /** Adds a source of events; while it says that one is on its way, idle time goes no faster than the host's. */
+  expect(source: () => boolean): void;
+}
+
 /** Guest-physical memory as a DMA master sees it. Out-of-range access reads zeros and drops writes, as an unassigned bus address does. */
 export interface DmaMemory {
   read(paddr: number, length: number): Uint8Array;

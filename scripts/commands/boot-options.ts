@@ -3,13 +3,22 @@
  *
  * Source: `qemu-system-aarch64(1)`, `qemu-system-x86_64(1)`. Options have one or two dashes; property names may be written with `_`
  * instead of `-`; repeated `-machine` merge, as in QEMU.
- * Not modelled: graphics, networks, sound, USB, firmware images, QEMU's own accelerators; each says so by name.
+ * Not modelled: graphics, networks that need rights on the host, sound, USB, firmware images, QEMU's own accelerators; each says so by name.
  */
 import { UsageError } from '../../capture/formats/errors.ts';
 import { parseSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import { parseCharacterDevice, placeConsoles, type CharacterBackend, type MonitorPlace } from './boot/characters.ts';
 import { attachDrives, isDiskDevice, parseBlockNode, parseDrive, type DiskOption, type Drive } from './boot/drives.ts';
+import {
+  isCard,
+  parseNetNic,
+  parseNetwork,
+  parseNic,
+  plugCards,
+  type CardOption,
+  type NetworkOption,
+} from './boot/networks.ts';
 import { requireKnown, splitProperties, type TypeWithProperties } from './boot/properties.ts';
 import {
   isSocket,
@@ -55,6 +64,8 @@ export interface BootOptions {
   readonly disks: readonly DiskOption[];
   /** Devices other than disks: `virtio-rng-pci`. */
   readonly devices: readonly TypeWithProperties[];
+  readonly networks: readonly NetworkOption[];
+  readonly cards: readonly CardOption[];
   readonly firmwareFiles: readonly FirmwareFileOption[];
   /** Date of the clock at power-on, seconds since 1970-01-01 UTC; undefined: the fixed one. */
   readonly epochSeconds: number | undefined;
@@ -90,6 +101,8 @@ const OTHER_DEVICES: Readonly<Record<string, readonly string[]>> = {
   'virtio-rng-pci': ['rng', 'bus'],
   'virtio-serial-device': ['bus'],
   'virtio-serial-pci': ['bus'],
+  'virtio-net-device': ['netdev', 'mac', 'bus'],
+  'virtio-net-pci': ['netdev', 'mac', 'bus', 'addr', 'romfile', 'vectors', 'disable-legacy', 'disable-modern'],
   virtconsole: ['chardev', 'name', 'nr', 'bus'],
   'pvpanic-pci': ['bus'],
   pvpanic: ['ioport'],
@@ -97,7 +110,7 @@ const OTHER_DEVICES: Readonly<Record<string, readonly string[]>> = {
   vmcoreinfo: [],
 };
 /** QEMU's names that stand for the one or the other. */
-const DEVICE_ALIASES = ['virtio-blk', 'virtio-rng', 'virtio-serial'];
+const DEVICE_ALIASES = ['virtio-blk', 'virtio-net', 'virtio-rng', 'virtio-serial'];
 
 /** Devices that `-device` takes. */
 export const DEVICE_TYPES: readonly string[] = [...DISK_TYPES, ...Object.keys(OTHER_DEVICES)];
@@ -115,6 +128,7 @@ interface Draft {
   dtb: string | undefined;
   drives: Drive[];
   devices: TypeWithProperties[];
+  networks: NetworkOption[];
   firmwareFiles: FirmwareFileOption[];
   epochSeconds: number | undefined;
   serial: string[];
@@ -138,6 +152,8 @@ type Handler = (draft: Draft, value: string, option: string) => void;
 const DEFAULT_MEMORY = 128 * 2 ** 20;
 const DEFAULT_GDB_PORT = 1234;
 const CTRL_A = 1;
+/** Where `-net nic` and `-net user` meet. */
+const HUB = 'hub0';
 
 /** `virt-7.2` and `pc-q35-7.2` are what `virt` and `q35` were in a version of QEMU. */
 function machineType(name: string): string {
@@ -182,6 +198,18 @@ const WITH_VALUE: Readonly<Record<string, Handler>> = {
   hdc: hardDisk(2),
   hdd: hardDisk(3),
   device: (draft, value) => draft.devices.push(parseDevice(value)),
+  netdev: (draft, value) => draft.networks.push(parseNetwork(value)),
+  nic: (draft, value) => {
+    if (value === 'none') return;
+    const { network, card } = parseNic(value, draft.networks.length);
+    draft.networks.push(network);
+    draft.devices.push(card);
+  },
+  net: (draft, value) => {
+    if (value === 'none') return;
+    if (/^nic(,|$)/.test(value)) draft.devices.push(parseNetNic(value, HUB));
+    else draft.networks.push(parseNetwork(`${value},id=${HUB}`, '-net'));
+  },
   object: (_, value) => checkObject(value),
   fw_cfg: (draft, value) => draft.firmwareFiles.push(parseFirmwareFile(value)),
   rtc: (draft, value) => (draft.epochSeconds = parseClock(value)),
@@ -210,7 +238,7 @@ const WITH_VALUE: Readonly<Record<string, Handler>> = {
 };
 
 /** Options that `none` turns off, which they are anyway. */
-const ONLY_NONE = new Set(['display', 'nic', 'net', 'vga']);
+const ONLY_NONE = new Set(['display', 'vga']);
 
 /** Options without a value. */
 const FLAGS: Readonly<Record<string, (draft: Draft) => void>> = {
@@ -269,6 +297,7 @@ function newDraft(): Draft {
     dtb: undefined,
     drives: [],
     devices: [],
+    networks: [],
     firmwareFiles: [],
     epochSeconds: undefined,
     serial: [],
@@ -302,7 +331,8 @@ function finish(draft: Draft): BootOptions {
       devices.filter(({ type }) => isDiskDevice(type)),
       snapshot,
     ),
-    devices: devices.filter(({ type }) => !isDiskDevice(type)),
+    devices: devices.filter(device => !isDiskDevice(device.type) && !isCard(device)),
+    cards: plugCards(devices.filter(isCard), draft.networks),
     ...placeConsoles({ ...rest, mon: mons.find(mon => parseMonSocket(mon, sockets) === undefined) }),
     controls: [...controls, ...mons.flatMap(mon => parseMonSocket(mon, sockets) ?? [])],
   };

@@ -104,6 +104,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
   /** Runs until the guest ends or the user does. */
   async run(): Promise<SessionEnd> {
     await this.#trace?.ready;
+    await this.devices.listen();
     const pace = new Pace();
     for (;;) {
       if (this.#end !== undefined) return this.#end;

@@ -48,6 +48,15 @@ const APPLETS = [
   'cttyhack',
   'stty',
   'switch_root',
+  'ifconfig',
+  'route',
+  'ping',
+  'udhcpc',
+  'nc',
+  'nslookup',
+  'chmod',
+  'printf',
+  'sha256sum',
 ];
 
 /** A machine with one CPU, 512 MiB, and the usual board of an architecture; tests change what they are about. */

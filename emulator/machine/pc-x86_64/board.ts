@@ -33,6 +33,7 @@ import {
 } from '../board-devices.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
 import { type InstructionCounter, VirtualClock } from '../clock.ts';
+import { HostEventQueue } from '../host-events.ts';
 import { Machine, type StopReason } from '../machine.ts';
 import { type MachineSnapshot, restoreSnapshot, type SnapshotSubject, takeSnapshot } from '../snapshot.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
@@ -76,6 +77,7 @@ export class PcBoard {
   readonly #config: PcConfig;
   readonly #portBus = new Bus('ports');
   readonly #clock: VirtualClock;
+  readonly #hostEvents = new HostEventQueue();
   readonly #dma: PhysicalDma;
   readonly #virtio: readonly UnpluggedVirtio[];
   readonly #movedApics: MovedLocalApics;
@@ -91,7 +93,7 @@ export class PcBoard {
     this.memory = new GuestMemory(engineReservedBytes(cpuCount), ranges);
     this.#clock = new VirtualClock(() => this.#counter);
     this.#dma = new PhysicalDma(this.memory, (address, size) => this.machine.engine.code.written(address, size));
-    this.#virtio = createVirtioDevices(config.drives.filter(isVirtioDrive), config.devices);
+    this.#virtio = createVirtioDevices(config.drives.filter(isVirtioDrive), config.devices, this.#hostEvents);
     this.consoles = this.#virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.chipset = this.#createChipset();
     this.powerKey = { press: this.chipset.pressPowerButton };
@@ -108,7 +110,7 @@ export class PcBoard {
         ? guest
         : tracedGuest(guest, config.trace, () => x64TraceView(cpus[this.machine.engine.current.index]!));
     const engine = new Engine(traced, this.memory, this.bus, cpuCount, createCpu, config.engine);
-    this.machine = new Machine(engine, this.#clock);
+    this.machine = new Machine(engine, this.#clock, this.#hostEvents);
     this.#resetCpus();
     this.#plugFunctions();
   }

@@ -29,6 +29,7 @@ import { PhysicalDma } from '../../memory/physical-dma.ts';
 import { createVirtioDevices, type UnpluggedVirtio, type VirtioBus } from '../board-devices.ts';
 import type { BootState, LoadSegment } from '../boot-state.ts';
 import { VirtualClock } from '../clock.ts';
+import { HostEventQueue } from '../host-events.ts';
 import { Machine } from '../machine.ts';
 import {
   type MachineSnapshot,
@@ -75,6 +76,7 @@ export class VirtBoard {
   readonly #config: VirtConfig;
   readonly #model: CpuModel;
   readonly #clock: VirtualClock;
+  readonly #hostEvents = new HostEventQueue();
   readonly #dma: PhysicalDma;
   readonly #gic: InterruptController;
   readonly #timers: readonly GenericTimer[];
@@ -104,14 +106,14 @@ export class VirtBoard {
         ? guest
         : tracedGuest(guest, config.trace, () => a64TraceView(cpus[this.machine.engine.current.index]!));
     const engine = new Engine(traced, this.memory, this.bus, config.cpuCount, createCpu, config.engine);
-    this.machine = new Machine(engine, this.#clock);
+    this.machine = new Machine(engine, this.#clock, this.#hostEvents);
     for (const { base, size, device } of this.#gic.regions) this.bus.map(base, size, device);
     this.#place(LAYOUT.FLASH, new EmptyFlash());
     this.#place(LAYOUT.FW_CFG, this.#createFwCfg());
     this.uart = this.#createUart();
     this.powerKey = this.#createGpio();
     this.#createRtc();
-    const virtio = createVirtioDevices(config.drives, config.devices);
+    const virtio = createVirtioDevices(config.drives, config.devices, this.#hostEvents);
     this.consoles = virtio.flatMap(({ device }) => (device instanceof VirtioConsole ? [device] : []));
     this.#createVirtioMmio(virtio);
     this.pci = this.#createPcie(virtio);

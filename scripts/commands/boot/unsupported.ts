@@ -1,7 +1,6 @@
 /** QEMU's options that there is nothing for here: what they are refused with, or why they are taken and do nothing. */
 
 const NO_GRAPHICS = 'there are no graphics';
-const NO_NETWORK = 'there are no networks (none is possible)';
 const NO_FIRMWARE = 'there is no firmware: -kernel boots without';
 const NO_SOUND = 'there is no sound';
 const NO_USB = 'there is no USB';
@@ -43,9 +42,6 @@ export const REFUSED_WITH_VALUE: Readonly<Record<string, string>> = {
   runas: 'start it as the user that it is to run as',
   chroot: 'start it where it is to run',
   'tb-size': 'the size of the code cache is fixed',
-  netdev: NO_NETWORK,
-  nic: NO_NETWORK,
-  net: NO_NETWORK,
   vga: NO_GRAPHICS,
   display: NO_GRAPHICS,
 };
