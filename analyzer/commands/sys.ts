@@ -1,7 +1,7 @@
 /** `sys`: what machine, what kernel, what state. */
 import { DUMP_DH } from '../../capture/formats/diskdump.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
-import { onlineCpus } from '../linux/cpumask.ts';
+import { onlineCpus, onlineMask, presentCpus } from '../linux/cpumask.ts';
 import { dmiFields } from '../linux/dmi.ts';
 import type { DmiField } from '../linux/dmi.ts';
 import { kernelConfig } from '../linux/ikconfig.ts';
@@ -168,10 +168,15 @@ function dumpRow({ dump }: Program): readonly [string, string] {
   return ['DUMPFILE', `${dump.path}${note === '' ? '' : ` ${note}`}`];
 }
 
+/** On x86_64 all CPUs that are there, and how many of them the kernel had stopped; on arm64 crash counts those that ran. */
 function cpusText(program: Program): string {
-  const online = onlineCpus(program).length;
+  const ran = onlineCpus(program).length;
   const notes = program.crashRegisters.length;
-  return notes > 0 && notes < online ? `${online} [OFFLINE: ${online - notes}]` : String(online);
+  const isX86 = program.architecture === 'x86_64';
+  const cpus = isX86 ? Math.max(ran, presentCpus(program).length) : ran;
+  const online = (isX86 ? onlineMask(program)?.length : undefined) ?? ran;
+  const offline = cpus - (notes > 0 ? Math.min(online, notes) : online);
+  return offline > 0 ? `${cpus} [OFFLINE: ${offline}]` : String(cpus);
 }
 
 /** `avenrun[]`: fixed point with 11 fractional bits. */

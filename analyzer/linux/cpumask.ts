@@ -38,9 +38,14 @@ export function possibleCpus(program: Program): number[] {
  */
 export function onlineCpus(program: Program): number[] {
   const possible = possibleCpus(program);
-  const online = namedMask(program, '__cpu_online_mask') ?? possible;
+  const online = onlineMask(program) ?? possible;
   const noted = program.crashRegisters.length;
   return noted > online.length ? possible.slice(0, noted) : online;
+}
+
+/** `__cpu_online_mask` as it is: `stop_this_cpu` takes a CPU out of it. */
+export function onlineMask(program: Program): number[] | undefined {
+  return namedMask(program, '__cpu_online_mask');
 }
 
 /** `__cpu_present_mask`. */

@@ -97,7 +97,7 @@ function sleepingStart(program: Program, task: Task): Position {
   return { slot, pc: frame.pointer('ret_addr'), sp: slot + 8n, bp: frame.pointer('bp'), exact: false };
 }
 
-/** Functions on the stack of a CPU that was stopped without a dump of its own. */
+/** Functions on the stack of a CPU that was stopped without a dump of its own, and has no note. */
 const STOP_FUNCTIONS = ['crash_save_cpu', 'panic_smp_self_stop', 'stop_this_cpu', 'nmi_cpu_backtrace'];
 
 /** The call with which crash begins the trace of a task that ran (`x86_64_get_dumpfile_stack_frame`), or undefined. */
@@ -109,16 +109,36 @@ function callOfDump(tasks: TaskTable, task: Task, stacks: readonly StackRange[])
   // crash looks at the process stack first, but not for a task that panicked on another one
   const [own, others] = [stacks.slice(-1), stacks.slice(0, -1)];
   const searched = panicked && others.some(stack => inRange(stack, sp)) ? others : [...own, ...others];
-  for (const find of [
-    (stack: StackRange) => dumpCall(callsOn(program, stack, DUMP_FUNCTIONS), panicked),
-    (stack: StackRange) => callsOn(program, stack, STOP_FUNCTIONS)[0],
-  ]) {
+  const onStack = (stack: StackRange) => dumpCall(callsOn(program, stack, DUMP_FUNCTIONS), panicked);
+  const stopped = (stack: StackRange) => callsOn(program, stack, STOP_FUNCTIONS)[0];
+  for (const find of registers === undefined ? [onStack, stopped] : [onStack]) {
     for (const stack of searched) {
       const found = find(stack);
-      if (found !== undefined) return { ...found, sp: found.slot + 8n, bp: registers?.get('bp') ?? 0n, exact: false };
+      if (found === undefined) continue;
+      const bp = registers === undefined ? 0n : basePointerAt(program, registers, found.slot, stacks);
+      return { ...found, sp: found.slot + 8n, bp, exact: false };
     }
   }
   return undefined;
+}
+
+/** RBP of the frame whose return address stands at a slot: what was called from there may have saved and changed it. */
+function basePointerAt(
+  program: Program,
+  registers: ReadonlyMap<string, bigint>,
+  slot: bigint,
+  stacks: readonly StackRange[],
+): bigint {
+  try {
+    let position: Position | undefined = fromRegisters(registers);
+    for (let level = 0; position !== undefined && level < MAX_FRAMES; level++) {
+      if (position.slot === slot && !position.exact) return position.bp;
+      position = caller(program, orcTables(program), position, stacks, []);
+    }
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+  }
+  return registers.get('bp')!;
 }
 
 /** The registers with which the machine stopped a CPU. */
