@@ -24,7 +24,7 @@ export type { BootState, EntryRegisters, LoadSegment } from './machine/boot-stat
 export type { BlockBackend } from './devices/block/backend.ts';
 export { FileBackend } from './devices/block/file-backend.ts';
 export type { NetworkBackend } from './devices/net/backend.ts';
-export { formatMac, parseIpv4, parseMac, parseSubnet } from './devices/net/user/addresses.ts';
+export { formatIpv4, formatMac, parseIpv4, parseMac, parseSubnet } from './devices/net/user/addresses.ts';
 export {
   type Forwarding,
   UserNetwork,

@@ -87,12 +87,14 @@ export async function resolveModules(tree: ModuleTree, wanted: readonly string[]
   const loaded = new Map<string, KernelModule>();
   const visit = async (name: string, chain: readonly string[]): Promise<void> => {
     if (loaded.has(name) || tree.builtIn.has(name)) return;
-    const neededBy = chain.at(-1) ?? 'the disk';
+    const neededBy = chain.at(-1);
     if (chain.includes(name))
-      throw new ImageError(`modules of ${tree.release} depend on each other: ${name} and ${neededBy}`);
+      throw new ImageError(`modules of ${tree.release} depend on each other: ${name} and ${chain.at(-1)}`);
     const path = paths.get(name);
     if (path === undefined)
-      throw new ImageError(`the kernel ${tree.release} has no module ${name} (needed by ${neededBy})`);
+      throw new ImageError(
+        `the kernel ${tree.release} has no module ${name}${neededBy === undefined ? '' : ` (needed by ${neededBy})`}`,
+      );
     const bytes = await decompress(tree.read(path), path);
     for (const dependency of readSoftDependencies(bytes))
       if (paths.has(dependency)) await visit(dependency, [...chain, name]);

@@ -94,6 +94,13 @@ const MODULE_PREFIXES = [
   'drivers/net/net_failover',
   'net/core/failover',
   'fs/ext4/',
+  // dumps that go to an NFS server
+  'fs/nfs',
+  'fs/lockd/',
+  'fs/fscache/',
+  'fs/netfs/',
+  'net/sunrpc/',
+  'net/dns_resolver/',
   'fs/jbd2/',
   'fs/mbcache',
   'lib/crc',
@@ -102,7 +109,7 @@ const MODULE_PREFIXES = [
 ];
 
 /** The name changes with the selection: what was unpacked before lacks files. */
-const KERNEL_FILES: Selection = { name: 'kernel3', wanted: isKernelFile };
+const KERNEL_FILES: Selection = { name: 'kernel4', wanted: isKernelFile };
 
 function isKernelFile(path: string): boolean {
   if (/^\/boot\/(vmlinuz|config)-/.test(path)) return true;

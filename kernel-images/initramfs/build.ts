@@ -23,6 +23,15 @@ export interface GuestPrograms {
   readonly makedumpfile: ProgramSet;
   /** Saves the dump in place of busybox's program of the name. */
   readonly collector: ProgramSet | undefined;
+  /** What reaches a target behind the network. */
+  readonly network: readonly ProgramSet[];
+}
+
+/** A program of a Debian package. */
+export interface WantedProgram {
+  readonly package: string;
+  /** Without `/usr`: `/bin/ssh`. */
+  readonly path: string;
 }
 
 /** A file beyond the usual ones. */
@@ -37,6 +46,8 @@ export interface ExtraFile {
 export interface InitramfsParts {
   readonly programs: GuestPrograms;
   readonly modules: readonly KernelModule[];
+  /** Modules that only the production kernel has. */
+  readonly productionModules?: readonly KernelModule[];
   readonly settings: GuestSettings;
   /** Kernel image that kexec loads. */
   readonly captureKernel: Uint8Array;
@@ -57,12 +68,14 @@ const COREUTILS: ReadonlySet<string> = new Set(['cat', 'cp', 'dd']);
 /**
  * Fetches Debian's programs for the guest.
  * @param collector the command that saves the dump
+ * @param network what else the capture kernel needs
  * @throws UsageError, ImageError
  */
 export async function fetchGuestPrograms(
   archive: PackageArchive,
   architecture: Architecture,
   collector = '',
+  network: readonly WantedProgram[] = [],
 ): Promise<GuestPrograms> {
   const [path, ...options] = collector.trim().split(/\s+/);
   const program = basename(path!);
@@ -72,12 +85,13 @@ export async function fetchGuestPrograms(
     kexec: await fetchProgram(archive, architecture, 'kexec-tools', '/sbin/kexec'),
     makedumpfile: await fetchProgram(archive, architecture, 'makedumpfile', '/bin/makedumpfile'),
     collector: needsCoreutils ? await fetchProgram(archive, architecture, 'coreutils', `/bin/${program}`) : undefined,
+    network: await Promise.all(network.map(wanted => fetchProgram(archive, architecture, wanted.package, wanted.path))),
   };
 }
 
 /** The programs of the capture kernel; the production kernel has them, too. */
-export function capturePrograms({ busybox, makedumpfile, collector }: GuestPrograms): readonly ProgramSet[] {
-  return [busybox, makedumpfile, ...(collector === undefined ? [] : [collector])];
+export function capturePrograms({ busybox, makedumpfile, collector, network }: GuestPrograms): readonly ProgramSet[] {
+  return [busybox, makedumpfile, ...(collector === undefined ? [] : [collector]), ...network];
 }
 
 /** Builds both archives. The same parts give the same bytes. */
@@ -108,6 +122,8 @@ const APPLETS = [
   'dd',
   'date',
   'findfs',
+  'ifconfig',
+  'route',
   'reboot',
   'halt',
   'env',
@@ -124,8 +140,12 @@ function buildBaseTree(parts: InitramfsParts): FileTree {
   for (const program of capturePrograms(parts.programs)) addProgram(tree, program);
   for (const applet of APPLETS) if (!tree.existsSync(`/bin/${applet}`)) addSymlink(tree, `/bin/${applet}`, 'busybox');
   addExtras(tree, parts);
-  for (const module of parts.modules) addFile(tree, `/lib/modules/${module.name}.ko`, module.bytes);
+  addModules(tree, parts.modules);
   return tree;
+}
+
+function addModules(tree: FileTree, modules: readonly KernelModule[]): void {
+  for (const { name, bytes } of modules) addFile(tree, `/lib/modules/${name}.ko`, bytes);
 }
 
 function addExtras(tree: FileTree, { extraFiles = [], extraApplets = [] }: InitramfsParts): void {
@@ -148,6 +168,7 @@ function buildProductionTree(parts: InitramfsParts, capture: Buffer): FileTree {
   addProgram(tree, parts.programs.kexec, present);
   addFile(tree, '/boot/kernel', parts.captureKernel);
   addFile(tree, '/boot/capture.cpio', capture);
+  addModules(tree, parts.productionModules ?? []);
   return tree;
 }
 

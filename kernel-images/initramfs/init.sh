@@ -23,7 +23,7 @@ fail() {
 }
 
 load_modules() {
-  for module in $MODULES; do
+  for module in "$@"; do
     insmod "/lib/modules/$module.ko" || fail "module cannot load the module $module"
   done
 }
@@ -91,7 +91,7 @@ load_capture_kernel() {
 
 production() {
   phase production-init
-  load_modules
+  load_modules $MODULES $PRODUCTION_MODULES
   wait_for_disk
   [ "$USERS" != yes ] || start_users
   echo 1 > /proc/sys/kernel/sysrq
@@ -133,9 +133,25 @@ kdump_device() {
 }
 
 kdump_save_filesystem() {
-  device=$(kdump_device) && mount -t ext4 "$device" /mnt || return 1
-  folder="$KDUMP_PATH/127.0.0.1-$(date +%Y-%m-%d-%T)"
-  echo "kdump: saving to $folder on $device"
+  device=$(kdump_device) && mount -t ext4 "$device" /mnt && kdump_save_mounted 127.0.0.1 "$device"
+}
+
+start_network() {
+  ifconfig lo 127.0.0.1 up
+  ifconfig eth0 "$KDUMP_ADDRESS" netmask "$KDUMP_MASK" up && route add default gw "$KDUMP_ROUTER"
+}
+
+kdump_save_nfs() {
+  start_network && mount.nfs "$KDUMP_REMOTE" /mnt -o nolock && kdump_save_mounted "$KDUMP_ADDRESS" "$KDUMP_REMOTE" &&
+    saved="nfs $KDUMP_REMOTE$saved"
+}
+
+# Saves to what is mounted on /mnt. kdump names folders by the machine's address, $1; $2 is the target.
+kdump_save_mounted() {
+  folder="$KDUMP_PATH/$1-$(date +%Y-%m-%d-%T)"
+  echo "kdump: saving to $folder on $2"
+  # A file need not be flattened: the collector may be one for another target.
+  case $COLLECTOR in *makedumpfile*\ -F*) COLLECTOR="${COLLECTOR%%\ -F*}${COLLECTOR#*\ -F}" ;; esac
   mkdir -p "/mnt$folder" || return 1
   makedumpfile --dump-dmesg /proc/vmcore "/mnt$folder/vmcore-dmesg.txt" > /dev/null 2>&1 &&
     echo 'kdump: vmcore-dmesg.txt is saved'
@@ -145,18 +161,44 @@ kdump_save_filesystem() {
   umount /mnt && return $status
 }
 
-# A raw disk takes a stream: makedumpfile -F, or the whole of /proc/vmcore.
+# Writes the dump as a stream: makedumpfile -F does, and others write the whole of /proc/vmcore.
+stream() {
+  case $COLLECTOR in
+    dd | cp | cp\ *) dd if=/proc/vmcore bs=1M ;;
+    dd\ *) $(program "$COLLECTOR") if=/proc/vmcore ;;
+    *) $(program "$COLLECTOR") /proc/vmcore ;;
+  esac || : > /tmp/collector-failed
+}
+
 kdump_save_raw() {
   device=$(kdump_device)
   echo "kdump: saving to the raw disk $device"
   case $COLLECTOR in
     dd | cp | cp\ *) dd if=/proc/vmcore of="$device" bs=1M ;;
     dd\ *) collect "$COLLECTOR" "$device" ;;
-    *)
-      { $(program "$COLLECTOR") /proc/vmcore || : > /tmp/collector-failed; } |
-        dd of="$device" bs=1M iflag=fullblock conv=fsync && [ ! -e /tmp/collector-failed ]
-      ;;
+    *) stream | dd of="$device" bs=1M iflag=fullblock conv=fsync && [ ! -e /tmp/collector-failed ] ;;
   esac && sync && saved=raw
+}
+
+remote() {
+  ssh -q $SSH_OPTIONS "$KDUMP_REMOTE" "$1"
+}
+
+kdump_save_ssh() {
+  folder="$KDUMP_PATH/$KDUMP_ADDRESS-$(date +%Y-%m-%d-%T)"
+  echo "kdump: saving to $KDUMP_REMOTE:$folder"
+  start_network && remote "mkdir -p '$folder'" < /dev/null || return 1
+  makedumpfile --dump-dmesg /proc/vmcore /tmp/dmesg > /dev/null 2>&1 &&
+    remote "umask 0077 && cat > '$folder/vmcore-dmesg.txt'" < /tmp/dmesg && echo 'kdump: vmcore-dmesg.txt is saved'
+  name=vmcore
+  case $COLLECTOR in
+    scp | scp\ *) $COLLECTOR -q $SSH_OPTIONS /proc/vmcore "$KDUMP_REMOTE:$folder/vmcore-incomplete" ;;
+    *)
+      case $COLLECTOR in *makedumpfile*) name=vmcore.flat ;; esac
+      stream | remote "umask 0077 && cat > '$folder/vmcore-incomplete'" && [ ! -e /tmp/collector-failed ]
+      ;;
+  esac && remote "mv '$folder/vmcore-incomplete' '$folder/$name'" < /dev/null &&
+    saved="ssh $KDUMP_REMOTE:$folder/$name"
 }
 
 kdump_act() {
@@ -209,7 +251,7 @@ kdump() {
 
 capture() {
   phase capture-init
-  load_modules
+  load_modules $MODULES
   for module in $EXTRA_MODULES; do
     insmod "/lib/modules/$module.ko" || note "kdump extra_modules: $module cannot be loaded"
   done

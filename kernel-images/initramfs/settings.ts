@@ -21,6 +21,8 @@ export interface GuestSettings {
   readonly collector: string;
   /** `CODE TEXT` when the host replaced the collector that was asked for, else empty. */
   readonly collectorNote: string;
+  /** Modules that only the production kernel loads, in load order. */
+  readonly productionModules?: readonly string[];
   /** Modules that only the capture kernel loads. */
   readonly extraModules?: readonly string[];
   /** Undefined: the dump is saved as `/vmcore`, and the machine powers off. */
@@ -29,9 +31,11 @@ export interface GuestSettings {
 
 /** What a kdump.conf asks of the capture kernel. */
 export interface KdumpSettings {
-  readonly target: 'filesystem' | 'raw';
-  /** `/dev/vda`, `UUID=…`, `LABEL=…`. */
+  readonly target: 'filesystem' | 'raw' | 'nfs' | 'ssh';
+  /** `/dev/vda`, `UUID=…`, `LABEL=…`; with an nfs or ssh target the disk to fall back to. */
   readonly device: string;
+  /** For nfs and ssh targets. */
+  readonly network?: KdumpNetwork | undefined;
   /** Folder on the target, absolute. */
   readonly path: string;
   readonly failureAction: string;
@@ -39,6 +43,18 @@ export interface KdumpSettings {
   /** Paths of the hooks in the initramfs; empty for none. */
   readonly pre: string;
   readonly post: string;
+}
+
+/** How the capture kernel reaches a target behind the network. */
+export interface KdumpNetwork {
+  /** Of its card, `10.0.2.15`, with the mask of the network and the router. */
+  readonly address: string;
+  readonly mask: string;
+  readonly router: string;
+  /** `server:/export`, `user@server`. */
+  readonly remote: string;
+  /** Of ssh(1) and scp(1): `-i KEY …`. */
+  readonly sshOptions?: string;
 }
 
 /** Formats settings for `.` (source). */
@@ -54,6 +70,7 @@ export function formatSettings(settings: GuestSettings): string {
     ['PANIC', settings.panic],
     ['COLLECTOR', settings.collector],
     ['COLLECTOR_NOTE', settings.collectorNote],
+    ['PRODUCTION_MODULES', (settings.productionModules ?? []).join(' ')],
     ['EXTRA_MODULES', (settings.extraModules ?? []).join(' ')],
     ...kdumpVariables(settings.kdump),
   ];
@@ -66,6 +83,11 @@ function kdumpVariables(kdump: KdumpSettings | undefined): readonly [string, str
     ['KDUMP_TARGET', kdump.target],
     ['KDUMP_DEVICE', kdump.device],
     ['KDUMP_PATH', kdump.path],
+    ['KDUMP_ADDRESS', kdump.network?.address ?? ''],
+    ['KDUMP_MASK', kdump.network?.mask ?? ''],
+    ['KDUMP_ROUTER', kdump.network?.router ?? ''],
+    ['KDUMP_REMOTE', kdump.network?.remote ?? ''],
+    ['SSH_OPTIONS', kdump.network?.sshOptions ?? ''],
     ['FAILURE_ACTION', kdump.failureAction],
     ['FINAL_ACTION', kdump.finalAction],
     ['KDUMP_PRE', kdump.pre],

@@ -14,8 +14,10 @@ import { PROVOCATIONS } from '../lab/provocations.ts';
 import { prepareRun, type PreparedRun } from '../lab/prepare.ts';
 import type { Phase, RunReport } from '../lab/report.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, checkScenario, type Scenario } from '../lab/scenario.ts';
+import { TRIGGERS } from '../lab/triggers.ts';
 import { DEFAULT_BACKEND, findBackend } from './backends.ts';
 import { isSocket, parseControlSocket, type ControlOption } from './boot/controls.ts';
+import { parseNic } from './boot/networks.ts';
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from './errors.ts';
 import { interruptSignal } from './interrupt.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -36,7 +38,9 @@ interface RunOptions {
   readonly captureAppend: string;
   readonly diskBus?: Scenario['diskBus'];
   readonly diskSize?: number;
+  readonly nic?: string;
   readonly mode: Scenario['mode'];
+  readonly trigger: Scenario['trigger'];
   readonly trace?: string;
   readonly kexec: string;
   readonly collector: string;
@@ -52,18 +56,27 @@ interface RunOptions {
   readonly monitor: readonly ControlOption[];
 }
 
+/** One line a name. */
+function listNames(entries: Readonly<Record<string, { readonly what: string }>>): string {
+  return Object.entries(entries)
+    .map(([name, { what }]) => `  ${name.padEnd(16)}${what}`)
+    .join('\n');
+}
+
 const EXAMPLES = `
 Examples:
   kdump-lab run
   kdump-lab run --fast --suite trixie --out trixie-dump
   kdump-lab run --arch x86_64 --kexec '-p -s' --smp 2
+  kdump-lab run --arch x86_64 --mode host --trigger pvpanic --panic oom
   kdump-lab run --kernel ./vmlinuz --collector cp --crashkernel 192M
   kdump-lab run --qmp unix:qmp.sock,server=on,wait=off       and then: kdump-lab dump --socket qmp.sock memory.elf
 
 Names for --panic:
-${Object.entries(PROVOCATIONS)
-  .map(([name, { what }]) => `  ${name.padEnd(16)}${what}`)
-  .join('\n')}
+${listNames(PROVOCATIONS)}
+
+Names for --trigger:
+${listNames(TRIGGERS)}
 
 Writes console.log, report.json and vmcore into the output folder. Exit status: 0 when the dump was saved, 130 when
 interrupted, else 1; the reason is on stderr and in report.json.`;
@@ -112,10 +125,20 @@ function addRunOptions(command: Command): Command {
       ]),
     )
     .addOption(sizeOption('--disk-size <size>', 'size of the dump disk (default: RAM and a quarter)'))
+    .option(
+      '--nic <network>',
+      "network card, as QEMU's -nic (default: none, but for a kdump.conf with nfs or ssh)",
+      parseCard,
+    )
     .addOption(
       new Option('--mode <mode>', "who loads the capture kernel: the guest's kexec, or the host, on panic")
         .choices(['guest', 'host'])
         .default(defaults.mode),
+    )
+    .addOption(
+      new Option('--trigger <how>', 'host mode: what tells the host of the panic (see below)')
+        .choices(Object.keys(TRIGGERS))
+        .default(defaults.trigger),
     )
     .option(
       '--trace <channel>',
@@ -167,6 +190,13 @@ function parseTrace(text: string): string {
   return text;
 }
 
+/** `none` is what there is anyway. */
+function parseCard(text: string): string | undefined {
+  if (text === 'none') return undefined;
+  parseNic(text, 0);
+  return text;
+}
+
 function parseInteger(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('not a whole number');
   return Number(text);
@@ -195,7 +225,9 @@ function scenarioFromOptions(options: RunOptions): Scenario {
     captureAppend: options.captureAppend,
     diskBus: options.diskBus ?? (machine.startsWith('microvm') ? 'mmio' : byArchitecture.diskBus),
     diskSize: options.diskSize,
+    nic: options.nic,
     mode: options.mode,
+    trigger: options.trigger,
     traceKexec: options.trace !== undefined,
     kexecOptions: options.kexec,
     collector: options.collector,
@@ -291,6 +323,8 @@ function printOutcome(report: RunReport, out: string): void {
   const files = flowFiles(out);
   if (report.vmcore !== null) {
     console.error(`kdump-lab: ${files.vmcore}: ${report.vmcore.size} bytes, saved by ${report.vmcore.collector}`);
+  } else if (report.remote !== null) {
+    console.error(`kdump-lab: ${report.remote.place}, saved by ${report.remote.collector}`);
   } else {
     console.error(`kdump-lab: ${report.failure ?? 'failed'} (console in ${files.console})`);
   }

@@ -18,9 +18,11 @@ import { ConsoleBuffer } from './console-buffer.ts';
 import { Aarch64Starter, type CaptureImage, type CaptureStarter, X86Starter } from './capture-starter.ts';
 import { CrashListener, HostKexec, type KernelWatcher, LOOK_AGAIN, runWatched } from './host-kexec.ts';
 import { KernelProbes } from './kernel-probes.ts';
+import { NetworkCard } from './network-card.ts';
 import { KexecTrace } from './kexec-trace.ts';
 import { Provoker } from './provocations.ts';
 import { parseBoard } from './machine-option.ts';
+import { triggerDevices } from './triggers.ts';
 import { watchPc, watchVirt, type WatchedBoard } from './watched-board.ts';
 
 /** 2026-01-01: the date of every run, because a date from outside would make runs differ. */
@@ -44,12 +46,13 @@ export class EmulatedMachine implements LabMachine {
     const kernel = await readKernelImage(readFileSync(file), file);
     requireArchitecture(kernel, config.architecture, file);
     using disk = new FileBackend(config.disk, false);
+    using card = await NetworkCard.open(config);
     const crash = new CrashListener(() => this.#machine?.stop({ kind: 'interrupted', reason: LOOK_AGAIN }));
     const console = new ConsoleBuffer(bytes => {
       listener.onConsole(bytes);
       if (watchers.some(({ isArmed }) => !isArmed)) crash.hear(bytes);
     });
-    const { machine, watchers } = create(config, kernel, disk, listener, byte => console.write(byte));
+    const { machine, watchers } = create(config, kernel, { disk, card }, listener, byte => console.write(byte));
     this.#machine = machine;
     const disks = [{ option: { id: 'disk0', file: config.disk, readOnly: false, snapshot: false } }];
     this.#control = new RunControl(machine, disks);
@@ -94,19 +97,24 @@ interface CreatedMachine {
 function create(
   config: LabMachineConfig,
   kernel: KernelImage,
-  disk: FileBackend,
+  { disk, card }: { readonly disk: FileBackend; readonly card: NetworkCard },
   listener: LabMachineListener,
   serialOutput: (byte: number) => void,
 ): CreatedMachine {
   const board = parseBoard(config.machine);
   if ((board.type === 'virt') !== (config.architecture === 'aarch64'))
     throw new UsageError(`--machine ${board.type}: not a machine of ${config.architecture}`);
+  const watchers: KernelWatcher[] = [];
+  const panicked = (): void => {
+    for (const watcher of watchers) watcher.guestHasPanicked?.();
+  };
   const machine = createMachine({
     board: board.type === 'virt' ? { ...board, seeds: config.seeds } : board,
     cpu: config.cpu,
     cpuCount: config.cpus,
     memoryBytes: config.memorySize,
     drives: [{ backend: disk, bus: config.diskBus }],
+    devices: [...triggerDevices(config.trigger ?? 'symbol', config.architecture, panicked), ...card.devices],
     serialOutput,
     epochSeconds: EPOCH_SECONDS,
   });
@@ -116,7 +124,8 @@ function create(
     initrd: config.initrd,
     commandLine: config.commandLine,
   });
-  return { machine, watchers: watch(machine, config, kernel, listener) };
+  watchers.push(...watch(machine, config, kernel, listener));
+  return { machine, watchers };
 }
 
 function watch(
@@ -144,7 +153,7 @@ function watch(
 
 /** Host mode and traces look at the kernel through probes. */
 function createWatchers(
-  { capture, traceKexec, provocation }: LabMachineConfig,
+  { capture, trigger = 'symbol', traceKexec, provocation }: LabMachineConfig,
   board: WatchedBoard,
   listener: LabMachineListener,
   createStarter: (probes: KernelProbes, image: CaptureImage) => CaptureStarter,
@@ -156,7 +165,7 @@ function createWatchers(
   if (trace !== undefined) watchers.push(trace);
   if (capture !== undefined) {
     const starter = createStarter(probes, capture);
-    watchers.push(new HostKexec(probes, starter, EPOCH_SECONDS, takeover => trace?.hostTookOver(takeover)));
+    watchers.push(new HostKexec(probes, starter, trigger, EPOCH_SECONDS, takeover => trace?.hostTookOver(takeover)));
   }
   return watchers;
 }

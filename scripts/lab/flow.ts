@@ -120,7 +120,7 @@ function defaultDiskSize(scenario: Scenario): number {
 }
 
 function machineConfig(prepared: PreparedRun, disk: string): LabMachineConfig {
-  const { architecture, machine, cpu, cpus, memorySize, diskBus } = prepared.scenario;
+  const { architecture, machine, cpu, cpus, memorySize, diskBus, nic, trigger } = prepared.scenario;
   return {
     architecture,
     machine,
@@ -128,12 +128,14 @@ function machineConfig(prepared: PreparedRun, disk: string): LabMachineConfig {
     cpus,
     memorySize,
     diskBus,
+    nic,
     disk,
     kernel: prepared.kernelPath,
     initrd: prepared.initramfs.production,
     commandLine: prepared.productionCommandLine,
     seeds: prepared.seeds,
     traceKexec: prepared.scenario.traceKexec,
+    trigger,
     provocation: PROVOCATIONS[prepared.scenario.panic]?.host,
     capture:
       prepared.scenario.mode === 'guest'
@@ -257,12 +259,13 @@ async function makeReport(
   files: FlowFiles,
   disk: string,
 ): Promise<RunReport> {
-  const vmcore = isSaved(observed) ? await takeDump(files, disk, observed.place ?? '/vmcore') : undefined;
-  const failure = vmcore === undefined ? describeFailure(observed, prepared.scenario.mode) : undefined;
+  const saved = await findSaved(observed, files, disk);
+  const isDumped = saved.vmcore !== null || saved.remote !== null;
+  const failure = isDumped ? undefined : describeFailure(observed, prepared.scenario);
   const { image, initramfs } = prepared;
   return {
     format: 1,
-    outcome: vmcore !== undefined ? 'dumped' : isInterrupted(observed) ? 'interrupted' : 'failed',
+    outcome: isDumped ? 'dumped' : isInterrupted(observed) ? 'interrupted' : 'failed',
     failure: failure ?? null,
     machine: machine.name,
     scenario: prepared.scenario,
@@ -281,8 +284,21 @@ async function makeReport(
     phases: observed.phases,
     stop: observed.stop,
     console: await hashFile(files.console),
-    vmcore: vmcore === undefined ? null : { ...vmcore, collector: observed.collector },
+    ...saved,
   };
+}
+
+/** The dump on the dump disk, or where it went over the network: `ssh user@server:/path`, `nfs server:/export/path`. */
+async function findSaved(
+  observed: Observation,
+  files: FlowFiles,
+  disk: string,
+): Promise<Pick<RunReport, 'vmcore' | 'remote'>> {
+  const { place = '/vmcore', collector } = observed;
+  if (!isSaved(observed)) return { vmcore: null, remote: null };
+  if (/^(ssh|nfs) /.test(place)) return { vmcore: null, remote: { place, collector } };
+  const file = await takeDump(files, disk, place);
+  return { vmcore: file === undefined ? null : { ...file, collector }, remote: null };
 }
 
 const KIB = 1024;
@@ -309,8 +325,8 @@ function isInterrupted(observed: Observation): boolean {
   return observed.failure === undefined && observed.stop.kind === 'interrupted';
 }
 
-function describeFailure({ failure, stop, phases }: Observation, mode: Scenario['mode']): string {
-  if (failure !== undefined) return withAdvice(failure, mode);
+function describeFailure({ failure, stop, phases }: Observation, scenario: Scenario): string {
+  if (failure !== undefined) return withAdvice(failure, scenario);
   const last = phases.at(-2)?.name ?? 'power-on';
   switch (stop.kind) {
     case 'power-off':

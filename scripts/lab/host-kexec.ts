@@ -3,10 +3,10 @@
  * a capture kernel that nobody loaded, and starts one.
  *
  * `__crash_kexec` is where every panic comes by, and oopses that may not go on too, whatever the context: interrupts off, a bad stack, no
- * user space yet. A host call stands in place of its first instruction; the original comes back before memory is dumped.
+ * user space yet. A host call stands in place of its first instruction; the original comes back before memory is dumped. Other triggers
+ * (triggers.ts) come earlier or later.
  * A kernel is looked at every 50 ms of its time until it has described itself, and as soon as it prints that it crashes.
- * Not modelled: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall); pvpanic as the trigger, which kernels
- * write behind `__crash_kexec`.
+ * Not modelled: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall).
  */
 import { AARCH64_REGISTERS, X86_64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
@@ -20,10 +20,9 @@ import type { RunningSystem } from '../../kexec/running-system.ts';
 import type { CaptureStarter } from './capture-starter.ts';
 import type { KernelProbes } from './kernel-probes.ts';
 import { describeLiveKernel, openLiveKernel } from './live-kernel.ts';
+import { TRIGGERS, type Trigger, type TriggerName, type WatchedFunction } from './triggers.ts';
 import { machineStateOf, type WatchedBoard, type WatchedCpu } from './watched-board.ts';
 
-/** Functions through which a panic goes to its capture kernel; the first that the kernel has is watched. */
-const WATCHED = ['__crash_kexec', 'crash_kexec', 'panic'];
 /** Registers in `struct pt_regs`, from its beginning: all of arm64's note, up to SS of x86_64's. */
 const PT_REGS = {
   aarch64: AARCH64_REGISTERS,
@@ -34,8 +33,12 @@ const NS_PER_SECOND = 1e9;
 /** The crash, as the host saw it. */
 interface Crash {
   readonly cpu: number;
-  readonly registers: readonly CpuRegisters[];
+  /** Of all CPUs; undefined while the one that crashed is still in the middle of an instruction. */
+  readonly registers: readonly CpuRegisters[] | undefined;
 }
+
+/** Why a machine stops when the host is to take over. */
+const CRASHED: StopReason = { kind: 'interrupted', reason: 'the production kernel has crashed' };
 
 /** What the host has done at a crash, for those who trace it. */
 export interface Takeover {
@@ -50,26 +53,32 @@ export interface Takeover {
 export class HostKexec implements KernelWatcher {
   readonly #board: WatchedBoard;
   readonly #starter: CaptureStarter;
+  readonly #trigger: Trigger;
   readonly #epochSeconds: number;
   readonly #dma: PhysicalDma;
   readonly #probes: KernelProbes;
   readonly #onTakeover: (takeover: Takeover) => void;
-  #isArmed = false;
+  #isArmed: boolean;
   #crash: Crash | undefined;
+  #hasTakenOver = false;
 
   /**
    * @param starter loads and starts the capture kernel
+   * @param trigger what tells of the crash; with `pvpanic` the device does, through `guestHasPanicked`
    * @param epochSeconds seconds since 1970 at power-on
    */
   constructor(
     probes: KernelProbes,
     starter: CaptureStarter,
+    trigger: TriggerName,
     epochSeconds: number,
     onTakeover: (takeover: Takeover) => void = () => {},
   ) {
     this.#onTakeover = onTakeover;
     this.#board = probes.board;
     this.#starter = starter;
+    this.#trigger = TRIGGERS[trigger];
+    this.#isArmed = this.#trigger.functions.length === 0;
     this.#epochSeconds = epochSeconds;
     this.#probes = probes;
     this.#dma = probes.dma;
@@ -89,11 +98,20 @@ export class HostKexec implements KernelWatcher {
   tryArm(): void {
     if (this.isArmed) return;
     const program = openLiveKernel(machineStateOf(this.#board));
-    const address = program && WATCHED.map(name => program.symbols.find(name)).find(found => found !== undefined);
-    const paddr = address === undefined ? undefined : program!.space.translate(address);
+    const watched = program && this.#trigger.functions.find(({ name }) => program.symbols.find(name) !== undefined);
+    if (watched === undefined) return;
+    const paddr = program!.space.translate(program!.symbols.find(watched.name)!);
     if (paddr === undefined) return;
     this.#isArmed = true;
-    this.#probes.plantAtFunction(paddr, cpu => this.#onCrash(cpu));
+    this.#probes.plantAtFunction(paddr, cpu => this.#onCrash(cpu, watched));
+  }
+
+  /** A device has heard of the crash from the CPU that runs: it is in the middle of an instruction, and stops soon. */
+  guestHasPanicked(): void {
+    if (this.#hasTakenOver) return;
+    const { machine } = this.#board;
+    this.#crash = { cpu: machine.engine.current.index, registers: undefined };
+    machine.stop(CRASHED);
   }
 
   /**
@@ -102,41 +120,45 @@ export class HostKexec implements KernelWatcher {
    * @throws UsageError when nothing is reserved for it, or it does not fit
    */
   startCapture(): LoadPlan {
-    const crash = this.#crash!;
+    const { cpu: crashedCpu, registers = this.#stopAll() } = this.#crash!;
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     if (program === undefined)
       throw new UsageError('the crashed kernel cannot be read any more: its VMCOREINFO is gone');
     const system = describeLiveKernel(program, state, this.#starter.deviceTree());
     const plan = this.#starter.load(program, system);
-    const saved = this.#writeNotes(system, crash, program);
-    this.#onTakeover({ crashedCpu: crash.cpu, saved, plan, region: crashRegionOf(system) });
-    this.#starter.start(crash.cpu);
+    const saved = this.#writeNotes(system, registers, program);
+    this.#onTakeover({ crashedCpu, saved, plan, region: crashRegionOf(system) });
+    this.#starter.start(crashedCpu);
+    this.#hasTakenOver = true;
     this.#crash = undefined;
     return plan;
   }
 
   /** A CPU has come to the host call: it and all others stand still from here on. */
-  #onCrash(cpu: WatchedCpu): 'stay' {
-    this.#probes.removeAll();
-    const { cpus, machine } = this.#board;
-    this.#crash = {
-      cpu: cpu.index,
-      registers: cpus.map(each => (each === cpu ? this.#crashRegisters(cpu) : each.registers())),
-    };
-    for (const each of cpus) each.powerOff();
-    machine.stop({ kind: 'interrupted', reason: 'the production kernel has crashed' });
+  #onCrash(cpu: WatchedCpu, watched: WatchedFunction): 'stay' {
+    const own = this.#crashRegisters(cpu, watched);
+    this.#crash = { cpu: cpu.index, registers: this.#stopAll().with(cpu.index, own) };
+    this.#board.machine.stop(CRASHED);
     return 'stay';
+  }
+
+  /** @returns the registers that the CPUs had */
+  #stopAll(): CpuRegisters[] {
+    this.#probes.removeAll();
+    const registers = this.#board.cpus.map(cpu => cpu.registers());
+    for (const cpu of this.#board.cpus) cpu.powerOff();
+    return registers;
   }
 
   /**
    * `crash_setup_regs`: those that the exception saved, if there was one, else the ones of now. The watched function has no frame yet:
    * on arm64 its caller is where the stack begins; on x86_64 the return address is where the function's unwind information has it.
    */
-  #crashRegisters(cpu: WatchedCpu): CpuRegisters {
+  #crashRegisters(cpu: WatchedCpu, { takesRegisters }: WatchedFunction): CpuRegisters {
     const { architecture } = this.#board;
     const now = cpu.registers();
-    const regs = cpu.argument(0);
+    const regs = takesRegisters ? cpu.argument(0) : 0n;
     const names = PT_REGS[architecture];
     const saved = regs === 0n ? undefined : this.#readVirtual(cpu, regs, names.length * 8);
     if (saved !== undefined) {
@@ -159,7 +181,7 @@ export class HostKexec implements KernelWatcher {
   }
 
   /** @returns the CPUs that have notes now */
-  #writeNotes(system: RunningSystem, { registers }: Crash, program: Program): number[] {
+  #writeNotes(system: RunningSystem, registers: readonly CpuRegisters[], program: Program): number[] {
     const saved: number[] = [];
     for (const [i, { paddr }] of system.cpuNotes.entries()) {
       const cpu = registers[i];
@@ -182,6 +204,7 @@ export interface KernelWatcher {
   /** Guest time between looks, where the usual one is too long. */
   readonly lookIntervalNs?: number | undefined;
   readonly hasCrashed?: boolean;
+  guestHasPanicked?(): void;
   startCapture?(): void;
 }
 

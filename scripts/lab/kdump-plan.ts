@@ -1,16 +1,18 @@
 /**
  * From a kdump.conf to what the lab's capture kernel does: its disk, its initramfs, its settings.
  *
- * Not modelled: targets other than ext4 and raw disks, drop-in folders of hooks (pre.d, post.d), fence_kdump.
+ * Not modelled: file systems other than ext4, drop-in folders of hooks (pre.d, post.d), fence_kdump.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 
 import { asBuffer } from '../../capture/formats/bytes.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { parseKdumpConf, type KdumpConf } from '../../capture/kdump-conf.ts';
-import type { ExtraFile } from '../../kernel-images/initramfs/build.ts';
+import type { UserNetworkOptions } from '../../emulator/index.ts';
+import type { ExtraFile, WantedProgram } from '../../kernel-images/initramfs/build.ts';
 import type { KdumpSettings } from '../../kernel-images/initramfs/settings.ts';
+import { findBeside, type NetworkPlan, planNetwork } from './kdump-network.ts';
 import type { Note } from './report.ts';
 
 /** What the dump disk is made with. */
@@ -22,7 +24,11 @@ export interface KdumpPlan {
   readonly settings: KdumpSettings;
   readonly coreCollector: string;
   readonly disk: DumpDisk;
-  readonly hooks: readonly ExtraFile[];
+  /** Hooks, keys, and the like. */
+  readonly files: readonly ExtraFile[];
+  /** What a target behind the network needs. */
+  readonly programs: readonly WantedProgram[];
+  readonly networkModules: readonly string[];
   /** Programs of `extra_bins`, by the names under which they are called. */
   readonly extraBins: readonly string[];
   readonly extraModules: readonly string[];
@@ -32,49 +38,66 @@ export interface KdumpPlan {
 /**
  * Reads a configuration and plans what it asks for.
  * @param disk the guest's name of the dump disk, `/dev/vda`
+ * @param user the network of the machine's card, for targets that want one
  * @throws FormatError, UsageError in one line, naming the directive
  */
-export function readKdumpPlan(path: string, disk: string): KdumpPlan {
+export function readKdumpPlan(path: string, disk: string, user: UserNetworkOptions): KdumpPlan {
   if (!existsSync(path)) throw new UsageError(`--kdump-conf ${path}: no such file`);
   const conf = parseKdumpConf(readFileSync(path, 'utf8'), path);
-  const hooks = [conf.kdumpPre, conf.kdumpPost].filter(hook => hook !== undefined).map(hook => readHook(hook, path));
+  const pre = readHook(conf.kdumpPre, path);
+  const post = readHook(conf.kdumpPost, path);
+  const way = wayTo(conf, path, user);
   return {
     settings: {
-      target: conf.target.kind === 'raw' ? 'raw' : 'filesystem',
+      target: conf.target.kind === 'root' ? 'filesystem' : conf.target.kind,
       device: deviceOf(conf, disk),
+      network: way.network,
       path: conf.path,
       failureAction: conf.failureAction,
       finalAction: conf.finalAction,
-      pre: hooks[0] !== undefined && conf.kdumpPre !== undefined ? hooks[0].path : '',
-      post: conf.kdumpPost === undefined ? '' : hooks.at(-1)!.path,
+      pre: pre?.path ?? '',
+      post: post?.path ?? '',
     },
     coreCollector: conf.coreCollector,
     disk: diskOf(conf, disk),
-    hooks,
+    files: [...[pre, post].filter(hook => hook !== undefined), ...way.files],
+    programs: way.programs,
+    networkModules: way.modules,
     extraBins: conf.extraBins,
     extraModules: conf.extraModules,
     notes: [
+      ...way.notes,
       ...conf.warnings.map(text => ({ code: 'kdump-conf', text: `${path}: ${text}` })),
       ...conf.unused.map(text => ({ code: 'kdump-conf', text: `${path}: ${text}: without effect in the lab` })),
     ],
   };
 }
 
+/** The way to a disk needs nothing. */
+const NO_NETWORK = { network: undefined, programs: [], modules: [], files: [], notes: [] } as const;
+
+function wayTo(
+  { target, coreCollector }: KdumpConf,
+  path: string,
+  user: UserNetworkOptions,
+): NetworkPlan | typeof NO_NETWORK {
+  const isRemote = target.kind === 'nfs' || target.kind === 'ssh';
+  return isRemote ? planNetwork(target, coreCollector, path, user) : NO_NETWORK;
+}
+
 /** The directive's own words for a target that the lab's machine does not have. */
 function refuse(directive: string): never {
   throw new UsageError(
-    `kdump.conf: ${directive}: the lab's machine has one disk and no network: ext4 and raw targets on it are possible`,
+    `kdump.conf: ${directive}: the lab's machine has one disk: ext4, raw, nfs and ssh targets are possible`,
   );
 }
 
 function deviceOf({ target }: KdumpConf, disk: string): string {
   switch (target.kind) {
     case 'root':
-      return disk;
     case 'nfs':
-      return refuse(`nfs ${target.export}`);
     case 'ssh':
-      return refuse(`ssh ${target.destination}`);
+      return disk;
     default: {
       const type = target.kind === 'raw' ? 'raw' : target.type;
       if (type !== 'raw' && type !== 'ext4') refuse(`${type} ${target.device}`);
@@ -103,10 +126,9 @@ function diskOf({ target }: KdumpConf, disk: string): DumpDisk {
 }
 
 /** A hook is a file of the host: where the configuration says, or beside the configuration. */
-function readHook(hook: string, conf: string): ExtraFile {
-  const folder = dirname(conf);
-  const places = isAbsolute(hook) ? [hook, join(folder, basename(hook))] : [join(folder, hook)];
-  const beside = places.find(path => existsSync(path));
+function readHook(hook: string | undefined, conf: string): ExtraFile | undefined {
+  if (hook === undefined) return undefined;
+  const beside = findBeside(hook, conf);
   if (beside === undefined)
     throw new UsageError(`kdump.conf: ${hook}: no such file on this host, nor ${basename(hook)} beside ${conf}`);
   const bytes = readFileSync(beside);

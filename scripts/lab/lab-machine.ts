@@ -7,6 +7,7 @@ import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { ControlOption } from '../commands/boot/controls.ts';
 import type { KexecEvent } from './kexec-trace.ts';
 import type { HostPart } from './provocations.ts';
+import type { TriggerName } from './triggers.ts';
 
 /** Where the dump disk is: virtio-mmio, virtio-pci, or (q35) the SATA port that QEMU's `-hda` takes. */
 export type DiskBus = 'mmio' | 'pci' | 'ide';
@@ -28,10 +29,14 @@ export interface LabMachineConfig {
   /** Raw disk image file; the guest writes to it. */
   readonly disk: string;
   readonly diskBus: DiskBus;
+  /** Value of QEMU's `-nic`, `user,…`; undefined: there is no card. */
+  readonly nic?: string | undefined;
   /** Whether the device tree has `kaslr-seed` and `rng-seed`. */
   readonly seeds: boolean;
   /** Host mode: the image that the host loads and starts when the kernel crashes. Undefined: the guest has its own. */
   readonly capture?: LabCaptureImage | undefined;
+  /** What tells the host of the crash. */
+  readonly trigger?: TriggerName;
   /** Observe kexec in the guest. */
   readonly traceKexec?: boolean;
   /** What the host does to the kernel so that it crashes in a particular state. */

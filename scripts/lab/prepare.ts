@@ -30,11 +30,13 @@ import {
   type UnpackedKernel,
 } from '../../kernel-images/kernel-package.ts';
 import { checkCma, checkCollector, checkKaslrSeed } from '../../kernel-images/workarounds.ts';
+import { parseNic } from '../commands/boot/networks.ts';
 import { readKdumpPlan, type DumpDisk, type KdumpPlan } from './kdump-plan.ts';
 import { PROVOCATIONS } from './provocations.ts';
 import type { Note } from './report.ts';
 import type { Scenario } from './scenario.ts';
 import type { DiskBus } from './lab-machine.ts';
+import { checkTriggerDriver, pvpanicDriver } from './triggers.ts';
 
 /** A scenario made ready. */
 export interface PreparedRun {
@@ -63,10 +65,17 @@ interface ChosenKernel {
   readonly notes: readonly Note[];
 }
 
+/** The card of a machine whose dump goes over the network. */
+const DEFAULT_NIC = 'user';
+
 /** Fetches and builds everything. @throws UsageError, ImageError, FormatError */
 export async function prepareRun(asked: Scenario, onFetch?: (event: FetchEvent) => void): Promise<PreparedRun> {
-  const kdump = asked.kdumpConf === undefined ? undefined : readKdumpPlan(asked.kdumpConf, diskName(asked));
-  const scenario = kdump === undefined ? asked : { ...asked, collector: kdump.coreCollector };
+  const kdump =
+    asked.kdumpConf === undefined
+      ? undefined
+      : readKdumpPlan(asked.kdumpConf, diskName(asked), parseNic(asked.nic ?? DEFAULT_NIC, 0).network.user);
+  const nic = asked.nic ?? (kdump?.settings.network === undefined ? undefined : DEFAULT_NIC);
+  const scenario = kdump === undefined ? asked : { ...asked, collector: kdump.coreCollector, nic };
   // A kernel file is looked at before anything is fetched.
   const file = scenario.kernel === undefined ? undefined : await readKernelFile(scenario.kernel, scenario);
   const { architecture, suite, mirror } = scenario;
@@ -79,10 +88,9 @@ export async function prepareRun(asked: Scenario, onFetch?: (event: FetchEvent) 
   const kernel =
     file === undefined ? await debianKernel(scenario, archive) : await kernelWithModules(scenario, file, archive);
   checkPageSize(kernel.image, scenario.cpu);
-  const programs = await fetchGuestPrograms(archive, architecture, scenario.collector);
-  const modules = await chooseModules(kernel.unpacked?.modules, scenario);
-  const extra = await chooseExtraModules(kernel.unpacked?.modules, kdump?.extraModules ?? [], modules);
-  return assemble(scenario, kernel, programs, { always: modules, ...extra }, kdump);
+  const programs = await fetchGuestPrograms(archive, architecture, scenario.collector, kdump?.programs);
+  const modules = await chooseModules(kernel, scenario, kdump);
+  return assemble(scenario, kernel, programs, modules, kdump);
 }
 
 async function readKernelFile(path: string, scenario: Scenario): Promise<KernelImage> {
@@ -124,9 +132,28 @@ const DISK_DRIVERS: Readonly<Record<DiskBus, readonly string[]>> = {
   ide: ['ahci', 'sd_mod'],
 };
 
-async function chooseModules(tree: ModuleTree | undefined, scenario: Scenario): Promise<KernelModule[]> {
-  if (tree === undefined) return [];
-  return resolveModules(tree, [...DISK_DRIVERS[scenario.diskBus], 'ext4']);
+async function chooseModules(
+  { unpacked, image }: ChosenKernel,
+  scenario: Scenario,
+  kdump: KdumpPlan | undefined,
+): Promise<ChosenModules> {
+  const tree = unpacked?.modules;
+  if (unpacked !== undefined) checkTriggerDriver(scenario, unpacked.config, image.version || unpacked.release);
+  const always = tree === undefined ? [] : await resolveModules(tree, [...DISK_DRIVERS[scenario.diskBus], 'ext4']);
+  const production =
+    tree === undefined || scenario.trigger !== 'pvpanic'
+      ? []
+      : await resolveModules(tree, [pvpanicDriver(scenario.architecture).module]);
+  const network = tree === undefined ? [] : await resolveModules(tree, networkModules(scenario, kdump));
+  const { extra, missing } = await chooseExtraModules(tree, kdump?.extraModules ?? [], [...always, ...network]);
+  const names = new Set(always.map(({ name }) => name));
+  return { always, production, extra: [...network.filter(({ name }) => !names.has(name)), ...extra], missing };
+}
+
+/** What the way to a target behind the network needs. */
+function networkModules({ diskBus }: Scenario, kdump: KdumpPlan | undefined): readonly string[] {
+  if (kdump === undefined || kdump.networkModules.length === 0) return [];
+  return [diskBus === 'mmio' ? 'virtio_mmio' : 'virtio_pci', ...kdump.networkModules];
 }
 
 /** What `extra_modules` of a kdump.conf needs beyond the usual ones, in load order. */
@@ -163,9 +190,11 @@ function diskName({ diskBus }: Scenario): string {
   return diskBus === 'ide' ? '/dev/sda' : '/dev/vda';
 }
 
-/** Modules of both kernels, and those of the capture kernel only. */
+/** Modules of both kernels, and those of one only. */
 interface ChosenModules {
   readonly always: readonly KernelModule[];
+  readonly production: readonly KernelModule[];
+  /** Of the capture kernel. */
   readonly extra: readonly KernelModule[];
   /** Names of `extra_modules` that the kernel does not have. */
   readonly missing: readonly string[];
@@ -231,9 +260,15 @@ function packInitramfs(
   return buildInitramfs({
     programs,
     modules: [...modules.always, ...modules.extra],
-    settings: { ...settings, extraModules: modules.extra.map(({ name }) => name), kdump: kdump?.settings },
+    productionModules: modules.production,
+    settings: {
+      ...settings,
+      productionModules: modules.production.map(({ name }) => name),
+      extraModules: modules.extra.map(({ name }) => name),
+      kdump: kdump?.settings,
+    },
     captureKernel: captureKernelBytes(image),
-    extraFiles: kdump?.hooks ?? [],
+    extraFiles: kdump?.files ?? [],
     extraApplets: (kdump?.extraBins ?? []).filter(path => isApplet(programs, basename(path))),
   });
 }

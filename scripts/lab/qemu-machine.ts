@@ -110,7 +110,12 @@ export function qemuArguments(config: LabMachineConfig, initrd: string): string[
     ['-display', 'none'],
     ['-serial', 'stdio'],
     ...(config.controls?.some(({ mode }) => mode === 'readline') === true ? [] : [['-monitor', 'none'] as const]),
-    ['-nic', 'none'],
+    [
+      '-nic',
+      config.nic === undefined
+        ? 'none'
+        : `${config.nic},model=virtio-net-${config.diskBus === 'mmio' ? 'device' : 'pci'}`,
+    ],
     ['-no-reboot'],
     ...(config.controls ?? []).map(controlArguments),
   ];

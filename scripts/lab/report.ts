@@ -68,7 +68,10 @@ export interface RunReport {
   readonly phases: readonly Phase[];
   readonly stop: LabStop | null;
   readonly console: HashedFile;
+  /** In the output folder. */
   readonly vmcore: (HashedFile & { readonly collector: string }) | null;
+  /** Where the dump is that went over the network: `ssh user@server:/path`, `nfs server:/export/path`. */
+  readonly remote: { readonly place: string; readonly collector: string } | null;
 }
 
 /** Hashes bytes. */

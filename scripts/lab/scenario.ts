@@ -4,6 +4,7 @@ import { plainCrashkernelSize } from '../../kernel-images/command-line.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { Flavour } from '../../kernel-images/kernel-package.ts';
 import type { DiskBus } from './lab-machine.ts';
+import { checkTrigger, type TriggerName } from './triggers.ts';
 
 /** One run of the two-kernel flow. */
 export interface Scenario {
@@ -29,8 +30,12 @@ export interface Scenario {
   readonly diskBus: DiskBus;
   /** Size of the dump disk in bytes; undefined: RAM and a quarter. */
   readonly diskSize: number | undefined;
+  /** Network card: value of QEMU's `-nic`; undefined: none, but for a kdump.conf that wants one. */
+  readonly nic?: string | undefined;
   /** Who loads and starts the capture kernel: the guest's own kexec and kernel, or the host. */
   readonly mode: 'guest' | 'host';
+  /** What tells the host of the panic, when it is to start the capture kernel. */
+  readonly trigger: TriggerName;
   /** Observe kexec in the guest. */
   readonly traceKexec: boolean;
   /** Options of the guest's kexec, without `--command-line` and the like. */
@@ -68,6 +73,7 @@ export const DEFAULT_SCENARIO: Scenario = {
   diskBus: 'mmio',
   diskSize: undefined,
   mode: 'guest',
+  trigger: 'symbol',
   traceKexec: false,
   kexecOptions: '-p -c',
   collector: 'makedumpfile -l -d 31',
@@ -100,6 +106,7 @@ export function checkScenario(scenario: Scenario): void {
   require(timeoutSeconds > 0, '--timeout: must be a number of guest seconds above 0');
   require(collector.trim() !== '', '--collector: must name a command, like "makedumpfile -l -d 31" or cp');
   if (crashkernel !== undefined) checkCrashkernel(crashkernel, memorySize);
+  checkTrigger(scenario);
 }
 
 function isDiskBusThere({ machine, diskBus }: Scenario): boolean {

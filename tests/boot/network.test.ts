@@ -14,6 +14,7 @@ import {
   type VirtioBus,
 } from '../../emulator/index.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
+import { freePort } from '../support/dump-servers.ts';
 import { guestWithScript, runGuest } from '../support/guest-boot.ts';
 
 const MAC = '52:54:00:12:34:56';
@@ -47,16 +48,6 @@ async function serve(onConnection: (socket: Socket) => void): Promise<number> {
   onTestFinished(() => void server.close());
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
-}
-
-/** A port of the host that nobody has. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 describe.each([

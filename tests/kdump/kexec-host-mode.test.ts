@@ -40,6 +40,17 @@ const X86_64_ROWS: readonly unknown[] = [
   expect.stringMatching(/^#0 /),
 ];
 
+/** The same; the kernel has stopped the other CPU itself (crash's next row is a stale word of the stack). */
+const PVPANIC_ROWS: readonly unknown[] = [
+  ...X86_64_ROWS.slice(0, -2),
+  '[exception RIP: stop_this_cpu+99]',
+  '#0 __sysvec_reboot',
+  '#1 sysvec_reboot',
+  '#2 asm_sysvec_reboot',
+  '[exception RIP: native_safe_halt+11]',
+  expect.stringMatching(/^#3 /),
+];
+
 /** Levels and functions of traces, and where exceptions were. */
 function rowsOf(traces: string): string[] {
   const rows = traces.matchAll(/^ *(?:(#\d+) \[\w+\] (\S+) at|(\[exception .*\]))/gm);
@@ -60,6 +71,13 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp, rows?: r
   ['x86_64 Debian 12, 2 CPUs', { ...X86_64, cpus: 2 }, /sysrq: Trigger a crash/, X86_64_ROWS],
   ['x86_64 microvm', { ...X86_64, machine: 'microvm,pit=on', diskBus: 'mmio' }, /sysrq: Trigger a crash/],
   ['x86_64, before any user space, 2 CPUs', { ...X86_64, panic: 'no-init', cpus: 2 }, /Unable to mount root fs/],
+  ['arm64, told by the handler of sysrq', { trigger: 'sysrq', cpus: 2 }, /sysrq: Trigger a crash/],
+  ['x86_64, told by pvpanic, 2 CPUs', { ...X86_64, trigger: 'pvpanic', cpus: 2 }, /sysrq: Trigger/, PVPANIC_ROWS],
+  [
+    'x86_64 microvm Debian 13, the end of init, told by pvpanic',
+    { ...X86_64, machine: 'microvm', diskBus: 'mmio', suite: 'trixie', trigger: 'pvpanic', panic: 'init-exit' },
+    /Attempted to kill init/,
+  ],
   [
     'x86_64 Debian 13, an overflowed stack, 2 CPUs',
     { ...X86_64, suite: 'trixie', panic: 'stack-overflow', cpus: 2 },

@@ -11,6 +11,8 @@ const REASONS: readonly (readonly [condition: RegExp, reason: string])[] = [
   [/HAS_DTC|HAS_FDTPUT/, 'dtc (device-tree-compiler) is not installed'],
   [/HAS_READELF/, 'readelf (binutils) is not installed'],
   [/hasGdb/, 'gdb-multiarch is not installed'],
+  [/hasSshd/, 'sshd (openssh-server) is not installed'],
+  [/hasNfsServer/, 'nfs-ganesha (nfs-ganesha-vfs) is not installed, or the user is not root'],
   [/hasScript/, 'script(1) (bsdutils) is not installed'],
   [/getuid|hasMount/, 'only root can mount a small file system'],
   [/typeof (api|native)/, 'the reason is in a test of its own'],

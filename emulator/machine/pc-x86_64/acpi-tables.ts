@@ -56,7 +56,7 @@ export function buildAcpiTables(config: AcpiConfig): AcpiTables {
     table(
       'DSDT',
       isQ35 ? 1 : 2,
-      isQ35 ? q35Dsdt({ ...config, parts }) : microvmDsdt(microvmSlots(config.virtioDevices), parts),
+      isQ35 ? q35Dsdt({ ...config, parts }) : microvmDsdt(microvmSlots(config.virtioDevices), { ...config, parts }),
     ),
   );
   const listed = [place.add('FACP', isQ35 ? q35Fadt(place.add('FACS', facs()), dsdt) : microvmFadt(dsdt))];

@@ -44,7 +44,7 @@ import {
   wordIo,
 } from './aml.ts';
 import type { AcpiConfig } from './acpi-tables.ts';
-import { ALL_PARTS, type PcParts } from './board-config.ts';
+import { ALL_PARTS } from './board-config.ts';
 import { GSI, IRQ, LAYOUT, MICROVM_VIRTIO, pciMemory, PORT } from './layout.ts';
 
 /** Present, enabled, shown, working. */
@@ -62,7 +62,7 @@ export function q35Dsdt({
   pvpanicPort,
   parts = ALL_PARTS,
 }: Pick<AcpiConfig, 'memoryBytes' | 'pvpanicPort' | 'parts'>): Aml {
-  const isa = [keyboard(), com1(), rtc(), ...(pvpanicPort === undefined ? [] : [pvpanic(pvpanicPort)])];
+  const isa = [keyboard(), com1(), rtc(), ...pvpanic(pvpanicPort)];
   const pci = device(
     'PCI0',
     name('_HID', eisaId('PNP0A08')),
@@ -79,9 +79,12 @@ export function q35Dsdt({
 }
 
 /** microvm's definition block. @param virtioSlots transports that have a device */
-export function microvmDsdt(virtioSlots: readonly number[], parts: PcParts = ALL_PARTS): Aml {
+export function microvmDsdt(
+  virtioSlots: readonly number[],
+  { pvpanicPort, parts = ALL_PARTS }: Pick<AcpiConfig, 'pvpanicPort' | 'parts'> = {},
+): Aml {
   const transports = virtioSlots.map(slot => virtioTransport(slot));
-  const optional = [...(parts.isaSerial ? [com1()] : []), ...(parts.rtc ? [rtc()] : [])];
+  const optional = [...(parts.isaSerial ? [com1()] : []), ...(parts.rtc ? [rtc()] : []), ...pvpanic(pvpanicPort)];
   return [...scope('_SB', fwCfg(), ...optional, genericEvents(), powerButton(), ...transports), ...sleepState(5)];
 }
 
@@ -175,13 +178,11 @@ function rtc(): Aml {
   return device('RTC', name('_HID', eisaId('PNP0B00')), name('_CRS', resources(ports, irq(IRQ.RTC))));
 }
 
-function pvpanic(port: number): Aml {
-  return device(
-    'PEVT',
-    name('_HID', string('QEMU0001')),
-    name('_STA', integer(STA_ALL)),
-    name('_CRS', resources(ioPorts(port, PORT.PVPANIC.size))),
-  );
+/** Nothing where there is none. */
+function pvpanic(port: number | undefined): readonly Aml[] {
+  if (port === undefined) return [];
+  const ports = resources(ioPorts(port, PORT.PVPANIC.size));
+  return [device('PEVT', name('_HID', string('QEMU0001')), name('_STA', integer(STA_ALL)), name('_CRS', ports))];
 }
 
 function hpet(): Aml {

@@ -97,7 +97,7 @@ test.each(['scripts', 'kexec', 'kernel-images', 'analyzer', 'capture'])(
 test('devices import no other device but their own parts', () => {
   const deviceOf = (path: string): string => path.split('/')[2]!.replace(/\.ts$/, '');
   /** Building blocks that several devices are made of. */
-  const shared = new Set(['primecell', 'tick-rate', 'gic', 'block', 'pci', 'virtio']);
+  const shared = new Set(['primecell', 'tick-rate', 'gic', 'block', 'net', 'pci', 'virtio']);
   const crossing = sourceFiles('emulator/devices').flatMap(file =>
     importsOf(file)
       .filter(

@@ -56,6 +56,7 @@ const PARTS: InitramfsParts = {
       versions: {},
     },
     collector: undefined,
+    network: [],
   },
   modules: [{ name: 'virtio', bytes: Buffer.from('module') }],
   settings: SETTINGS,

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 
 import { withAdvice } from '../../../../scripts/lab/failure-advice.ts';
+import type { Scenario } from '../../../../scripts/lab/scenario.ts';
+
+const GUEST = { mode: 'guest', trigger: 'symbol' } as const;
 
 const notLoaded = (bytes: number): string =>
   `no capture kernel is loaded: kexec exited with 255 (${bytes} bytes are reserved)`;
@@ -15,13 +18,15 @@ test.each([
   ],
   ['the guest hangs', /^the guest hangs$/],
 ])('%s', (failure, expected) => {
-  expect(withAdvice(failure)).toMatch(expected);
+  expect(withAdvice(failure, GUEST)).toMatch(expected);
 });
 
-test('a panic that host mode could not see coming says why', () => {
+test.each<[trigger: Scenario['trigger'], reason: string]>([
+  ['symbol', 'it had not described itself yet (VMCOREINFO), as host mode needs it'],
+  ['pvpanic', 'its pvpanic driver was not there yet: take --trigger symbol'],
+  ['sysrq', "it was not sysrq's c: take --trigger symbol"],
+])('a panic that host mode did not hear of by %s says why', (trigger, reason) => {
   const failure = 'the kernel panicked (VFS: no root) and no capture kernel was started';
-  expect(withAdvice(failure, 'host')).toBe(
-    `${failure}: it had not described itself yet (VMCOREINFO), as host mode needs it`,
-  );
-  expect(withAdvice(failure, 'guest')).toBe(failure);
+  expect(withAdvice(failure, { mode: 'host', trigger })).toBe(`${failure}: ${reason}`);
+  expect(withAdvice(failure, GUEST)).toBe(failure);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import { userNetworkDefaults } from '../../../../emulator/index.ts';
 import { readKdumpPlan } from '../../../../scripts/lab/kdump-plan.ts';
 
 let folder = '';
@@ -15,7 +16,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 function plan(text: string) {
   const path = join(folder, 'kdump.conf');
   writeFileSync(path, text);
-  return readKdumpPlan(path, '/dev/vda');
+  return readKdumpPlan(path, '/dev/vda', userNetworkDefaults());
 }
 
 describe('a target', () => {
@@ -34,8 +35,10 @@ describe('a target', () => {
   });
 
   test.each([
-    ['nfs server:/export', 'kdump.conf: nfs server:/export: the lab'],
-    ['ssh user@host', 'kdump.conf: ssh user@host: the lab'],
+    ['nfs [2001:db8::1]:/export', 'no IPv6'],
+    ['nfs localhost:/export', 'that is the guest itself; its name for this host is 10.0.2.2'],
+    ['ssh user@127.0.0.1', 'that is the guest itself; its name for this host is 10.0.2.2'],
+    ['ssh user@host\nsshkey /no/such/key', 'sshkey /no/such/key: no such file on this host, nor key beside'],
     ['xfs /dev/vda', 'kdump.conf: xfs /dev/vda: the lab'],
     ['virtiofs share', 'kdump.conf: virtiofs share: the lab'],
     ['ext4 /dev/sdb1', "kdump.conf: ext4 /dev/sdb1: the lab's disk is /dev/vda"],
@@ -48,13 +51,54 @@ describe('a target', () => {
   });
 });
 
+describe('a target behind the network', () => {
+  const NETWORK = { address: '10.0.2.15', mask: '255.255.255.0', router: '10.0.2.2' };
+
+  test('is reached by ssh, with the key and the servers that are known', () => {
+    writeFileSync(join(folder, 'kdump_id_rsa'), 'key');
+    writeFileSync(join(folder, 'known_hosts'), 'server key');
+    const { settings, files, programs, networkModules, notes } = plan('ssh kdump@server\nsshkey /none/kdump_id_rsa');
+    expect(settings).toMatchObject({
+      target: 'ssh',
+      network: {
+        ...NETWORK,
+        remote: 'kdump@server',
+        sshOptions: '-i /none/kdump_id_rsa -o BatchMode=yes -o StrictHostKeyChecking=yes',
+      },
+    });
+    const modes = Object.fromEntries(files.map(({ path, mode }) => [path, mode]));
+    expect(modes).toMatchObject({ '/none/kdump_id_rsa': 0o600, '/root/.ssh/known_hosts': 0o600, '/etc/passwd': 0o644 });
+    expect(programs).toEqual([{ package: 'openssh-client', path: '/bin/ssh' }]);
+    expect(networkModules).toEqual(['virtio_net']);
+    expect(notes).toEqual([]);
+  });
+
+  test('is trusted, with a note, when nothing is known of it', () => {
+    writeFileSync(join(folder, 'key'), 'key');
+    const { settings, notes, programs } = plan('ssh kdump@server\nsshkey key\ncore_collector scp');
+    expect(settings.network?.sshOptions).toBe('-i /key -o BatchMode=yes -o StrictHostKeyChecking=accept-new');
+    expect(notes).toMatchObject([{ text: expect.stringContaining('whatever server answers is trusted') }]);
+    expect(programs.map(({ path }) => path)).toEqual(['/bin/ssh', '/bin/scp']);
+  });
+
+  test('is mounted by NFS', () => {
+    const { settings, programs } = plan('nfs 10.0.2.2:/export\npath /crash');
+    expect(settings).toMatchObject({
+      target: 'nfs',
+      path: '/crash',
+      network: { ...NETWORK, remote: '10.0.2.2:/export' },
+    });
+    expect(programs).toEqual([{ package: 'nfs-common', path: '/sbin/mount.nfs' }]);
+  });
+});
+
 describe('hooks', () => {
   test('are found beside the configuration, under the names that it gives them', () => {
     writeFileSync(join(folder, 'pre.sh'), '#!/bin/bash\ntrue\n');
     writeFileSync(join(folder, 'post.sh'), '#!/bin/sh\ntrue\n');
-    const { settings, hooks } = plan('kdump_pre /etc/kdump/pre.sh\nkdump_post post.sh');
+    const { settings, files } = plan('kdump_pre /etc/kdump/pre.sh\nkdump_post post.sh');
     expect(settings).toMatchObject({ pre: '/etc/kdump/pre.sh', post: '/post.sh' });
-    expect(hooks.map(({ path, mode }) => [path, mode])).toEqual([
+    expect(files.map(({ path, mode }) => [path, mode])).toEqual([
       ['/etc/kdump/pre.sh', 0o755],
       ['/post.sh', 0o755],
     ]);
