@@ -43,7 +43,7 @@ export const TRIGGERS = {
     functions: [],
   },
   sysrq: {
-    what: "the handler of sysrq's c, found in kallsyms: before panic() is called",
+    what: "the handler of sysrq's c, found in kallsyms: panic() is not called, and the log tells of none",
     missed: "it was not sysrq's c: take --trigger symbol",
     functions: [{ name: 'sysrq_handle_crash', takesRegisters: false }],
   },
