@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import type { ControlOption } from '../commands/boot/controls.ts';
+import { splitNic } from '../commands/boot/networks.ts';
 import type { LabMachine, LabMachineConfig, LabMachineListener, LabProgress, LabStop } from './lab-machine.ts';
 
 /** Debian packages that hold the programs, for the message. */
@@ -110,16 +111,24 @@ export function qemuArguments(config: LabMachineConfig, initrd: string): string[
     ['-display', 'none'],
     ['-serial', 'stdio'],
     ...(config.controls?.some(({ mode }) => mode === 'readline') === true ? [] : [['-monitor', 'none'] as const]),
-    [
-      '-nic',
-      config.nic === undefined
-        ? 'none'
-        : `${config.nic},model=virtio-net-${config.diskBus === 'mmio' ? 'device' : 'pci'}`,
-    ],
+    ...networkArguments(config),
     ['-no-reboot'],
     ...(config.controls ?? []).map(controlArguments),
   ];
   return options.flat() as string[];
+}
+
+/** The card is a virtio one on the bus of the disk. */
+function networkArguments({ nic, diskBus }: LabMachineConfig): readonly (readonly [string, string])[] {
+  if (nic === undefined) return [['-nic', 'none']];
+  const { netdev, properties } = splitNic(nic, 0);
+  const mac = properties['mac'] === undefined ? '' : `,mac=${properties['mac']}`;
+  const id = /(?:^|,)id=([^,]*)/.exec(netdev)![1]!;
+  const device = `virtio-net-${diskBus === 'mmio' ? 'device' : 'pci'}`;
+  return [
+    ['-netdev', netdev],
+    ['-device', `${device},netdev=${id}${mac}`],
+  ];
 }
 
 function controlArguments({ mode, address, wait }: ControlOption): readonly [string, string] {

@@ -144,16 +144,22 @@ export function parseNic(
   value: string,
   index: number,
 ): { readonly network: NetworkOption; readonly card: TypeWithProperties } {
-  const parts = value.split(/(?<!,),(?!,)/);
-  const { properties } = splitProperties(['nic', ...parts.filter(isOfCard)].join(','), 'type');
-  const rest = parts.filter(part => !isOfCard(part));
-  const id = `nic${index}`;
-  const network = parseNetwork(
-    [...rest, ...(rest.some(part => part.startsWith('id=')) ? [] : [`id=${id}`])].join(','),
-    '-nic',
-  );
+  const { netdev, properties } = splitNic(value, index);
+  const network = parseNetwork(netdev, '-nic');
   const { model = 'virtio', mac, macaddr } = properties;
   return { network, card: card('-nic', model, network.id, mac ?? macaddr) };
+}
+
+/** The value of `-netdev` in one of `-nic`, and what is about the card. */
+export function splitNic(
+  value: string,
+  index: number,
+): { readonly netdev: string; readonly properties: TypeWithProperties['properties'] } {
+  const parts = value.split(/(?<!,),(?!,)/);
+  const rest = parts.filter(part => !isOfCard(part));
+  const id = rest.some(part => part.startsWith('id=')) ? [] : [`id=nic${index}`];
+  const { properties } = splitProperties(['nic', ...parts.filter(isOfCard)].join(','), 'type');
+  return { netdev: [...rest, ...id].join(','), properties };
 }
 
 /** The card of `-net nic,…`, which is plugged into the network of `-net user`. @throws UsageError */
