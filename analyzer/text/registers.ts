@@ -15,7 +15,7 @@ export function exceptionFrameText(program: Program, frame: SavedRegisters): str
   return `${indent}${mode}-MODE EXCEPTION FRAME AT: ${frame.address.toString(16)}\n${registersText(program, frame)}`;
 }
 
-function aarch64Text(program: Program, { values, user }: SavedRegisters): string {
+function aarch64Text(program: Program, { values, user, inNote, running }: SavedRegisters): string {
   const reg = (name: string): string => hex16(values.get(name) ?? 0n);
   const short = (name: string): string => (values.get(name) ?? 0n).toString(16);
   const named = (label: string, name: string): string => `${label.padStart(7)}: ${reg(name)}`;
@@ -35,10 +35,9 @@ function aarch64Text(program: Program, { values, user }: SavedRegisters): string
       .map((n, column) => `${`X${n}`.padStart(column === 0 ? 7 : 3)}: ${reg(`x${n}`)}`);
     out.push(row.join('  '));
   }
-  if (user)
-    out.push(
-      `    ORIG_X0: ${reg('orig_x0')}  SYSCALLNO: ${short('syscallno')}  PSTATE: ${short('pstate').padStart(8, '0')}`,
-    );
+  const call = inNote ? '  ' : `    ORIG_X0: ${reg('orig_x0')}  SYSCALLNO: ${short('syscallno')}`;
+  if (user) out.push(`${call}  PSTATE: ${short('pstate').padStart(8, '0')}`);
+  if (running) out.push(' #0 [user space]');
   return `${out.join('\n')}\n`;
 }
 

@@ -33,6 +33,8 @@ export function unwindAarch64(program: Program, tasks: TaskTable, task: Task, fr
   const regs = userRegistersAddress(program, stack);
   const own = active ? activeStart(program, task, stacks) : sleepingStart(program, task);
   const start = from === undefined ? own : givenStart(program, from);
+  const running = start === undefined ? runningInUserSpace(program, task, regs) : undefined;
+  if (running !== undefined) return { items: [running], end: regs };
   const items: StackItem[] = start === undefined ? [NO_REGISTERS] : walk(program, start, stacks);
   if (!task.isKernelThread && task.pid !== 0) appendUserRegisters(program, items, regs);
   return { items, end: regs };
@@ -49,6 +51,24 @@ function appendUserRegisters(program: Program, items: StackItem[], address: bigi
   } catch (error) {
     if (!(error instanceof FaultError)) throw error;
     items.push({ kind: 'problem', text: error.message });
+  }
+}
+
+/**
+ * The registers with which a CPU ran in user space. Where the interrupt that stopped it saved them on the stack they have more members;
+ * what a machine stopped from outside has older ones there.
+ */
+function runningInUserSpace(program: Program, task: Task, address: bigint): SavedRegisters | undefined {
+  const values = program.registersOf(task.cpu, task.pid)?.registers;
+  if (values === undefined || (values.get('pstate')! & PSTATE_MODE) !== 0n) return undefined;
+  const noted: SavedRegisters = { kind: 'registers', address: values.get('sp')!, inNote: true, user: true, values };
+  try {
+    const saved = readRegisters(program, address);
+    const isSame = ['pc', 'sp'].every(name => saved.values.get(name) === values.get(name));
+    return isSame ? { ...saved, running: true } : { ...noted, running: true };
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    return { ...noted, running: true };
   }
 }
 

@@ -26,6 +26,8 @@ export interface SavedRegisters {
   readonly address: bigint;
   /** They are in the dump's note of the CPU, not on the stack. */
   readonly inNote?: boolean;
+  /** arm64: the CPU was in user space with them; nothing of the kernel is on the stack. */
+  readonly running?: boolean;
   readonly user: boolean;
   /** By the names of `struct pt_regs`; arm64's are `x0` to `x30`, `sp`, `pc`, `pstate`, `orig_x0`, `syscallno`. */
   readonly values: ReadonlyMap<string, bigint>;
