@@ -10,6 +10,7 @@ import type { ElfFile } from '../capture/formats/elf.ts';
 import { AARCH64_REGISTERS, NT, X86_64_REGISTERS, parsePrstatus } from '../capture/formats/elf-notes.ts';
 import type { CpuRegisters } from '../capture/formats/elf-notes.ts';
 import { FormatError } from '../capture/formats/errors.ts';
+import type { FaultError } from '../capture/formats/errors.ts';
 import type { Vmcoreinfo } from '../capture/formats/vmcoreinfo.ts';
 import { openDump } from '../capture/sources/dump-file.ts';
 import type { Architecture, Dump } from '../capture/sources/dump-file.ts';
@@ -18,7 +19,7 @@ import type { BtfVariable } from './debug-info/btf.ts';
 import { DebugFiles } from './debug-info/debug-files.ts';
 import { findKernelBtf } from './debug-info/find-btf.ts';
 import { findDebugFile, hasDebugInfo } from './debug-info/find-debug-file.ts';
-import { isLive, namesLiveMemory, openLive } from './live-memory.ts';
+import { isLive, namesLiveMemory, openLive } from './live/live-memory.ts';
 import { MemoryReader, physicalReader } from './memory-reader.ts';
 import { moduleBtf, moduleSymbols } from './linux/module.ts';
 import { percpuOffsets } from './linux/percpu.ts';
@@ -123,15 +124,26 @@ export class Program implements Disposable {
     return isLive(this.dump.memory);
   }
 
-  /** Forgets what was read of memory. */
-  forget(): void {
+  /** Begins a command on a running machine: what was read before it does not count, and the machine stands still if that can be. */
+  hold(): void {
     this.memory.forget();
     this.physical.forget();
+    if (isLive(this.dump.memory)) this.dump.memory.hold?.();
+  }
+
+  /** Ends a command on a running machine. */
+  release(): void {
+    if (isLive(this.dump.memory)) this.dump.memory.release?.();
   }
 
   /** Notes, once, something that the user ought to know about what commands show. */
   warn(text: string): void {
     if (!this.warnings.includes(text)) this.warnings.push(text);
+  }
+
+  /** Notes, once for each `what`, that a part of it cannot be read. */
+  warnOfGap(what: string, fault: FaultError, extent = ''): void {
+    if (!this.warnings.some(text => text.startsWith(`${what}: `))) this.warn(`${what}: ${extent}${fault.message}`);
   }
 
   /** A structure at an address. @throws UnimplementedError when this kernel has no such structure */
@@ -164,8 +176,10 @@ export class Program implements Disposable {
     return this.#percpuVariables;
   }
 
-  /** Registers that each CPU saved when the kernel crashed, in order of the notes. */
-  get crashRegisters(): CpuRegisters[] {
+  /** Registers that each CPU saved when the kernel crashed, in order of the notes; those of now on a running machine. */
+  get crashRegisters(): readonly CpuRegisters[] {
+    const { memory } = this.dump;
+    if (isLive(memory)) return memory.registers?.(this.architecture) ?? [];
     const names = this.architecture === 'aarch64' ? AARCH64_REGISTERS : X86_64_REGISTERS;
     return this.dump.notes
       .filter(({ name, type }) => name === 'CORE' && type === NT.PRSTATUS)

@@ -162,11 +162,23 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
   return result('<', texts.join(''));
 }
 
+/** Runs a command; a machine that is not dead yet stands still meanwhile, and may be gone. */
 async function runCommand(session: Session, given: string, json: boolean): Promise<LineResult> {
+  try {
+    session.refresh();
+    const done = await runHeld(session, given, json);
+    session.release();
+    return done;
+  } catch (error) {
+    if (!session.program.isLive || !isExpected(error)) throw error;
+    return result(splitWords(given)[0] ?? '', '', error.message);
+  }
+}
+
+async function runHeld(session: Session, given: string, json: boolean): Promise<LineResult> {
   const line = given.replace(/^crash\s+(?=\S)/, '');
   const isForGdb = line === given && session.settings.variables.get('gdb') === 'on';
   if (isForGdb && !/^set\s+gdb\b/.test(line)) return gdbLine(session, given, json);
-  session.refresh();
   const [name = '', ...words] = splitWords(line);
   const command = await loadCommand(name);
   if (command === undefined && isGdbVerb(name)) return gdbLine(session, line, json);

@@ -43,6 +43,7 @@ export function findVmcoreinfo(memory: MemorySource, architecture: Architecture)
 /** Physical addresses at which the note's name stands. The note begins at a multiple of four. */
 function* candidates(memory: MemorySource): Generator<number> {
   const { pageSize, maxPfn } = memory;
+  if (memory.find !== undefined) return yield* memory.find(START);
   for (let pfn = 0; pfn < maxPfn;) {
     if (!memory.hasPage(pfn)) {
       pfn++;

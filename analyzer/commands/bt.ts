@@ -1,5 +1,6 @@
 /** `bt`: kernel stacks of tasks. */
 import { UsageError } from '../../capture/formats/errors.ts';
+import { readOr } from '../gaps.ts';
 import type { Task } from '../linux/sched.ts';
 import { hex16 } from '../text/layout.ts';
 import { exceptionFrameText, registersText } from '../text/registers.ts';
@@ -123,7 +124,7 @@ export const bt: Command<BtData> = {
     refuseForeign(session, args);
     const report = reportOf(session, args);
     const tasks = report === undefined ? selectTasks(session, args) : [];
-    const traces = tasks.map(task => traceOf(session, task, args));
+    const traces = tasks.map(task => (tasks.length === 1 ? traceOf : traceIfPresent)(session, task, args));
     return {
       ...(report === undefined ? {} : { report }),
       traces: args.has('-R') ? traces.filter(trace => refersTo(session, trace, args.value('-R')!)) : traces,
@@ -182,6 +183,14 @@ function selectTasks(session: Session, args: Arguments): Task[] {
   }
   const chosen = tasksOf(session, args.positionals);
   return args.has('-g') ? chosen.flatMap(task => [...tasks.threadsOf(task.tgid)]) : chosen;
+}
+
+/** One of several traces: of a task that cannot be read, why. */
+function traceIfPresent(session: Session, task: Task, args: Arguments): TaskTrace {
+  return readOr(
+    () => traceOf(session, task, args),
+    ({ message }) => ({ task, header: taskHeader(task), items: [{ kind: 'problem', text: message }] }),
+  );
 }
 
 function traceOf(session: Session, task: Task, args: Arguments): TaskTrace {

@@ -1,5 +1,6 @@
 /** `dev`: devices, resources, disks, PCI. */
 import { UsageError } from '../../capture/formats/errors.ts';
+import { mapPresent, readIfPresent } from '../gaps.ts';
 import { blockDevices, charDevices, genDisks, pciBuses, resources } from '../linux/device.ts';
 import type { Resource } from '../linux/device.ts';
 import { deviceDumps } from '../linux/vmcoredd.ts';
@@ -46,7 +47,8 @@ export const dev: Command<View> = {
 
 const NONE = center('(none)', 16);
 
-function operationsText(program: Program, address: bigint): string {
+function operationsText(program: Program, address: bigint | undefined): string {
+  if (address === undefined) return '?';
   return address === 0n ? '' : (program.symbols.format(address) ?? hex(address));
 }
 
@@ -60,7 +62,13 @@ function charText(program: Program): string {
 
 function blockText(program: Program): string {
   const rows = blockDevices(program).map(({ major, name, disk }) => {
-    const end = disk === undefined ? NONE : `${hex16(disk.address)}  ${operationsText(program, disk.pointer('fops'))}`;
+    const end =
+      disk === undefined
+        ? NONE
+        : `${hex16(disk.address)}  ${operationsText(
+            program,
+            readIfPresent(() => disk.pointer('fops')),
+          )}`;
     return `${String(major).padStart(4)}      ${name.padEnd(14)} ${end}\n`;
   });
   return `BLKDEV    NAME                GENDISK      OPERATIONS\n${rows.join('')}`;
@@ -115,7 +123,7 @@ function pciView(program: Program): View {
   const data = pciBuses(program).map(({ struct, name, devices }) => ({
     address: struct.address,
     name,
-    devices: devices.map(pciDevice),
+    devices: mapPresent(program, 'PCI devices', devices, pciDevice),
   }));
   const blocks = data.map(({ address, name, devices }) =>
     lines([
@@ -150,15 +158,13 @@ function pciRow({ address, slot, class: kind, vendor, device, type }: PciDevice)
 
 /** `dev -d` and `-D`. */
 function disksView(program: Program, busyOnly: boolean): View {
-  const data = genDisks(program)
-    .map(disk => ({
-      major: disk.num('major'),
-      address: disk.address,
-      name: disk.string('disk_name'),
-      queue: disk.pointer('queue'),
-      ...inFlight(program, disk),
-    }))
-    .filter(({ reads, writes }) => !busyOnly || reads + writes > 0);
+  const data = mapPresent(program, 'disks', genDisks(program), disk => ({
+    major: disk.num('major'),
+    address: disk.address,
+    name: disk.string('disk_name'),
+    queue: disk.pointer('queue'),
+    ...inFlight(program, disk),
+  })).filter(({ reads, writes }) => !busyOnly || reads + writes > 0);
   const rows = data.map(({ major, address, name, queue, reads, writes }) => {
     const cells = [reads + writes, reads, writes].map(count => String(count).padStart(5));
     return `${String(major).padStart(5)} ${hex16(address)}   ${name.padEnd(10)} ${hex16(queue)}   ${cells.join(' ')}`;

@@ -82,6 +82,7 @@ function split(words: readonly string[]): { selectors: string[]; command: Comman
 }
 
 function select(session: Session, selectors: readonly string[]): Task[] {
+  if (selectors.length === 0) return [...session.tasks.withLost];
   let chosen: readonly Task[] = session.tasks.all;
   const named = selectors.filter(word => !isKeyword(word));
   if (named.length > 0) {
@@ -150,7 +151,7 @@ function runFor(
     };
   } catch (error) {
     if (!(error instanceof FaultError || error instanceof UnimplementedError)) throw error;
-    return { text: `${command.name}: ${error.message}\n` };
+    return { text: `${taskHeader(task)}\n${command.name}: ${error.message}\n` };
   } finally {
     session.current = previous;
   }

@@ -1,5 +1,6 @@
 /** `irq`: interrupts. */
 import { UsageError } from '../../capture/formats/errors.ts';
+import { mapPresent } from '../gaps.ts';
 import { cpuListText, cpumaskVar, onlineCpus } from '../linux/cpumask.ts';
 import { irqCount, irqDescriptors } from '../linux/irq.ts';
 import type { IrqAction, IrqDescriptor } from '../linux/irq.ts';
@@ -31,6 +32,8 @@ interface IrqData {
     /** Undefined for a number without a descriptor. */
     readonly descriptor: bigint | undefined;
     readonly actions: readonly IrqAction[];
+    /** The dump lacks it, or some of its actions. */
+    readonly isPartial?: boolean;
   }[];
   readonly idt?: readonly Vector[];
   readonly softirqs?: readonly Vector[];
@@ -83,7 +86,8 @@ function chosenIrqs(program: Program, args: Arguments): NonNullable<IrqData['irq
   const numbers = wanted.length > 0 ? wanted : Array.from({ length: count }, (_, index) => index);
   const rows = numbers.map(number => {
     const found = descriptors.get(number);
-    return { irq: number, descriptor: found?.struct.address, actions: found?.actions ?? [] };
+    const partial = found?.isPartial === true ? { isPartial: true } : {};
+    return { irq: number, descriptor: found?.struct.address, actions: found?.actions ?? [], ...partial };
   });
   return args.has('-u') ? rows.filter(({ descriptor }) => descriptor !== undefined) : rows;
 }
@@ -94,16 +98,22 @@ function irqNumber(word: string, count: number): number {
   return number;
 }
 
-function irqLines({ irq: number, descriptor, actions }: NonNullable<IrqData['irqs']>[number]): string {
+function irqLines({
+  irq: number,
+  descriptor,
+  actions,
+  isPartial = false,
+}: NonNullable<IrqData['irqs']>[number]): string {
   const unused = center('(unused)', 16);
   // Three digits, or a fourth column for more.
   const head = `${number < 100 ? `${cell(number)} ` : ` ${number}`}  ${descriptor === undefined ? unused : hex16(descriptor)}`;
-  if (actions.length === 0) return `${head}  ${unused}\n`;
+  const mark = isPartial ? [`${actions.length === 0 ? head : ' '.repeat(head.length)}  (not in the dump)`] : [];
+  if (actions.length === 0) return isPartial ? lines(mark) : `${head}  ${unused}\n`;
   const rows = actions.map(
     ({ address, name }, index) =>
       `${index === 0 ? head : ' '.repeat(head.length)}  ${hex16(address)}  ${name === undefined ? '' : `"${name}"`}`,
   );
-  return lines(rows);
+  return lines([...rows, ...mark]);
 }
 
 function cell(number: number): string {
@@ -151,7 +161,7 @@ function inUse(program: Program): IrqDescriptor[] {
 
 function affinities(program: Program): NonNullable<IrqData['affinity']> {
   const count = Math.max(...onlineCpus(program)) + 1;
-  return inUse(program).map(({ irq: number, struct, actions }) => {
+  return mapPresent(program, 'affinity of interrupts', inUse(program), ({ irq: number, struct, actions }) => {
     const member = struct.has('irq_common_data.affinity') ? 'irq_common_data.affinity' : 'irq_data.affinity';
     return { irq: number, name: actions[0]!.name ?? '', cpus: cpumaskVar(program, struct, member, count) };
   });
@@ -161,7 +171,7 @@ function affinities(program: Program): NonNullable<IrqData['affinity']> {
 function countsOf(session: Session, args: Arguments): NonNullable<IrqData['counts']> {
   const { program } = session;
   const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : onlineCpus(program);
-  const irqs = inUse(program).map(({ irq: number, struct, actions }) => {
+  const irqs = mapPresent(program, 'counts of interrupts', inUse(program), ({ irq: number, struct, actions }) => {
     const base = struct.pointer('kstat_irqs');
     const counts = cpus.map(cpu =>
       program.memory.readU32(BigInt.asUintN(64, base + (program.percpuOffsets[cpu] ?? 0n))),

@@ -1,4 +1,5 @@
 /** The summaries of `kmem`: use of memory, nodes, huge pages. */
+import { mapPresent } from '../gaps.ts';
 import { listForEachEntry } from '../linux/list.ts';
 import { nodes, totalRamPages } from '../linux/mm.ts';
 import { memSections, memoryBlocks } from '../linux/mem-section.ts';
@@ -107,17 +108,10 @@ function bufferPages(program: Program): number {
   if (variable === undefined) return 0;
   const superBlock = program.memory.readU64(variable);
   if (superBlock === 0n) return 0;
-  let pages = 0;
-  for (const inode of listForEachEntry(
-    program,
-    program.object('super_block', superBlock).addressOf('s_inodes'),
-    'inode',
-    'i_sb_list',
-    MAX_INODES,
-  )) {
-    pages += inode.follow('i_mapping')?.num('nrpages') ?? 0;
-  }
-  return pages;
+  const head = program.object('super_block', superBlock).addressOf('s_inodes');
+  const inodes = listForEachEntry(program, head, 'inode', 'i_sb_list', MAX_INODES);
+  const pages = mapPresent(program, 'BUFFERS', inodes, inode => inode.follow('i_mapping')?.num('nrpages') ?? 0);
+  return pages.reduce((sum, count) => sum + count, 0);
 }
 
 /** In pages since 5.9 per node and in bytes on some versions: the names tell (`_B`). */

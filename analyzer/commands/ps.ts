@@ -1,5 +1,6 @@
 /** `ps`: tasks. */
-import { FaultError, UsageError } from '../../capture/formats/errors.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
+import { readIfPresent, readOr } from '../gaps.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
 import { taskMemory } from '../linux/mm.ts';
 import type { TaskMemory } from '../linux/mm.ts';
@@ -17,13 +18,14 @@ import type { Session } from './session.ts';
 
 interface Row {
   readonly active: boolean;
-  readonly pid: number;
-  readonly ppid: number;
-  readonly cpu: number;
-  /** Address of the task, or the kernel stack pointer with `-s`; undefined for a running task's. */
-  readonly pointer: bigint | undefined;
+  /** Undefined, as what else a dump does not tell: `?`. */
+  readonly pid: number | undefined;
+  readonly ppid: number | undefined;
+  readonly cpu: number | undefined;
+  /** Address of the task, or the kernel stack pointer with `-s`: `?` when it cannot be read, undefined for a running task's. */
+  readonly pointer: bigint | '?' | undefined;
   readonly state: string;
-  readonly memory: TaskMemory;
+  readonly memory: TaskMemory | undefined;
   readonly comm: string;
 }
 
@@ -71,7 +73,7 @@ export const ps: Command<PsData> = {
     checkOptions(args);
     const tasks = select(session, args);
     const view = VIEWS.find(([flag]) => args.has(flag));
-    if (view !== undefined) return view[1](session, tasks, args);
+    if (view !== undefined) return view[1](session, tasks.filter(isReadable), args);
     const kstackp = args.has('-s');
     return { rows: tasks.map(task => row(session, task, kstackp)), kstackp, noHeader: args.has('-H') };
   },
@@ -112,9 +114,14 @@ const VIEWS: readonly (readonly [flag: string, view: View])[] = [
 
 const POLICIES = ['NORMAL', 'FIFO', 'RR', 'BATCH', 'ISO', 'IDLE', 'DEADLINE', 'EXT'];
 
+/** Options that choose tasks by what they are. */
+const FILTERS = ['-k', '-u', '-G', '-I', '-A', '-y'];
+
 function select(session: Session, args: Arguments): Task[] {
   const { tasks } = session;
-  let chosen: readonly Task[] = args.positionals.length === 0 ? tasks.all : namedTasks(session, args.positionals);
+  const candidates = args.positionals.length === 0 ? tasks.withLost : namedTasks(session, args.positionals);
+  if (!FILTERS.some(flag => args.has(flag))) return [...candidates];
+  let chosen = candidates.filter(isReadable);
   if (args.has('-k')) chosen = chosen.filter(task => task.isKernelThread || task.pid === 0);
   if (args.has('-u')) chosen = chosen.filter(task => !task.isKernelThread && task.pid !== 0);
   if (args.has('-G')) chosen = chosen.filter(task => task.isThreadLeader);
@@ -137,8 +144,12 @@ function namedTasks(session: Session, words: readonly string[]): readonly Task[]
     ...names.flatMap(name => tasksNamed(session, name)),
   ];
   // in the order of all tasks, not of the words
-  const places = new Map(session.tasks.all.map((task, index) => [task, index]));
+  const places = new Map(session.tasks.withLost.map((task, index) => [task, index]));
   return named.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+}
+
+function isReadable({ lost }: Task): boolean {
+  return lost === undefined;
 }
 
 function policyNumber(text: string): number {
@@ -148,17 +159,53 @@ function policyNumber(text: string): number {
 }
 
 function row(session: Session, task: Task, kstackp: boolean): Row {
+  if (task.lost !== undefined) return lostRow(session, task, kstackp);
   const active = session.tasks.isActive(task);
   return {
     active,
     pid: task.pid,
-    ppid: task.ppid,
+    ppid: parentPid(session, task),
     cpu: task.cpu,
-    pointer: kstackp ? (active ? undefined : savedStackPointer(task)) : task.address,
+    pointer: kstackp ? stackPointer(task, active) : task.address,
     state: stateLetters(task.stateBits),
     memory: taskMemory(session.tasks, task),
     comm: task.isKernelThread || task.pid === 0 ? `[${task.comm}]` : task.comm,
   };
+}
+
+/** A number as a listing has it; undefined for `?`. */
+function known(text: string): number | undefined {
+  return text === '?' ? undefined : Number(text);
+}
+
+/** What can be read of a task that the dump does not have all of. */
+function lostRow(session: Session, task: Task, kstackp: boolean): Row {
+  const active = session.tasks.isActive(task);
+  return {
+    active,
+    pid: known(task.pidText),
+    ppid: readIfPresent(() => parentPid(session, task)),
+    cpu: known(task.cpuText),
+    pointer: kstackp ? stackPointer(task, active) : task.address,
+    state: readIfPresent(() => stateLetters(task.stateBits)) ?? '??',
+    memory: undefined,
+    comm: task.comm,
+  };
+}
+
+/** Of a parent that the dump does not have as far as it is known. */
+function parentPid({ tasks }: Session, task: Task): number | undefined {
+  return readOr(
+    () => task.ppid,
+    () => {
+      const pid = tasks.byAddress(task.parent)?.pid ?? -1;
+      return pid < 0 ? undefined : pid;
+    },
+  );
+}
+
+function stackPointer(task: Task, active: boolean): Row['pointer'] {
+  return active ? undefined : (readIfPresent(() => savedStackPointer(task)) ?? '?');
 }
 
 function savedStackPointer(task: Task): bigint {
@@ -168,10 +215,15 @@ function savedStackPointer(task: Task): bigint {
 
 function rowText(row: Row): string {
   const { memory } = row;
-  const pointer = row.pointer === undefined ? center('--', 16) : hex16(row.pointer);
-  const percent = fixed1(memory.percent).padStart(5);
-  const sizes = `${String(memory.virtualKiB).padStart(8)} ${String(memory.residentKiB).padStart(8)}`;
-  return `${row.active ? '>' : ' '}${String(row.pid).padStart(8)} ${String(row.ppid).padStart(7)} ${String(row.cpu).padStart(3)}  ${pointer}  ${row.state} ${percent} ${sizes}  ${row.comm}\n`;
+  const pointer = typeof row.pointer === 'bigint' ? hex16(row.pointer) : center(row.pointer ?? '--', 16);
+  const percent = (memory === undefined ? '?' : fixed1(memory.percent)).padStart(5);
+  const sizes = `${cell(memory?.virtualKiB, 8)} ${cell(memory?.residentKiB, 8)}`;
+  return `${row.active ? '>' : ' '}${cell(row.pid, 8)} ${cell(row.ppid, 7)} ${cell(row.cpu, 3)}  ${pointer}  ${row.state} ${percent} ${sizes}  ${row.comm}\n`;
+}
+
+/** A number to the right of its column; `?` for one that is not known. */
+function cell(value: number | undefined, width: number): string {
+  return String(value ?? '?').padStart(width);
 }
 
 function stateCounts(_session: Session, tasks: readonly Task[]): PsData {
@@ -190,14 +242,12 @@ function argumentsView(session: Session, tasks: readonly Task[]): PsData {
 
 /** Arguments and environment; why they cannot be told, when the dump lacks user memory. */
 function argumentLines(session: Session, task: Task): string[] {
-  try {
-    const process = commandLine(session, task);
-    if (process === undefined) return ['ps: no user stack'];
-    return [`ARG: ${process.arguments.map(text => `${text} `).join('')}`, ...environmentLines(process.environment)];
-  } catch (error) {
-    if (error instanceof FaultError) return [`ps: cannot access user stack: ${error.reason}`];
-    throw error;
-  }
+  const process = readOr(
+    () => commandLine(session, task),
+    ({ reason }) => `cannot access user stack: ${reason}`,
+  );
+  if (process === undefined || typeof process === 'string') return [`ps: ${process ?? 'no user stack'}`];
+  return [`ARG: ${process.arguments.map(text => `${text} `).join('')}`, ...environmentLines(process.environment)];
 }
 
 function environmentLines(environment: readonly string[]): string[] {
@@ -208,9 +258,12 @@ function environmentLines(environment: readonly string[]): string[] {
 
 function timesView(session: Session, tasks: readonly Task[]): PsData {
   const up = uptimeSeconds(session.program);
-  const byStart = tasks.map(task => ({ task, startNs: startTime(task) })).sort((a, b) => a.startNs - b.startNs);
+  const byStart = tasks
+    .map(task => ({ task, startNs: readIfPresent(() => startTime(task)) }))
+    .sort((a, b) => (a.startNs ?? 0) - (b.startNs ?? 0));
   const blocks = byStart.map(({ task, startNs }) => {
     const { struct } = task;
+    if (startNs === undefined) return [taskHeader(task), 'ps: times cannot be read'];
     const runSeconds = Math.max(0, up - Math.floor(startNs / 1e9));
     return [
       taskHeader(task),
@@ -300,8 +353,12 @@ function childrenView(session: Session, tasks: readonly Task[]): PsData {
 
 function limitsView(_session: Session, tasks: readonly Task[]): PsData {
   const blocks = tasks.map(task => {
-    const rows = resourceLimits(task).map(({ name, current, maximum }) =>
-      limitRow(name, limitText(current), limitText(maximum)),
+    const rows = readOr(
+      () =>
+        resourceLimits(task).map(({ name, current, maximum }) =>
+          limitRow(name, limitText(current), limitText(maximum)),
+        ),
+      fault => [`ps: ${fault.message}`],
     );
     return [taskHeader(task), limitRow('RLIMIT', 'CURRENT', 'MAXIMUM'), ...rows];
   });

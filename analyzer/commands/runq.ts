@@ -1,8 +1,10 @@
 /** `runq`: run queues. */
+import { readIfPresent, readOrWarn, untilGap } from '../gaps.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
 import { rbInorder } from '../linux/rbtree.ts';
 import { listForEach } from '../linux/list.ts';
-import { Task, runQueue } from '../linux/sched.ts';
+import { runQueue } from '../linux/sched.ts';
+import type { Task } from '../linux/sched.ts';
 import { durationText } from '../linux/timekeeping.ts';
 import { StructObject } from '../types/object.ts';
 import { hex } from '../text/layout.ts';
@@ -11,7 +13,8 @@ import { parseCpus } from './cpus.ts';
 import type { Session } from './session.ts';
 
 interface Queued {
-  readonly priority: number;
+  /** Undefined for a task that the dump does not have. */
+  readonly priority: number | undefined;
   readonly task: Task;
   readonly isCurrent: boolean;
 }
@@ -21,7 +24,7 @@ interface CpuQueue {
   readonly address: bigint;
   readonly clock: bigint;
   readonly current: Task;
-  readonly lastArrival: bigint;
+  readonly lastArrival: bigint | undefined;
   readonly rtArray: bigint;
   readonly rt: readonly Queued[];
   readonly cfsRoot: bigint;
@@ -71,7 +74,8 @@ export const runq: Command<RunqData> = {
       case 'ages':
         return queues
           .map(
-            queue => ` CPU ${queue.cpu}: [${ageText(queue.clock - queue.lastArrival)}]  ${nameText(queue.current)}\n`,
+            ({ cpu, clock, lastArrival: last, current }) =>
+              ` CPU ${cpu}: [${last === undefined ? '?' : ageText(clock - last)}]  ${nameText(current)}\n`,
           )
           .join('');
       case 'maximum':
@@ -104,9 +108,11 @@ function clockOf(rq: StructObject | undefined): bigint {
 
 /** Tasks of a CPU whose `on_rq` is set, the idle task among them. */
 function tasksOnQueue(session: Session, cpu: number): Queued[] {
-  return session.tasks.all
-    .filter(task => task.cpu === cpu && task.struct.num(task.struct.has('on_rq') ? 'on_rq' : 'se.on_rq') !== 0)
-    .map(task => ({ priority: task.struct.num('prio'), task, isCurrent: false }));
+  return session.tasks.all.filter(task => task.cpu === cpu && isOnQueue(task)).map(task => entry(task));
+}
+
+function isOnQueue({ struct }: Task): boolean {
+  return (readIfPresent(() => struct.num(struct.has('on_rq') ? 'on_rq' : 'se.on_rq')) ?? 0) !== 0;
 }
 
 function readQueue(session: Session, cpu: number): CpuQueue | undefined {
@@ -114,7 +120,7 @@ function readQueue(session: Session, cpu: number): CpuQueue | undefined {
   const rq = runQueue(program, cpu);
   if (rq === undefined) return undefined;
   const currentAddress = rq.pointer('curr');
-  const current = tasks.byAddress(currentAddress) ?? new Task(program, program.object('task_struct', currentAddress));
+  const current = tasks.at(currentAddress);
   const cfsRoot = rq.addressOf(
     rq.has('cfs.tasks_timeline.rb_root') ? 'cfs.tasks_timeline.rb_root' : 'cfs.tasks_timeline',
   );
@@ -123,7 +129,7 @@ function readQueue(session: Session, cpu: number): CpuQueue | undefined {
     address: rq.address,
     clock: clockOf(rq),
     current,
-    lastArrival: current.struct.has('sched_info.last_arrival') ? current.struct.big('sched_info.last_arrival') : 0n,
+    lastArrival: readIfPresent(() => lastArrival(current)),
     rtArray: rq.addressOf('rt.active'),
     rt: realTimeTasks(session, rq, currentAddress),
     cfsRoot,
@@ -134,10 +140,12 @@ function readQueue(session: Session, cpu: number): CpuQueue | undefined {
   };
 }
 
-function queued(session: Session, address: bigint, isCurrent = false): Queued {
-  const task =
-    session.tasks.byAddress(address) ?? new Task(session.program, session.program.object('task_struct', address));
-  return { priority: task.struct.num('prio'), task, isCurrent };
+function lastArrival({ struct }: Task): bigint {
+  return struct.has('sched_info.last_arrival') ? struct.big('sched_info.last_arrival') : 0n;
+}
+
+function entry(task: Task, isCurrent = false): Queued {
+  return { priority: task.lost === undefined ? task.struct.num('prio') : undefined, task, isCurrent };
 }
 
 function realTimeTasks(session: Session, rq: StructObject, current: bigint): Queued[] {
@@ -146,8 +154,8 @@ function realTimeTasks(session: Session, rq: StructObject, current: bigint): Que
   const found: Queued[] = [];
   for (let priority = 0; priority < MAX_RT_PRIO; priority++) {
     const head = rq.addressOf(`rt.active.queue[${priority}]`);
-    for (const link of listForEach(program, head)) {
-      if (link - offset !== current) found.push(queued(session, link - offset));
+    for (const link of untilGap(program, 'real-time run queues', listForEach(program, head))) {
+      if (link - offset !== current) found.push(entry(session.tasks.at(link - offset)));
     }
   }
   return found;
@@ -160,22 +168,27 @@ function fairTasks(session: Session, root: bigint, depth: number): Queued[] {
   const entityType = program.types.struct('sched_entity');
   const nodeOffset = BigInt(program.object('sched_entity', 0n).offsetOf('run_node'));
   const entityOffset = BigInt(program.object('task_struct', 0n).offsetOf('se'));
-  return [...rbInorder(program, root)].flatMap(({ address }) => {
+  return [...rbInorder(program, root, 'fair run queues')].flatMap(({ address }) => {
     const entity = new StructObject(program.memory, entityType, address - nodeOffset);
-    const group = entity.has('my_q') ? entity.follow('my_q') : undefined;
-    if (group === undefined) return [queued(session, entity.address - entityOffset)];
+    const group = entity.has('my_q') ? readIfPresent(() => entity.follow('my_q')) : undefined;
+    if (group === undefined) return [entry(session.tasks.at(entity.address - entityOffset))];
     const inner = group.addressOf(group.has('tasks_timeline.rb_root') ? 'tasks_timeline.rb_root' : 'tasks_timeline');
-    return fairTasks(session, program.memory.readU64(inner), depth + 1);
+    const root = readOrWarn(program, 'fair run queues', () => program.memory.readU64(inner));
+    return fairTasks(session, root ?? 0n, depth + 1);
   });
 }
 
 function nameText(task: Task): string {
-  return `PID: ${String(task.pid).padEnd(6)} TASK: ${hex(task.address)}  COMMAND: "${task.comm}"`;
+  return `PID: ${task.pidText.padEnd(6)} TASK: ${hex(task.address)}  COMMAND: "${task.comm}"`;
 }
 
 function waiting(tasks: readonly Queued[]): string {
   if (tasks.length === 0) return '     [no tasks queued]\n';
-  return tasks.map(({ priority, task }) => `     [${String(priority).padStart(3)}] ${nameText(task)}\n`).join('');
+  return tasks.map(({ priority, task }) => `     [${priorityText(priority)}] ${nameText(task)}\n`).join('');
+}
+
+function priorityText(priority: number | undefined): string {
+  return String(priority ?? '?').padStart(3);
 }
 
 function queueText(queue: CpuQueue): string {
@@ -188,15 +201,16 @@ ${waiting(queue.cfs)}`;
 
 function timesText(queue: CpuQueue): string {
   const width = String(queue.clock).length;
-  return ` CPU ${queue.cpu}: ${queue.clock}\n${' '.repeat(8)}${String(queue.lastArrival).padStart(width)}  ${nameText(queue.current)}\n`;
+  return ` CPU ${queue.cpu}: ${queue.clock}\n${' '.repeat(8)}${String(queue.lastArrival ?? '?').padStart(width)}  ${nameText(queue.current)}\n`;
 }
 
 function groupText(queue: CpuQueue): string {
-  const isFair = queue.current.struct.num('prio') >= MAX_RT_PRIO && queue.current.pid !== 0;
-  const current = isFair ? [{ priority: queue.current.struct.num('prio'), task: queue.current, isCurrent: true }] : [];
+  const running = entry(queue.current, true);
+  const isFair = (running.priority ?? MAX_RT_PRIO) >= MAX_RT_PRIO && queue.current.pid !== 0;
+  const current = isFair ? [running] : [];
   const rows = [...current, ...queue.cfs].map(
-    entry =>
-      `     [${String(entry.priority).padStart(3)}] ${nameText(entry.task)}${entry.isCurrent ? ' [CURRENT]' : ''}\n`,
+    ({ priority, task, isCurrent }) =>
+      `     [${priorityText(priority)}] ${nameText(task)}${isCurrent ? ' [CURRENT]' : ''}\n`,
   );
   const rt =
     queue.rt.length === 0

@@ -285,6 +285,7 @@ function stackGroups(session: Session, args: Arguments, matcher: Matcher): NonNu
   const { program, tasks } = session;
   const chosen = args.has('-T') ? [...tasks.active.values()] : tasks.all;
   return chosen
+    .filter(task => task.lost === undefined)
     .map(task => {
       const hits: Hit[] = [];
       const stack = taskStack(program, task);

@@ -52,5 +52,5 @@ export function tasksOf(session: Session, words: readonly string[]): Task[] {
 
 /** The line that heads a task's output. */
 export function taskHeader(task: Task): string {
-  return `PID: ${String(task.pid).padEnd(7)}  TASK: ${task.address.toString(16).padStart(16, '0')}  CPU: ${String(task.cpu).padEnd(3)}  COMMAND: "${task.comm}"`;
+  return `PID: ${task.pidText.padEnd(7)}  TASK: ${task.address.toString(16).padStart(16, '0')}  CPU: ${task.cpuText.padEnd(3)}  COMMAND: "${task.comm}"`;
 }

@@ -90,15 +90,20 @@ export class Session {
     this.#current = task;
   }
 
-  /** Of a running machine everything is read anew; the current task stays while it lives. */
+  /** Of a running machine everything is read anew for each command; the current task stays while it lives. */
   refresh(): void {
     if (!this.program.isLive) return;
-    this.program.forget();
+    this.program.hold();
     const previous = this.#current;
     this.#tasks = undefined;
     this.#panic = undefined;
     this.#current =
       previous && this.tasks.all.find(({ address, pid }) => address === previous.address && pid === previous.pid);
+  }
+
+  /** Lets a machine run on that stood still for a command. */
+  release(): void {
+    if (this.program.isLive) this.program.release();
   }
 
   /** Name of the slab cache that an address lies in, or undefined. */

@@ -2,8 +2,8 @@
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { writeU64 } from '../../capture/formats/bytes.ts';
 import { userReader } from '../linux/user-memory.ts';
-import { isLive } from '../live-memory.ts';
-import type { LiveMemory } from '../live-memory.ts';
+import { isLive } from '../live/live-memory.ts';
+import type { LiveMemory } from '../live/live-memory.ts';
 import { refuseTogether, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { FIRST_KERNEL_ADDRESS, parseAddress, parseNumber } from './numbers.ts';
@@ -32,7 +32,7 @@ export const wr: Command<WrData> = {
     { flag: '-32', help: '32 bits' },
     { flag: '-64', help: '64 bits: the default' },
   ],
-  description: `Writes a value to the memory of a machine that was opened as live:FILE@ADDRESS. Dumps are never written to. The value is
+  description: `Writes a value to the memory of a machine that was opened as live:FILE@ADDRESS or live:gdb:HOST:PORT. Dumps are never written to. The value is
 decimal, or hexadecimal with 0x; the address hexadecimal or a symbol.`,
   examples: [{ line: 'wr -32 panic_on_oops 1', why: 'let the next oops panic the machine' }],
   run(session, args) {

@@ -1,5 +1,6 @@
 /** Devices; `fs/char_dev.c`, `block/genhd.c`, `include/linux/{ioport,pci}.h`. */
 import type { Program } from '../program.ts';
+import { mapPresent, readIfPresent, readOr, readOrWarn, untilGap } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 import { listForEach, listForEachEntry } from './list.ts';
 
@@ -15,7 +16,8 @@ export interface CharDevice {
   readonly major: number;
   readonly name: string;
   readonly cdev: bigint;
-  readonly operations: bigint;
+  /** Undefined when it cannot be read. */
+  readonly operations: bigint | undefined;
 }
 
 /** `chrdevs[]`, in order of majors. */
@@ -24,17 +26,17 @@ export function charDevices(program: Program): CharDevice[] {
   if (table === undefined) return [];
   const found: CharDevice[] = [];
   for (let slot = 0; slot < CHRDEV_MAJOR_HASH_SIZE; slot++) {
-    for (const entry of chain(program, table + BigInt(8 * slot), 'char_device_struct')) {
-      const cdev = entry.follow('cdev') ?? probedCdev(program, entry.num('major'), entry.num('baseminor'));
-      found.push({
-        major: entry.num('major'),
-        name: entry.string('name'),
-        cdev: cdev?.address ?? 0n,
-        operations: cdev?.pointer('ops') ?? 0n,
-      });
-    }
+    const entries = chain(program, table + BigInt(8 * slot), 'char_device_struct');
+    found.push(...mapPresent(program, 'character devices', entries, entry => charDevice(program, entry)));
   }
   return found.sort((a, b) => a.major - b.major);
+}
+
+function charDevice(program: Program, entry: StructObject): CharDevice {
+  const [major, name] = [entry.num('major'), entry.string('name')];
+  const cdev = readIfPresent(() => entry.follow('cdev') ?? probedCdev(program, major, entry.num('baseminor')));
+  const operations = cdev === undefined ? 0n : readIfPresent(() => cdev.pointer('ops'));
+  return { major, name, cdev: cdev?.address ?? 0n, operations };
 }
 
 function* chain(program: Program, head: bigint, struct: string): Generator<StructObject> {
@@ -79,26 +81,29 @@ export function blockDevices(program: Program): BlockDevice[] {
   const disks = genDisks(program);
   const found: BlockDevice[] = [];
   for (let slot = 0; slot < BLKDEV_MAJOR_HASH_SIZE; slot++) {
-    for (const entry of chain(program, table + BigInt(8 * slot), 'blk_major_name')) {
-      const major = entry.num('major');
-      found.push({ major, name: entry.string('name'), disk: disks.find(disk => disk.num('major') === major) });
-    }
+    const entries = chain(program, table + BigInt(8 * slot), 'blk_major_name');
+    found.push(...mapPresent(program, 'block devices', entries, entry => blockDevice(entry, disks)));
   }
   return found;
+}
+
+function blockDevice(entry: StructObject, disks: readonly StructObject[]): BlockDevice {
+  const major = entry.num('major');
+  const disk = disks.find(candidate => readIfPresent(() => candidate.num('major')) === major);
+  return { major, name: entry.string('name'), disk };
 }
 
 /** Disks of `block_class`: devices of type `disk_type`. */
 export function genDisks(program: Program): StructObject[] {
   const type = program.types.findStruct('gendisk');
   if (type === undefined) return [];
-  const found: StructObject[] = [];
-  for (const device of classDevices(program, 'block_class')) {
-    const part = program.object('block_device', 0n);
+  const part = program.object('block_device', 0n);
+  const diskOf = (device: StructObject): StructObject | undefined => {
     const block = new StructObject(program.memory, part.type, device.address - BigInt(part.offsetOf('bd_device')));
     const disk = block.follow('bd_disk');
-    if (disk !== undefined && disk.pointer('part0') === block.address) found.push(disk);
-  }
-  return found;
+    return disk !== undefined && disk.pointer('part0') === block.address ? disk : undefined;
+  };
+  return mapPresent(program, 'disks', classDevices(program, 'block_class'), diskOf).filter(disk => disk !== undefined);
 }
 
 /** Devices of a class: `class->p->klist_devices`; since 6.4 the private part is found in `class_kset` (commit 7b884b7f24b4). */
@@ -147,17 +152,23 @@ export function resources(program: Program, symbol: string): Resource[] {
     const entry = stack.pop()!;
     if (seen.has(entry.address)) continue;
     seen.add(entry.address);
-    found.push({
-      address: entry.address,
-      start: entry.pointer('start'),
-      end: entry.pointer('end'),
-      name: entry.stringAt('name', 128),
+    readOrWarn(program, 'resources', () => {
+      found.push(resource(entry));
+      const [sibling, child] = [entry.follow('sibling'), entry.follow('child')];
+      if (sibling !== undefined && entry !== root) stack.push(sibling);
+      if (child !== undefined) stack.push(child);
     });
-    const [sibling, child] = [entry.follow('sibling'), entry.follow('child')];
-    if (sibling !== undefined && entry !== root) stack.push(sibling);
-    if (child !== undefined) stack.push(child);
   }
   return found;
+}
+
+function resource(entry: StructObject): Resource {
+  const [start, end] = [entry.pointer('start'), entry.pointer('end')];
+  const name = readOr(
+    () => entry.stringAt('name', 128),
+    () => '?',
+  );
+  return { address: entry.address, start, end, name };
 }
 
 /** A root bus and the devices below it. */
@@ -171,7 +182,7 @@ export interface PciBus {
 export function pciBuses(program: Program): PciBus[] {
   const head = program.symbols.find('pci_root_buses');
   if (head === undefined) return [];
-  return [...listForEachEntry(program, head, 'pci_bus', 'node', MAX_DEVICES)].map(struct => ({
+  return mapPresent(program, 'PCI buses', listForEachEntry(program, head, 'pci_bus', 'node', MAX_DEVICES), struct => ({
     struct,
     name: struct.embedded('dev').stringAt('kobj.name', 64),
     devices: busDevices(program, struct, 0),
@@ -182,7 +193,11 @@ const MAX_BUS_DEPTH = 32;
 
 function busDevices(program: Program, bus: StructObject, depth: number): StructObject[] {
   if (depth > MAX_BUS_DEPTH) return [];
-  const own = [...listForEachEntry(program, bus.addressOf('devices'), 'pci_dev', 'bus_list', MAX_DEVICES)];
-  const children = [...listForEachEntry(program, bus.addressOf('children'), 'pci_bus', 'node', MAX_DEVICES)];
-  return [...own, ...children.flatMap(child => busDevices(program, child, depth + 1))];
+  const own = listForEachEntry(program, bus.addressOf('devices'), 'pci_dev', 'bus_list', MAX_DEVICES);
+  const inner = listForEachEntry(program, bus.addressOf('children'), 'pci_bus', 'node', MAX_DEVICES);
+  const children = [...untilGap(program, 'PCI buses', inner)];
+  return [
+    ...untilGap(program, 'PCI devices', own),
+    ...children.flatMap(child => busDevices(program, child, depth + 1)),
+  ];
 }

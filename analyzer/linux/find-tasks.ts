@@ -7,44 +7,91 @@
  * `compound_info`, and leaves them out: any of the structures on the way may be missing from a dump.
  */
 import { FaultError } from '../../capture/formats/errors.ts';
+import { readOr } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import { StructObject } from '../types/object.ts';
+import { sizeOf } from '../types/types.ts';
 import type { StructType } from '../types/types.ts';
 import { idrForEach } from './xarray.ts';
 
 /** PID_MAX_LIMIT of 64-bit kernels: no list of tasks is longer. */
 const MAX_TASKS = 4 * 1024 * 1024;
-/** What every command asks of a task. A task that lacks one of them is left out. */
-const NEEDED_MEMBERS = ['pid', 'tgid', 'comm', 'flags', 'mm', 'stack', 'real_parent'];
+/** What every command asks of a task. One of which any of these cannot be read is lost. */
+const NEEDED_MEMBERS = [
+  'thread_info',
+  '__state',
+  'state',
+  'cpu',
+  'on_cpu',
+  'on_rq',
+  'prio',
+  'policy',
+  'mm',
+  'exit_state',
+  'pid',
+  'tgid',
+  'real_parent',
+  'parent',
+  'comm',
+  'flags',
+  'stack',
+];
 
-/** All `task_struct`s but the idle tasks, in no order. What cannot be read is left out, with a warning. */
-export function findTasks(program: Program): StructObject[] {
+/** A task that a dump names and does not have. */
+export interface LostTask {
+  readonly struct: StructObject;
+  /** As the pid table has it; undefined for a task that only a list leads to. */
+  readonly pid: number | undefined;
+  /** Why it cannot be read. */
+  readonly reason: string;
+}
+
+/** The tasks that a dump leads to. */
+export interface FoundTasks {
+  readonly readable: readonly StructObject[];
+  readonly lost: readonly LostTask[];
+}
+
+/** All `task_struct`s but the idle tasks, in no order. A search that meets memory that cannot be read is a warning. */
+export function findTasks(program: Program): FoundTasks {
   const search = new TaskSearch(program);
   search.visitPidNamespace();
   if (search.faults > 0 || search.found.size === 0) search.visitLists();
-  const tasks = [...search.found.values()];
-  const readable = tasks.filter(isReadable);
-  const lost = tasks.length - readable.length;
-  if (search.faults > 0 || lost > 0) {
-    const known = lost > 0 ? `${lost} tasks cannot be read` : 'tasks may be missing';
+  const readable: StructObject[] = [];
+  const lost: LostTask[] = [];
+  for (const [address, pid] of search.found) {
+    const struct = program.object('task_struct', address);
+    const reason = whyUnreadable(struct);
+    if (reason === undefined) readable.push(struct);
+    else lost.push({ struct, pid, reason });
+  }
+  if (search.faults > 0 || lost.length > 0) {
+    const known = lost.length > 0 ? `${lost.length} tasks cannot be read` : 'tasks may be missing';
     program.warn(`the dump lacks pages of the task lists (${search.faults} places): ${known}`);
   }
-  return readable;
+  return { readable, lost };
 }
 
-function isReadable(task: StructObject): boolean {
-  try {
-    for (const member of NEEDED_MEMBERS) task.memory.readU8(task.addressOf(member));
-    return true;
-  } catch (error) {
-    if (error instanceof FaultError) return false;
-    throw error;
-  }
+/** Why a task cannot be shown; undefined for one that can. */
+export function whyUnreadable(task: StructObject): string | undefined {
+  return readOr(
+    () => {
+      for (const member of NEEDED_MEMBERS) {
+        if (!task.has(member)) continue;
+        const start = task.addressOf(member);
+        task.memory.readU8(start);
+        task.memory.readU8(start + BigInt(sizeOf(task.typeOf(member)) - 1));
+      }
+      return undefined;
+    },
+    ({ reason }) => reason,
+  );
 }
 
 /** Collects tasks; a fault ends one list and not the search. */
 class TaskSearch {
-  readonly found = new Map<bigint, StructObject>();
+  /** Pids by address, where the pid table has them. */
+  readonly found = new Map<bigint, number | undefined>();
   faults = 0;
   readonly #program: Program;
   readonly #type: StructType;
@@ -73,7 +120,7 @@ class TaskSearch {
   visitLists(): void {
     for (const direction of ['next', 'prev'] as const) {
       const complete = this.#walk(this.#init, 'tasks', direction, leader => {
-        this.found.set(leader.address, leader);
+        this.#add(leader.address);
         this.#visitThreads(leader);
       });
       if (complete) break;
@@ -88,7 +135,7 @@ class TaskSearch {
     const member = leader.has('thread_group') ? 'thread_group' : 'thread_node';
     const head = this.#threadHead(leader);
     this.#walk(leader, member, 'next', (thread, link) => {
-      if (link !== head) this.found.set(thread.address, thread);
+      if (link !== head) this.#add(thread.address);
     });
   }
 
@@ -100,8 +147,12 @@ class TaskSearch {
   #addFirstOf(pid: StructObject): void {
     const first = pid.pointer('tasks[0].first');
     if (first === 0n) return;
-    const task = new StructObject(this.#program.memory, this.#type, first - BigInt(this.#init.offsetOf('pid_links')));
-    this.found.set(task.address, task);
+    this.#add(first - BigInt(this.#init.offsetOf('pid_links')), pid.num('numbers[0].nr'));
+  }
+
+  #add(address: bigint, pid?: number): void {
+    const key = BigInt.asUintN(64, address);
+    if (!this.found.has(key)) this.found.set(key, pid);
   }
 
   /** Follows `member` from task to task, until it comes round. Returns whether it did. */

@@ -1,6 +1,6 @@
 /** Interrupts; `include/linux/irqdesc.h`, `kernel/irq/irqdesc.c`. */
-import { FaultError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
+import { readIfPresent, readOr, untilGap } from '../gaps.ts';
 import type { StructObject } from '../types/object.ts';
 import { mapleForEach } from './maple-tree.ts';
 import { xaForEach } from './xarray.ts';
@@ -20,6 +20,8 @@ export interface IrqDescriptor {
   readonly struct: StructObject;
   /** Handlers that share it. */
   readonly actions: readonly IrqAction[];
+  /** They cannot be read, or not all. */
+  readonly isPartial: boolean;
 }
 
 /** `nr_irqs`: `total_nr_irqs` since 6.13. */
@@ -31,9 +33,9 @@ export function irqCount(program: Program): number {
 /** Descriptors by number: a radix tree until 6.4, a maple tree since 6.5 (commit 721255b9826b "genirq: Use a maple tree for interrupt descriptor management"). */
 export function irqDescriptors(program: Program): Map<number, IrqDescriptor> {
   const found = new Map<number, IrqDescriptor>();
-  for (const { irq, address } of descriptorAddresses(program)) {
+  for (const { irq, address } of untilGap(program, 'interrupts', descriptorAddresses(program))) {
     const struct = program.object('irq_desc', address);
-    found.set(irq, { irq, struct, actions: actionsOf(program, struct) });
+    found.set(irq, { irq, struct, ...actionsOf(struct) });
   }
   return found;
 }
@@ -52,26 +54,27 @@ function* descriptorAddresses(program: Program): Generator<{ irq: number; addres
     yield { irq: Number(index), address: pointer };
 }
 
-function actionsOf(program: Program, descriptor: StructObject): IrqAction[] {
-  const found: IrqAction[] = [];
-  for (
-    let action = descriptor.follow('action');
-    action !== undefined && found.length < MAX_ACTIONS;
-    action = action.follow('next')
-  ) {
-    const { address } = action;
-    if (found.some(entry => entry.address === address)) break;
-    found.push({ address, name: nameOf(program, action), handler: action.pointer('handler') });
-  }
-  return found;
+function actionsOf(descriptor: StructObject): Pick<IrqDescriptor, 'actions' | 'isPartial'> {
+  const actions: IrqAction[] = [];
+  const isPartial = readOr(
+    () => {
+      const seen = new Set<bigint>();
+      for (
+        let action = descriptor.follow('action');
+        action !== undefined && seen.size < MAX_ACTIONS && !seen.has(action.address);
+        action = action.follow('next')
+      ) {
+        seen.add(action.address);
+        actions.push(irqAction(action));
+      }
+      return false;
+    },
+    () => true,
+  );
+  return { actions, isPartial };
 }
 
-function nameOf(program: Program, action: StructObject): string | undefined {
-  try {
-    const address = action.pointer('name');
-    return address === 0n ? undefined : program.memory.readString(address, 64);
-  } catch (error) {
-    if (error instanceof FaultError) return undefined;
-    throw error;
-  }
+function irqAction(action: StructObject): IrqAction {
+  const name = readIfPresent(() => (action.pointer('name') === 0n ? undefined : action.stringAt('name', 64)));
+  return { address: action.address, name, handler: action.pointer('handler') };
 }

@@ -1,5 +1,6 @@
 /** Sections of sparse memory and memory blocks; `include/linux/mmzone.h`, `drivers/base/memory.c`. */
 import type { Program } from '../program.ts';
+import { mapPresent } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 import { pageStructSize } from './page.ts';
 import { xaForEach } from './xarray.ts';
@@ -92,7 +93,8 @@ export function memoryBlocks(program: Program): MemoryBlock[] {
   if (table === undefined || bits === undefined || program.types.findStruct('memory_block') === undefined) return [];
   const perBlock = sections === undefined ? 1 : program.memory.readI32(sections);
   const sectionSize = 2 ** Number(bits);
-  return [...xaForEach(program, program.object('xarray', table))].map(({ pointer }) => {
+  const entries = xaForEach(program, program.object('xarray', table));
+  return mapPresent(program, 'memory blocks', entries, ({ pointer }) => {
     const block = program.object('memory_block', pointer);
     const startSection = block.num('start_section_nr');
     const start = startSection * sectionSize;

@@ -1,5 +1,6 @@
 /** Mounts; `fs/mount.h`. */
 import type { Program } from '../program.ts';
+import { mapPresent, readOr } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 import { listForEachEntry } from './list.ts';
 import { dentryPath } from './path.ts';
@@ -21,19 +22,26 @@ export interface Mount {
 export function mounts(program: Program, task: Task): Mount[] {
   const namespace = task.struct.follow('nsproxy')?.follow('mnt_ns') ?? initNamespace(program);
   if (namespace === undefined) return [];
-  const found: Mount[] = [];
-  for (const struct of mountStructs(program, namespace)) {
-    const superBlock = struct.follow('mnt.mnt_sb');
-    if (superBlock === undefined) continue;
-    found.push({
-      struct,
-      superBlock,
-      type: superBlock.follow('s_type')?.stringAt('name', 64) ?? '',
-      device: struct.stringAt('mnt_devname', 256) || 'none',
-      directory: dentryPath(program, struct.follow('mnt.mnt_root'), struct.embedded('mnt')),
-    });
-  }
-  return found;
+  return mapPresent(program, 'mounts', mountStructs(program, namespace), struct => mountAt(program, struct)).filter(
+    mount => mount !== undefined,
+  );
+}
+
+/** A text, or `?` where memory cannot be read. */
+function orMark(read: () => string): string {
+  return readOr(read, () => '?');
+}
+
+function mountAt(program: Program, struct: StructObject): Mount | undefined {
+  const superBlock = struct.follow('mnt.mnt_sb');
+  if (superBlock === undefined) return undefined;
+  return {
+    struct,
+    superBlock,
+    type: orMark(() => superBlock.follow('s_type')?.stringAt('name', 64) ?? ''),
+    device: orMark(() => struct.stringAt('mnt_devname', 256) || 'none'),
+    directory: orMark(() => dentryPath(program, struct.follow('mnt.mnt_root'), struct.embedded('mnt'))),
+  };
 }
 
 function initNamespace(program: Program): StructObject | undefined {
@@ -49,6 +57,6 @@ function* mountStructs(program: Program, namespace: StructObject): Generator<Str
   }
   const type = program.types.struct('mount');
   const offset = BigInt(program.object('mount', 0n).offsetOf('mnt_node'));
-  for (const { address } of rbInorder(program, namespace.pointer('mounts.rb_node')))
+  for (const { address } of rbInorder(program, namespace.pointer('mounts.rb_node'), 'mounts'))
     yield new StructObject(program.memory, type, address - offset);
 }

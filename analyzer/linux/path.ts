@@ -1,5 +1,6 @@
 /** Paths of dentries over mounts; `fs/d_path.c` `prepend_path`. */
 import type { Program } from '../program.ts';
+import { readOr } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 
 /** PATH_MAX / 2: no path has more components. */
@@ -23,15 +24,30 @@ export function isPseudo(dentry: StructObject): boolean {
   return dentry.pointer('d_parent') === dentry.address && dentryName(dentry) !== '/';
 }
 
-/** The path of a dentry from the root of the topmost mount; without a mount, from the root of its file system. */
+/**
+ * The path of a dentry from the root of the topmost mount; without a mount, from the root of its file system. It begins with `?` where
+ * what lies above cannot be read.
+ */
 export function dentryPath(
   program: Program,
   dentry: StructObject | undefined,
   vfsmount: StructObject | undefined,
 ): string {
   if (dentry === undefined) return '';
-  if (isPseudo(dentry)) return dentryName(dentry);
   const parts: string[] = [];
+  return readOr(
+    () => (isPseudo(dentry) ? dentryName(dentry) : rootedPath(program, dentry, vfsmount, parts)),
+    () => `?/${parts.join('/')}`,
+  );
+}
+
+/** @param parts gets the components, last first */
+function rootedPath(
+  program: Program,
+  dentry: StructObject,
+  vfsmount: StructObject | undefined,
+  parts: string[],
+): string {
   let at: StructObject | undefined = dentry;
   let mount = vfsmount === undefined ? undefined : mountOf(program, vfsmount);
   for (let step = 0; at !== undefined && step < MAX_COMPONENTS; step++) {

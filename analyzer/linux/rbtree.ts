@@ -1,4 +1,5 @@
 /** Red-black trees; `include/linux/rbtree_types.h`. */
+import { readOrWarn } from '../gaps.ts';
 import type { Program } from '../program.ts';
 
 /** A tree of 2^32 nodes is at most this deep. */
@@ -12,29 +13,42 @@ export interface RbNode {
   readonly path: string;
 }
 
-/** Nodes in the order node, left, right. A node that comes again ends its branch. */
+/** Nodes in the order node, left, right. A node that comes again ends its branch. @throws FaultError */
 export function* rbPreorder(program: Program, root: bigint): Generator<RbNode> {
-  yield* visit(program, root, 0, '', new Set(), 'pre');
+  yield* visit({ program, order: 'pre', seen: new Set() }, { address: root, depth: 0, path: '' });
 }
 
-/** Nodes in the order of their keys: `rb_first` to `rb_last`. */
-export function* rbInorder(program: Program, root: bigint): Generator<RbNode> {
-  yield* visit(program, root, 0, '', new Set(), 'in');
+/**
+ * Nodes in the order of their keys: `rb_first` to `rb_last`.
+ * @param what names the tree: branches that cannot be read are left out with a warning
+ * @throws FaultError without `what`
+ */
+export function* rbInorder(program: Program, root: bigint, what?: string): Generator<RbNode> {
+  yield* visit({ program, order: 'in', seen: new Set(), what }, { address: root, depth: 0, path: '' });
 }
 
-function* visit(
-  program: Program,
-  address: bigint,
-  depth: number,
-  path: string,
-  seen: Set<bigint>,
-  order: 'pre' | 'in',
-): Generator<RbNode> {
-  if (address === 0n || depth > MAX_DEPTH || seen.has(address)) return;
-  seen.add(address);
+interface Walk {
+  readonly program: Program;
+  readonly order: 'pre' | 'in';
+  readonly seen: Set<bigint>;
+  readonly what?: string | undefined;
+}
+
+function* visit(walk: Walk, node: RbNode): Generator<RbNode> {
+  const { address, depth, path } = node;
+  if (address === 0n || depth > MAX_DEPTH || walk.seen.has(address)) return;
+  walk.seen.add(address);
+  const children = childrenOf(walk, address);
+  if (children === undefined) return;
+  const [left, right] = children;
+  if (walk.order === 'pre') yield node;
+  yield* visit(walk, { address: left, depth: depth + 1, path: `${path}l` });
+  if (walk.order === 'in') yield node;
+  yield* visit(walk, { address: right, depth: depth + 1, path: `${path}r` });
+}
+
+function childrenOf({ program, what }: Walk, address: bigint): readonly [left: bigint, right: bigint] | undefined {
   const node = program.object('rb_node', address);
-  if (order === 'pre') yield { address, depth, path };
-  yield* visit(program, node.pointer('rb_left'), depth + 1, `${path}l`, seen, order);
-  if (order === 'in') yield { address, depth, path };
-  yield* visit(program, node.pointer('rb_right'), depth + 1, `${path}r`, seen, order);
+  const read = (): [bigint, bigint] => [node.pointer('rb_left'), node.pointer('rb_right')];
+  return what === undefined ? read() : readOrWarn(program, what, read);
 }

@@ -1,8 +1,12 @@
 /** Tasks; `include/linux/sched.h`, `kernel/sched/sched.h`, `include/linux/pid.h`. */
 import type { Program } from '../program.ts';
+import { readIfPresent } from '../gaps.ts';
 import type { StructObject } from '../types/object.ts';
 import { onlineCpus, possibleCpus } from './cpumask.ts';
-import { findTasks } from './find-tasks.ts';
+import { findTasks, whyUnreadable } from './find-tasks.ts';
+
+/** The pid and the CPU of a task that the dump does not tell of. */
+const UNKNOWN = -1;
 
 /** A task and what most commands ask of it. */
 export class Task {
@@ -10,10 +14,13 @@ export class Task {
   readonly program: Program;
   #comm: string | undefined;
   #cpu: number | undefined;
+  /** Of a task that the dump does not have, or not all of: why, and the pid if that is known from elsewhere. */
+  readonly lost: { readonly reason: string; readonly pid: number | undefined } | undefined;
 
-  constructor(program: Program, struct: StructObject) {
+  constructor(program: Program, struct: StructObject, lost?: Task['lost']) {
     this.program = program;
     this.struct = struct;
+    this.lost = lost;
   }
 
   /** What `--json` prints of it. */
@@ -26,7 +33,13 @@ export class Task {
   }
 
   get pid(): number {
-    return this.struct.num('pid');
+    if (this.lost === undefined) return this.struct.num('pid');
+    return readIfPresent(() => this.struct.num('pid')) ?? this.lost.pid ?? UNKNOWN;
+  }
+
+  /** The pid as listings show it. */
+  get pidText(): string {
+    return this.pid === UNKNOWN ? '?' : String(this.pid);
   }
 
   get tgid(): number {
@@ -34,17 +47,26 @@ export class Task {
   }
 
   get comm(): string {
-    this.#comm ??= this.struct.string('comm');
+    this.#comm ??=
+      this.lost === undefined
+        ? this.struct.string('comm')
+        : (readIfPresent(() => this.struct.string('comm')) ?? `(${this.lost.reason})`);
     return this.#comm;
   }
 
   /** The CPU it runs on, or ran on last. */
   get cpu(): number {
-    this.#cpu ??= taskCpu(this.struct);
+    this.#cpu ??=
+      this.lost === undefined ? taskCpu(this.struct) : (readIfPresent(() => taskCpu(this.struct)) ?? UNKNOWN);
     return this.#cpu;
   }
 
-  /** Forces the CPU of an idle task, which it never leaves. */
+  /** The CPU as listings show it. */
+  get cpuText(): string {
+    return this.cpu === UNKNOWN ? '?' : String(this.cpu);
+  }
+
+  /** Tells the CPU of an idle task, which it never leaves, or of one that cannot be read. */
   onCpu(cpu: number): this {
     this.#cpu = cpu;
     return this;
@@ -123,6 +145,8 @@ export class TaskTable {
   readonly program: Program;
   /** Idle tasks in order of CPUs, then all others in order of pid. */
   all: readonly Task[];
+  /** Tasks that the dump names and does not have, or not all of, in order of pid; idle tasks among them. */
+  readonly lost: readonly Task[];
   /** What each online CPU ran when the kernel crashed. */
   readonly active: Map<number, Task>;
   readonly #byAddress: ReadonlyMap<bigint, Task>;
@@ -132,13 +156,14 @@ export class TaskTable {
     this.program = program;
     const idle = idleTasks(program);
     const known = new Set(idle.map(task => task.address));
-    const others = findTasks(program)
-      .filter(struct => !known.has(struct.address))
-      .map(struct => new Task(program, struct))
-      .map(task => ({ task, pid: task.pid }))
-      .sort((a, b) => a.pid - b.pid);
-    this.all = [...idle, ...others.map(({ task }) => task)];
-    this.#byAddress = new Map(this.all.map(task => [task.address, task]));
+    const { readable, lost } = findTasks(program);
+    const others = readable.filter(struct => !known.has(struct.address)).map(struct => new Task(program, struct));
+    const lostOthers = lost
+      .filter(({ struct }) => !known.has(struct.address))
+      .map(({ struct, pid, reason }) => new Task(program, struct, { pid, reason }));
+    this.all = [...idle.filter(task => task.lost === undefined), ...inOrder(others)];
+    this.lost = [...idle.filter(task => task.lost !== undefined), ...inOrder(lostOthers)];
+    this.#byAddress = new Map([...this.all, ...this.lost].map(task => [task.address, task]));
     this.active = this.#findActive();
   }
 
@@ -156,8 +181,22 @@ export class TaskTable {
     return this.#byAddress.get(address);
   }
 
+  /** The task at an address that something in the kernel leads to, whether the lists have it or not. */
+  at(address: bigint): Task {
+    const known = this.#byAddress.get(address);
+    if (known !== undefined) return known;
+    const struct = this.program.object('task_struct', address);
+    const reason = whyUnreadable(struct);
+    return new Task(this.program, struct, reason === undefined ? undefined : { reason, pid: undefined });
+  }
+
   byPid(pid: number): Task[] {
-    return this.all.filter(task => task.pid === pid);
+    return this.withLost.filter(task => task.pid === pid);
+  }
+
+  /** All tasks and the lost ones, in the same order. */
+  get withLost(): readonly Task[] {
+    return this.lost.length === 0 ? this.all : inOrder([...this.all, ...this.lost]);
   }
 
   /** All tasks of a thread group. */
@@ -175,14 +214,27 @@ export class TaskTable {
     const active = new Map<number, Task>();
     const online = onlineCpus(this.program);
     for (const cpu of possibleCpus(this.program)) {
-      const curr = runQueue(this.program, cpu)?.pointer('curr') ?? this.all[cpu]?.address;
+      const curr = readIfPresent(() => runQueue(this.program, cpu)?.pointer('curr')) ?? this.all[cpu]?.address;
       const task = curr === undefined ? undefined : this.#byAddress.get(curr);
       if (task === undefined) continue;
-      if (online.includes(cpu) || (task.pid !== 0 && task.struct.has('on_cpu') && task.struct.num('on_cpu') !== 0))
-        active.set(cpu, task);
+      if (online.includes(cpu) || isOnCpu(task)) active.set(cpu, task.lost === undefined ? task : task.onCpu(cpu));
     }
     return active;
   }
+}
+
+/** A task but the idle one that says of itself that it runs. */
+function isOnCpu(task: Task): boolean {
+  const { struct } = task;
+  return task.lost === undefined && task.pid !== 0 && struct.has('on_cpu') && struct.num('on_cpu') !== 0;
+}
+
+/** In order of pid; idle tasks in order of CPUs. */
+function inOrder(tasks: readonly Task[]): Task[] {
+  return tasks
+    .map(task => ({ task, pid: task.pid, cpu: task.pid === 0 ? task.cpu : 0 }))
+    .sort((a, b) => a.pid - b.pid || a.cpu - b.cpu)
+    .map(({ task }) => task);
 }
 
 /** `cpu_rq(cpu)`. */
@@ -194,8 +246,10 @@ export function runQueue(program: Program, cpu: number): StructObject | undefine
 function idleTasks(program: Program): Task[] {
   const tasks: Task[] = [];
   for (const cpu of possibleCpus(program)) {
-    const idle = runQueue(program, cpu)?.follow('idle');
-    if (idle !== undefined) tasks.push(new Task(program, idle).onCpu(cpu));
+    const idle = readIfPresent(() => runQueue(program, cpu)?.follow('idle'));
+    if (idle === undefined) continue;
+    const reason = whyUnreadable(idle);
+    tasks.push(new Task(program, idle, reason === undefined ? undefined : { reason, pid: 0 }).onCpu(cpu));
   }
   if (tasks.length > 0) return tasks;
   return [new Task(program, program.object('task_struct', program.symbols.need('init_task')))];

@@ -1,5 +1,6 @@
 /** Timers; `kernel/time/timer.c` `struct timer_base`, `include/linux/hrtimer_defs.h`. */
 import type { Program } from '../program.ts';
+import { mapPresent, untilGap } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 import { hlistForEachEntry } from './list.ts';
 import { rbInorder } from './rbtree.ts';
@@ -46,7 +47,7 @@ function wheelTimers(program: Program, base: StructObject): WheelTimer[] {
   for (let index = 0; index < count; index++) {
     const head = base.addressOf(`vectors[${index}]`);
     if (program.memory.readU64(head) === 0n) continue;
-    for (const timer of hlistForEachEntry(program, head, 'timer_list', 'entry')) {
+    for (const timer of untilGap(program, 'timers', hlistForEachEntry(program, head, 'timer_list', 'entry'))) {
       found.push({ address: timer.address, expires: timer.pointer('expires'), function: timer.pointer('function') });
       if (found.length >= MAX_TIMERS) return found;
     }
@@ -113,7 +114,8 @@ function clockBase(program: Program, base: StructObject, index: number, now: big
   const type = program.types.struct('hrtimer');
   const node = BigInt(program.object('hrtimer', 0n).offsetOf('node'));
   const link = BigInt(program.object('timerqueue_node', 0n).offsetOf('node'));
-  const timers = [...rbInorder(program, root)].map(({ address }) => {
+  const what = 'high-resolution timers';
+  const timers = mapPresent(program, what, rbInorder(program, root, what), ({ address }) => {
     const timer = new StructObject(program.memory, type, address - link - node);
     return {
       address: timer.address,

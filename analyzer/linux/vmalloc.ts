@@ -1,5 +1,6 @@
 /** vmalloc areas; `mm/vmalloc.c`, `include/linux/vmalloc.h`. */
 import type { Program } from '../program.ts';
+import { mapPresent } from '../gaps.ts';
 import type { StructObject } from '../types/object.ts';
 import { listForEachEntry } from './list.ts';
 
@@ -21,11 +22,14 @@ export interface VmallocArea {
 export function vmallocAreas(program: Program): VmallocArea[] {
   const found: VmallocArea[] = [];
   for (const head of heads(program)) {
-    for (const area of listForEachEntry(program, head, 'vmap_area', 'list', MAX_AREAS)) {
-      found.push({ area, vmStruct: area.pointer('vm'), start: area.pointer('va_start'), end: area.pointer('va_end') });
-    }
+    const areas = listForEachEntry(program, head, 'vmap_area', 'list', MAX_AREAS);
+    found.push(...mapPresent(program, 'vmalloc areas', areas, vmallocArea));
   }
   return found.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
+}
+
+function vmallocArea(area: StructObject): VmallocArea {
+  return { area, vmStruct: area.pointer('vm'), start: area.pointer('va_start'), end: area.pointer('va_end') };
 }
 
 function heads(program: Program): bigint[] {

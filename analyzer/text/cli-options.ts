@@ -2,6 +2,7 @@
 import { FaultError, FormatError, UsageError } from '../../capture/formats/errors.ts';
 import { FileSource } from '../../capture/formats/byte-source.ts';
 import { isElf } from '../../capture/formats/elf.ts';
+import { namesLiveMemory } from '../live/live-memory.ts';
 import { looksLikeDump } from '../../capture/sources/dump-file.ts';
 
 /** What the command line asks for. */
@@ -99,6 +100,7 @@ export function usageText(): string {
   const silent = OPTIONS.filter(({ help }) => help === undefined).flatMap(({ names }) => names);
   return `usage: crash [options] [vmlinux] [System.map] VMCORE [more files of a split dump]
        crash [options] [vmlinux] [live:]RAM@ADDRESS[,RAM@ADDRESS]
+       crash [options] [vmlinux] live:gdb:HOST:PORT   (a machine with a gdb stub: -gdb tcp::PORT)
 ${rows.join('')}Taken and not needed: ${silent.join(' ')}
 Exit status: 0, or 1 when the dump could not be opened or a command of -c, -i or a pipe failed.
 `;
@@ -199,7 +201,7 @@ function sortFiles(
   files: readonly string[],
   mapOption: string | undefined,
 ): Pick<CliOptions, 'dump' | 'vmlinux' | 'systemMap'> {
-  const dump = files.filter(looksLikeDump);
+  const dump = files.filter(file => namesLiveMemory(file) || looksLikeDump(file));
   const others = files.filter(file => !dump.includes(file));
   const maps = others.filter(isSystemMap);
   const [vmlinux, second] = others.filter(file => !maps.includes(file));

@@ -84,6 +84,7 @@ async function runWithDump(options: CliOptions): Promise<number> {
   await fetchDebugInfo(options.vmlinux);
   using program = openProgram(options);
   const session = startSession(program, options);
+  session.release();
   showWarnings(program);
   if (options.flags.has('-t')) {
     const seconds = wallClockSeconds(program);

@@ -45,7 +45,7 @@ function openReader(session: Session, isTerminal: boolean): Interface {
     history: isTerminal ? readHistory() : [],
     historySize: MAX_HISTORY,
     removeHistoryDuplicates: true,
-    completer: async (line: string) => complete(session, line),
+    completer: async (line: string) => complete(session, line).finally(() => session.release()),
   });
   if (!isTerminal) return reader;
   reader.on('history', (lines: string[]) => saveHistory(lines));

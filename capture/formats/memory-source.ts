@@ -25,6 +25,8 @@ export interface MemorySource {
    * @throws FaultError when the page is not in the dump
    */
   readStored?(pfn: number): StoredPage;
+  /** Physical addresses at which bytes stand, in order. Present where that is faster than to read all of memory. */
+  find?(pattern: Uint8Array): Iterable<number>;
   /** Tells whether `readPage` has the page's bytes, without reading them. */
   hasPage(pfn: number): boolean;
 }

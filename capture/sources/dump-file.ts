@@ -203,14 +203,21 @@ function vmcoreinfoNote(notes: readonly ElfNote[]): Vmcoreinfo | undefined {
   return note === undefined ? undefined : Vmcoreinfo.fromBytes(note.descriptor);
 }
 
-/** RAM tells nothing of itself: the kernel in it does. */
 function rawDump(paths: readonly string[]): Dump {
   const raw = new RawMemory(paths);
-  const memory = new CachedMemory(raw);
+  return ramDump(paths.join(','), raw, new CachedMemory(raw));
+}
+
+/**
+ * RAM tells nothing of itself: the kernel in it does.
+ * @param raw is searched for the kernel, and disposed of with the dump
+ * @param memory how the dump's memory is read
+ */
+export function ramDump(path: string, raw: MemorySource & Disposable, memory: MemorySource = raw): Dump {
   let kernel: ReturnType<typeof findKernel> | undefined;
   const found = (): ReturnType<typeof findKernel> => (kernel ??= findKernel(raw));
   return {
-    path: paths.join(','),
+    path,
     format: 'raw RAM',
     flattened: false,
     get architecture() {

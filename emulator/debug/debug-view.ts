@@ -31,6 +31,10 @@ export interface DebugView {
   readMemory(cpu: number, address: bigint, length: number): Uint8Array;
   /** @returns false, with nothing written, when not all of it is mapped RAM */
   writeMemory(cpu: number, address: bigint, bytes: Uint8Array): boolean;
+  /** RAM by physical address, up to the first byte that is none. */
+  readPhysical(address: bigint, length: number): Uint8Array;
+  /** @returns false, with nothing written, when not all of it is RAM */
+  writePhysical(address: bigint, bytes: Uint8Array): boolean;
   addBreakpoint(address: bigint): void;
   removeBreakpoint(address: bigint): void;
   /** Data accesses at which CPUs stop, by the address that instructions use. */

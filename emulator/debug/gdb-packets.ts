@@ -63,9 +63,14 @@ export class GdbPacketReader {
 
 /** Puts data into a packet. */
 export function framePacket(data: Uint8Array): Buffer {
+  if (!data.some(needsEscape)) return framed(data);
   const escaped = [...data].flatMap(byte => (needsEscape(byte) ? [ESCAPE, byte ^ ESCAPE_XOR] : [byte]));
-  const sum = checksum(escaped).toString(16).padStart(2, '0');
-  return Buffer.concat([Buffer.from('$'), Buffer.from(escaped), Buffer.from(`#${sum}`)]);
+  return framed(Uint8Array.from(escaped));
+}
+
+function framed(data: Uint8Array): Buffer {
+  const sum = checksum(data).toString(16).padStart(2, '0');
+  return Buffer.concat([Buffer.from('$'), data, Buffer.from(`#${sum}`)]);
 }
 
 function needsEscape(byte: number): boolean {

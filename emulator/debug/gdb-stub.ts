@@ -1,7 +1,8 @@
 /**
  * The commands of gdb's remote protocol on a stopped or running machine. CPUs are threads, numbered from 1; all stop together.
  *
- * Source: "Debugging with GDB", appendix "GDB Remote Serial Protocol": sections "Packets", "Stop Reply Packets", "General Query Packets".
+ * Sources: "Debugging with GDB", appendix "GDB Remote Serial Protocol": sections "Packets", "Stop Reply Packets", "General Query Packets";
+ * QEMU documentation "GDB usage", on examining physical memory.
  * Not modelled: reverse execution, non-stop mode, tracepoints, file I/O.
  */
 import type { WatchedAccess, WatchedRange } from '../cpu/execute/watchpoints.ts';
@@ -34,6 +35,10 @@ const WATCHPOINT_TYPES: Readonly<Record<string, WatchedAccess>> = { 2: 'write', 
 /** How a stop reply names a watchpoint. */
 const STOP_REASON: Readonly<Record<WatchedAccess, string>> = { write: 'watch', read: 'rwatch', access: 'awatch' };
 
+const SEARCH = 'Search:memory:';
+/** Bytes looked through at a time. */
+const SEARCHED = 2 ** 20;
+
 type Handler = (argument: string, data: Buffer) => string | undefined;
 
 /** One debugger's session. */
@@ -44,8 +49,11 @@ export class GdbStub {
   readonly #breakpoints = new Set<bigint>();
   readonly #watched: WatchedRange[] = [];
   readonly #commands: Readonly<Record<string, Handler>>;
+  readonly #queries: Readonly<Record<string, (rest: readonly string[]) => string | undefined>>;
   /** CPU of `g`, `m` and the like. */
   #cpu = 0;
+  /** Addresses of memory are physical: QEMU's `maintenance packet Qqemu.PhyMemMode:1`. */
+  #isPhysical = false;
   /** Packets are not acknowledged any more: nothing gets lost on a TCP connection. */
   trustsTransport = false;
   #isStepping = false;
@@ -76,10 +84,22 @@ export class GdbStub {
       c: () => this.#continue(),
       s: () => this.#step(this.#cpu),
       v: argument => this.#extended(argument),
-      q: argument => this.#query(argument),
+      q: (argument, data) => this.#query(argument, data),
       Q: argument => this.#set(argument),
       D: () => this.#detach(),
       k: () => this.#kill(),
+    };
+    this.#queries = {
+      Supported: () =>
+        `PacketSize=${LARGEST_PACKET.toString(16)};qXfer:features:read+;vContSupported+;QStartNoAckMode+`,
+      Xfer: rest => this.#transfer(rest),
+      Attached: () => '1',
+      C: () => `QC${(this.#cpu + 1).toString(16)}`,
+      fThreadInfo: () => this.#threadIds(),
+      sThreadInfo: () => 'l',
+      ThreadExtraInfo: ([id = '']) => this.#threadInfo(id),
+      'qemu.PhyMemMode': () => (this.#isPhysical ? '1' : '0'),
+      Rcmd: ([command = '']) => this.#monitor(command),
     };
   }
 
@@ -166,7 +186,7 @@ export class GdbStub {
     const range = parseRange(argument);
     if (range === undefined) return ERROR.ARGUMENT;
     const length = Math.min(range.length, LARGEST_PACKET / 2);
-    const bytes = this.#view.readMemory(this.#cpu, range.address, length);
+    const bytes = this.#load(range.address, length);
     return bytes.length === 0 && length > 0 ? ERROR.MEMORY : hex(bytes);
   }
 
@@ -182,8 +202,32 @@ export class GdbStub {
     return colon < 0 || range === undefined ? ERROR.ARGUMENT : this.#store(range.address, data.subarray(colon + 1));
   }
 
+  #load(address: bigint, length: number): Uint8Array {
+    if (this.#isPhysical) return this.#view.readPhysical(address, length);
+    return this.#view.readMemory(this.#cpu, address, length);
+  }
+
   #store(address: bigint, bytes: Uint8Array): string {
-    return this.#view.writeMemory(this.#cpu, address, bytes) ? OK : ERROR.MEMORY;
+    const isStored = this.#isPhysical
+      ? this.#view.writePhysical(address, bytes)
+      : this.#view.writeMemory(this.#cpu, address, bytes);
+    return isStored ? OK : ERROR.MEMORY;
+  }
+
+  /** `qSearch:memory:address;length;pattern`, as gdb's `find` sends it: up to the first byte that cannot be read. */
+  #search(argument: string, data: Buffer): string {
+    const [start = '', size = '', first] = argument.split(';');
+    const range = parseRange(`${start},${size}`);
+    if (range === undefined || first === undefined) return ERROR.ARGUMENT;
+    const pattern = data.subarray(data.length - (argument.length - start.length - size.length - 2));
+    for (let done = 0; done < range.length; done += SEARCHED) {
+      const at = range.address + BigInt(done);
+      const bytes = Buffer.from(this.#load(at, Math.min(range.length - done, SEARCHED + pattern.length - 1)));
+      const found = bytes.indexOf(pattern);
+      if (found !== -1) return `1,${(at + BigInt(found)).toString(16)}`;
+      if (bytes.length === 0) return done === 0 ? ERROR.MEMORY : '0';
+    }
+    return '0';
   }
 
   /** `type,address,kind`; the kind of a watchpoint is its length. */
@@ -289,33 +333,17 @@ export class GdbStub {
 
   // Queries
 
-  #query(argument: string): string | undefined {
+  #query(argument: string, data: Buffer): string | undefined {
+    if (argument.startsWith(SEARCH)) return this.#search(argument.slice(SEARCH.length), data);
     const [name = '', ...rest] = argument.split(/[:,]/);
-    switch (name) {
-      case 'Supported':
-        return `PacketSize=${LARGEST_PACKET.toString(16)};qXfer:features:read+;vContSupported+;QStartNoAckMode+`;
-      case 'Xfer':
-        return this.#transfer(rest);
-      case 'Attached':
-        return '1';
-      case 'C':
-        return `QC${(this.#cpu + 1).toString(16)}`;
-      case 'fThreadInfo':
-        return `m${Array.from({ length: this.#view.cpuCount }, (_, cpu) => (cpu + 1).toString(16)).join(',')}`;
-      case 'sThreadInfo':
-        return 'l';
-      case 'ThreadExtraInfo':
-        return this.#threadInfo(rest[0] ?? '');
-      case 'Rcmd':
-        return this.#monitor(rest[0] ?? '');
-      default:
-        return UNSUPPORTED;
-    }
+    const answer = Object.hasOwn(this.#queries, name) ? this.#queries[name] : undefined;
+    return answer === undefined ? UNSUPPORTED : answer(rest);
   }
 
   #set(argument: string): string {
-    if (argument !== 'StartNoAckMode') return UNSUPPORTED;
-    this.trustsTransport = true;
+    if (argument === 'StartNoAckMode') this.trustsTransport = true;
+    else if (/^qemu\.PhyMemMode:[01]$/.test(argument)) this.#isPhysical = argument.endsWith('1');
+    else return UNSUPPORTED;
     return OK;
   }
 
@@ -327,6 +355,10 @@ export class GdbStub {
     const start = Number.parseInt(offset, 16);
     const end = start + Number.parseInt(length, 16);
     return `${end >= description.length ? 'l' : 'm'}${description.slice(start, end)}`;
+  }
+
+  #threadIds(): string {
+    return `m${Array.from({ length: this.#view.cpuCount }, (_, cpu) => (cpu + 1).toString(16)).join(',')}`;
   }
 
   #threadInfo(id: string): string {

@@ -1,6 +1,6 @@
 /** Guest memory by virtual address, for debuggers. */
-import type { Engine } from '../cpu/execute/engine.ts';
-import { PhysicalDma } from '../memory/physical-dma.ts';
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { PhysicalDma } from '../memory/physical-dma.ts';
 
 const PAGE = 4096n;
 
@@ -9,14 +9,14 @@ export type Translate = (cpu: number, vaddr: bigint) => number | undefined;
 
 /** Reads and writes RAM as CPUs map it. */
 export class VirtualMemory {
-  readonly #engine: Engine;
-  readonly #translate: Translate;
   readonly #dma: PhysicalDma;
+  readonly #memory: GuestMemory;
+  readonly #translate: Translate;
 
-  constructor(engine: Engine, translate: Translate) {
-    this.#engine = engine;
+  constructor(dma: PhysicalDma, memory: GuestMemory, translate: Translate) {
+    this.#dma = dma;
+    this.#memory = memory;
     this.#translate = translate;
-    this.#dma = new PhysicalDma(engine.memory, (address, size) => engine.code.written(address, size));
   }
 
   /** Up to the first byte that is no mapped RAM. */
@@ -24,7 +24,7 @@ export class VirtualMemory {
     const parts: Uint8Array[] = [];
     for (const { vaddr, size } of pieces(address, length)) {
       const paddr = this.#translate(cpu, vaddr);
-      const part = paddr === undefined ? new Uint8Array(0) : this.#engine.memory.ramSlice(paddr, size);
+      const part = paddr === undefined ? new Uint8Array(0) : this.#memory.ramSlice(paddr, size);
       parts.push(part);
       if (part.length < size) break;
     }

@@ -20,6 +20,26 @@ test.skipIf(!hasGdb)('a breakpoint in a hot loop stops each time round', async (
   expect(output).toContain('$1 = 79\n');
 });
 
+test.skipIf(!hasGdb)("gdb reads and writes physical memory in QEMU's mode for it, and finds bytes", async () => {
+  const output = await gdb(
+    PROGRAM,
+    'maintenance packet qqemu.PhyMemMode',
+    'maintenance packet Qqemu.PhyMemMode:1',
+    'maintenance packet qqemu.PhyMemMode',
+    'print/x *(int*)0x40000004',
+    'set {int}0x40000010 = 0x12345678',
+    'find /w 0x40000000, +0x10000, 0x12345678',
+    'find /w 0x40001000, +0x1000, 0x12345678',
+    'print/x *(int*)0x100000',
+    'maintenance packet Qqemu.PhyMemMode:0',
+    'print/x *(int*)0x40000010',
+  );
+  expect(output).toMatch(/received: "0"[^]*received: "OK"[^]*received: "1"/);
+  expect(output).toContain('$1 = 0x91000400\n');
+  expect(output).toMatch(/^0x40000010.*\n1 pattern found\.\nPattern not found\.\n/m);
+  expect(output).toContain('$2 = 0x12345678\n');
+});
+
 test.skipIf(!hasGdb)('gdb writes registers, vectors and code', async () => {
   // mov x1, #7 over the loop's first instruction
   const output = await gdb(

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 
-import { isLive, namesLiveMemory, openLive } from '../../../analyzer/live-memory.ts';
-import type { LiveMemory } from '../../../analyzer/live-memory.ts';
-import { FaultError } from '../../../capture/formats/errors.ts';
+import { isLive, namesLiveMemory, openLive } from '../../../../analyzer/live/live-memory.ts';
+import type { LiveMemory } from '../../../../analyzer/live/live-memory.ts';
+import { FaultError } from '../../../../capture/formats/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-live-'));
 const [low, high] = [join(folder, 'low'), join(folder, 'high')];
