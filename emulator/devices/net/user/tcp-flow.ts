@@ -102,7 +102,7 @@ export class TcpFlow {
     if (this.#state === 'gone') return;
     if (tell) this.#sendSegment(this.#state === 'calling' ? TCP.RST : TCP.RST | TCP.ACK);
     this.#finish();
-    this.#socket.destroy();
+    this.#socket.resetAndDestroy();
   }
 
   #listen(socket: Socket): void {
