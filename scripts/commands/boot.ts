@@ -46,6 +46,9 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -blockdev driver=file,filename=FILE,node-name=ID[,read-only=on], -blockdev driver=raw,file=ID,node-name=ID
   -hda FILE, -hdb, -hdc, -hdd      the same as -drive file=FILE: SATA disks on q35, virtio disks on the others
   -device TYPE[,NAME=VALUE]        ${wrap(DEVICE_TYPES, 35)}
+  -netdev user,id=ID[,net=ADDRESS/BITS][,host=…][,dns=…][,dhcpstart=…][,hostname=…][,restrict=on]
+          [,hostfwd=tcp:[ADDRESS]:PORT-[GUEST]:PORT][,guestfwd=tcp:ADDRESS:PORT-tcp:HOST:PORT]   and -device virtio-net-pci,netdev=ID
+  -nic user[,…][,mac=MAC]          both in one (also -net nic -net user); without them there is no network
   -fw_cfg name=NAME,file=FILE|string=TEXT
   -rtc base=utc|localtime|DATE     date of the clock (default: 2026-01-01, so that runs do not differ)
   -nographic, -display none        always so
@@ -58,7 +61,7 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -snapshot                        keep disks as they are
   -d ITEMS, -D FILE                traces, and the file they go to; -d help lists them (so do -M, -cpu, -device help)
   -s, -S, -gdb tcp::PORT           gdb server; wait before the first instruction
-Taken, and without effect: -name, -uuid, -nodefaults, -no-user-config, -accel tcg, -object rng-*, -nic none, -boot, -icount …
+Taken, and without effect: -name, -uuid, -nodefaults, -no-user-config, -accel tcg, -object rng-*, -boot, -icount …
 On the terminal: Ctrl-a x quits, Ctrl-a c is the monitor, Ctrl-a h lists the keys.
 
 Exit status: 0 when the guest ended or the user did; 1 for wrong options, unusable files, or a guest that cannot go on;

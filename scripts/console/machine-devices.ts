@@ -42,7 +42,7 @@ export class MachineDevices implements Disposable {
     this.#sinks = ports.map(backend => openSink(backend, '-chardev'));
     // A console without a port writes to nobody.
     const sinks = this.#sinks.values();
-    this.#networks = new Map(options.networks.map(({ id, user }) => [id, new UserNetwork(user)]));
+    this.#networks = new Map(options.networks.map(({ id, user }) => [id, new UserNetwork(user, id)]));
     const cards = options.cards.map(({ type, network, mac }): ExtraDevice => ({
       type: 'net',
       bus: busOf(type) ?? usualBus,
@@ -79,6 +79,7 @@ export class MachineDevices implements Disposable {
 
 /** What a card without a network is plugged into. */
 const UNPLUGGED: NetworkBackend = {
+  description: 'no peer',
   attach: () => undefined,
   send: () => undefined,
   hangUp: () => undefined,

@@ -17,7 +17,7 @@ export class NetworkCard implements Disposable {
   static async open({ nic, diskBus }: Pick<LabMachineConfig, 'nic' | 'diskBus'>): Promise<NetworkCard> {
     if (nic === undefined) return new NetworkCard([], undefined);
     const { network: option, card } = parseNic(nic, 0);
-    const network = new UserNetwork(option.user);
+    const network = new UserNetwork(option.user, option.id);
     await network.listen();
     const bus = diskBus === 'mmio' ? 'mmio' : 'pci';
     return new NetworkCard(

@@ -3,6 +3,8 @@ import type { HostEvents } from '../../memory/device.ts';
 
 /** A network as a card sees it. Frames are Ethernet frames without preamble and check sequence. */
 export interface NetworkBackend {
+  /** For the monitor: `n0: index=0,type=user,net=10.0.2.0,restrict=off`. */
+  readonly description: string;
   /**
    * Connects the card; once, when the machine is made.
    * @param deliver takes a frame for the guest

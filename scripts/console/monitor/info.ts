@@ -1,6 +1,6 @@
 /** `info TOPIC`. Source: QEMU documentation, title "QEMU Monitor"; layouts are those of QEMU's monitor where it has the topic. */
 import packageJson from '../../../package.json' with { type: 'json' };
-import { describeInterruptControllers, describeLocalApic } from '../../../emulator/index.ts';
+import { describeInterruptControllers, describeLocalApic, formatMac } from '../../../emulator/index.ts';
 import { describeProgress } from '../guest-dump.ts';
 import { addressSpaces, deviceTree, pciBus } from './info-devices.ts';
 import { mappingRanges, mappings } from './info-pages.ts';
@@ -24,6 +24,7 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
   mem: { help: 'ranges of virtual memory with their rights', show: showRanges },
   mtree: { help: 'address spaces', show: ({ machine }) => addressSpaces(machine) },
   name: { help: "the machine's name", show: ({ machine }) => [machine.config.board.type] },
+  network: { help: 'network cards, and what they are plugged into', show: showNetwork },
   pci: { help: 'functions on the PCI bus', show: ({ machine }) => pciBus(machine) },
   pic: { help: 'interrupt controllers', show: showInterrupts },
   qtree: { help: 'devices', show: ({ machine }) => deviceTree(machine) },
@@ -76,6 +77,17 @@ function showDisks({ disks }: MonitorTarget): string[] {
 
 function showCharacterDevices({ characterDevices }: MonitorTarget): string[] {
   return characterDevices.map(({ name, place }) => `${name}: filename=${place}`);
+}
+
+function showNetwork({ machine: { config } }: MonitorTarget): string[] {
+  const cards = (config.devices ?? []).filter(device => device.type === 'net');
+  return cards.flatMap(({ bus, mac, network }, index) => {
+    const model = `virtio-net-${bus === 'pci' ? 'pci' : 'device'}`;
+    return [
+      `${model}.${index}: index=0,type=nic,model=${model},macaddr=${formatMac(mac)}`,
+      ` \\ ${network.description}`,
+    ];
+  });
 }
 
 function showInterrupts({ machine }: MonitorTarget): string[] {

@@ -86,6 +86,7 @@ const ICMP = { ECHO_REPLY: 0, ECHO_REQUEST: 8 } as const;
 
 /** The network. It keeps the process alive only while it has connections or listens. */
 export class UserNetwork implements NetworkBackend, Disposable {
+  readonly description: string;
   readonly #options: UserNetworkOptions;
   #deliver: (frame: Uint8Array) => void = () => undefined;
   #events: HostEvents = { post: event => event(), expect: () => undefined };
@@ -96,8 +97,11 @@ export class UserNetwork implements NetworkBackend, Disposable {
   #guestMac: Uint8Array = BROADCAST_MAC;
   #nextPort = 49_152;
 
-  constructor(options: UserNetworkOptions = userNetworkDefaults()) {
+  /** @param name the network's `id` */
+  constructor(options: UserNetworkOptions = userNetworkDefaults(), name = 'user') {
     this.#options = options;
+    const { subnet, restricted } = options;
+    this.description = `${name}: index=0,type=user,net=${formatIpv4(subnet.base)},restrict=${restricted ? 'on' : 'off'}`;
   }
 
   /** Listens where the host's ports lead into the guest. @throws UsageError when a port is taken */

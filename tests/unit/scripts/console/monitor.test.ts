@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { openDump } from '../../../../capture/sources/dump-file.ts';
-import { type BoardChoice, createMachine } from '../../../../emulator/index.ts';
+import {
+  type BoardChoice,
+  createMachine,
+  type ExtraDevice,
+  parseMac,
+  UserNetwork,
+} from '../../../../emulator/index.ts';
 import { GuestDumper } from '../../../../scripts/console/guest-dump.ts';
 import {
   completeMonitorLine,
@@ -27,7 +33,7 @@ const BYTES = Buffer.concat([
 const RAM = { virt: 0x4000_0000, q35: 0x0010_0000, microvm: 0x0010_0000 } as const;
 
 /** A machine that stands, with bytes at the start of its RAM, and a record of what the monitor wants of the session. */
-function fakeTarget(board: BoardChoice = VIRT) {
+function fakeTarget(board: BoardChoice = VIRT, devices: readonly ExtraDevice[] = []) {
   const calls: string[] = [];
   let state = 'running';
   const machine = createMachine({
@@ -36,6 +42,7 @@ function fakeTarget(board: BoardChoice = VIRT) {
     cpuCount: 2,
     memoryBytes: 2 * MIB,
     drives: [],
+    devices,
     serialOutput: () => undefined,
     epochSeconds: 0,
   });
@@ -203,6 +210,16 @@ describe('info', () => {
     const q35 = runMonitorCommand(fakeTarget({ type: 'q35' }).target, 'info mtree') as string[];
     expect(q35).toContain('address-space: I/O');
     expect(q35).toContain('    00000000000003f8-00000000000003ff (prio 0, i/o): ns16550');
+  });
+
+  test('network lists cards with what they are plugged into', () => {
+    expect(run('info network')).toEqual([]);
+    using network = new UserNetwork(undefined, 'n0');
+    const { target } = fakeTarget(VIRT, [{ type: 'net', bus: 'pci', mac: parseMac('52:54:00:12:34:56'), network }]);
+    expect(runMonitorCommand(target, 'info network')).toEqual([
+      'virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56',
+      ' \\ n0: index=0,type=user,net=10.0.2.0,restrict=off',
+    ]);
   });
 
   test('pci lists functions as QEMU does', () => {

@@ -16,6 +16,7 @@ const [RECEIVE, TRANSMIT] = [0, 1];
 
 /** A network that keeps what the guest sends. */
 class Wire implements NetworkBackend {
+  readonly description = 'wire';
   readonly sent: Uint8Array[] = [];
   hungUp = 0;
   deliver: (frame: Uint8Array) => void = () => undefined;
