@@ -30,7 +30,7 @@ export class TcpGuest {
   constructor(network: UserNetwork, port: number) {
     this.#network = network;
     this.#port = port;
-    network.attach(frame => this.#receive(frame), { post: event => event(), expect: () => undefined });
+    network.attach(MAC, frame => this.#receive(frame), { post: event => event(), expect: () => undefined });
   }
 
   send(segment: Partial<TcpSegment>): void {

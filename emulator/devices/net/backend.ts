@@ -7,10 +7,11 @@ export interface NetworkBackend {
   readonly description: string;
   /**
    * Connects the card; once, when the machine is made.
+   * @param mac the card's address, six bytes
    * @param deliver takes a frame for the guest
    * @param events where the network puts what comes from the host
    */
-  attach(deliver: (frame: Uint8Array) => void, events: HostEvents): void;
+  attach(mac: Uint8Array, deliver: (frame: Uint8Array) => void, events: HostEvents): void;
   /** A frame of the guest; one that the card would still have to cut (TCP segmentation offload) may be of up to 64 KiB. */
   send(frame: Uint8Array): void;
   /** Ends all connections without a word: the guest went back to an earlier moment. */

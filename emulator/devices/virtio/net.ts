@@ -61,7 +61,7 @@ export class VirtioNet implements VirtioDevice<VirtioNetState> {
   constructor(mac: Uint8Array, network: NetworkBackend, events: HostEvents) {
     this.#mac = mac;
     this.#network = network;
-    network.attach(frame => this.#receive(frame), events);
+    network.attach(mac, frame => this.#receive(frame), events);
   }
 
   attach(host: VirtioHost): void {

@@ -79,7 +79,6 @@ export function userNetworkDefaults(subnet: Subnet = { base: DEFAULT_BASE, mask:
 
 const LOOPBACK = '127.0.0.1';
 const DNS_PORT = 53;
-const BROADCAST_MAC = new Uint8Array(6).fill(0xff);
 const BROADCAST = 0xffff_ffff;
 /** Echo request and reply: RFC 792 "Internet Control Message Protocol". */
 const ICMP = { ECHO_REPLY: 0, ECHO_REQUEST: 8 } as const;
@@ -93,8 +92,8 @@ export class UserNetwork implements NetworkBackend, Disposable {
   #udp: UdpFlows | undefined;
   readonly #flows = new Map<string, TcpFlow>();
   readonly #servers: Server[] = [];
-  /** As seen in its frames. */
-  #guestMac: Uint8Array = BROADCAST_MAC;
+  /** The card's, or another one that its driver has given it: as seen in its frames. */
+  #guestMac: Uint8Array = new Uint8Array(6);
   #nextPort = 49_152;
 
   /** @param name the network's `id` */
@@ -119,7 +118,8 @@ export class UserNetwork implements NetworkBackend, Disposable {
     }
   }
 
-  attach(deliver: (frame: Uint8Array) => void, events: HostEvents): void {
+  attach(mac: Uint8Array, deliver: (frame: Uint8Array) => void, events: HostEvents): void {
+    this.#guestMac = mac;
     this.#deliver = deliver;
     this.#events = events;
     this.#udp = new UdpFlows(events, (from, to, payload) =>

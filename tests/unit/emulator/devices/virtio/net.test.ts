@@ -21,7 +21,7 @@ class Wire implements NetworkBackend {
   hungUp = 0;
   deliver: (frame: Uint8Array) => void = () => undefined;
 
-  attach(deliver: (frame: Uint8Array) => void): void {
+  attach(_: Uint8Array, deliver: (frame: Uint8Array) => void): void {
     this.deliver = deliver;
   }
 
