@@ -66,6 +66,10 @@ export class MachineDevices implements Disposable {
     return this.backends[0]?.kind === 'terminal';
   }
 
+  get hasNetworks(): boolean {
+    return this.#networks.size > 0;
+  }
+
   /** Listens where the host's ports lead into the guest. @throws UsageError when a port is taken */
   async listen(): Promise<void> {
     for (const network of this.#networks.values()) await network.listen();

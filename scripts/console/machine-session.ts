@@ -34,6 +34,9 @@ const SLICE_NS = 10 * NS_PER_MS;
 /** A guest that has fallen behind the wall clock by more is not made to catch up. */
 const GREATEST_LAG_MS = 100;
 
+/** How often a machine that waits for nothing is asked whether something has come. */
+const HALTED_LOOK_MS = 20;
+
 /** How a session ended. */
 export type SessionEnd = { readonly kind: 'quit' } | { readonly kind: 'panicked' } | StopReason;
 
@@ -125,7 +128,11 @@ export class MachineSession implements InteractiveTarget, Disposable {
       case 'interrupted':
         return undefined;
       case 'halted':
-        // Nothing but a key can wake it.
+        // Nothing but a key can wake it, or somebody who comes by a port of the host.
+        if (this.devices.hasNetworks) {
+          await this.#sleep(HALTED_LOOK_MS);
+          return undefined;
+        }
         if (process.stdin.readableEnded) return stop;
         process.stdin.once('end', () => this.#wake());
         await this.#sleep();

@@ -7,6 +7,7 @@
  */
 import type { Socket } from 'node:net';
 
+import { asBuffer } from '../../../../capture/formats/bytes.ts';
 import type { HostEvents } from '../../../memory/device.ts';
 import { TCP, type TcpSegment } from './packets.ts';
 
@@ -198,7 +199,7 @@ export class TcpFlow {
     if (isEmpty && skipped === 0) return;
     if (skipped < 0 || skipped > payload.length || this.#guestEnded) return this.#sendSegment(TCP.ACK);
     const fresh = payload.subarray(skipped);
-    if (fresh.length > 0) this.#socket.write(Buffer.from(fresh));
+    if (fresh.length > 0) this.#socket.write(asBuffer(fresh));
     this.#expected = (this.#expected + fresh.length) >>> 0;
     if ((flags & TCP.FIN) !== 0) {
       this.#expected = (this.#expected + 1) >>> 0;

@@ -5,6 +5,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 
+import { asBuffer } from '../../../../capture/formats/bytes.ts';
 import type { HostEvents } from '../../../memory/device.ts';
 
 /** An address with a port; the address is an unsigned 32-bit number. */
@@ -57,7 +58,7 @@ export class UdpFlows implements Disposable {
     flow.names.set(`${to.address}:${to.port}`, named);
     flow.answerUntil = performance.now() + ANSWER_MS;
     flow.timer.refresh();
-    flow.socket.send(Buffer.from(payload), to.port, to.address, () => {
+    flow.socket.send(asBuffer(payload), to.port, to.address, () => {
       // A host that cannot be reached is silence, as on any network.
     });
   }

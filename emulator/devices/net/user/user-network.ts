@@ -180,10 +180,9 @@ export class UserNetwork implements NetworkBackend, Disposable {
     return Uint8Array.of(0x52, 0x55, address >>> 24, (address >>> 16) & 0xff, (address >>> 8) & 0xff, address & 0xff);
   }
 
+  /** All that comes from elsewhere comes by the router. */
   #sendIp(packet: Uint8Array): void {
-    const isHere = readIpv4(packet)!.source;
-    const source = this.#isHere(isHere) ? isHere : this.#options.host;
-    this.#deliver(ethernet(this.#guestMac, this.#macOf(source), ETHERTYPE.IPV4, packet));
+    this.#deliver(ethernet(this.#guestMac, this.#macOf(this.#options.host), ETHERTYPE.IPV4, packet));
   }
 
   #route(packet: Ipv4Packet): void {
