@@ -11,6 +11,7 @@ import { isGdbVerb } from './commands/gdb/verbs.ts';
 import { helpPage } from './commands/help.ts';
 import { extensionNames, loadCommand, registerCommand, unregisterCommand } from './commands/registry.ts';
 import type { Session } from './commands/session.ts';
+import { InterruptedError, interruptible, takeInterrupts } from './interruptible.ts';
 import { writeHostFile } from './text/host-file.ts';
 
 /** What a line came to. */
@@ -245,8 +246,7 @@ async function repeatLine(
   const { command, file } = splitOutput(line);
   const next = file === undefined ? line : `${command} >> ${file}`;
   const { signal } = (session.repetition = new AbortController());
-  const stop = (): void => session.repetition?.abort();
-  process.on('SIGINT', stop);
+  using _interrupts = takeInterrupts(() => session.repetition?.abort());
   try {
     for (let again = line; !signal.aborted; again = next) {
       const done = await runLine(session, again, json, depth + 1);
@@ -255,7 +255,6 @@ async function repeatLine(
       await pause(seconds, signal);
     }
   } finally {
-    process.off('SIGINT', stop);
     session.repetition = undefined;
   }
   return result('repeat', '');
@@ -308,18 +307,20 @@ function execute(
   try {
     const args = RAW_COMMANDS.has(command.name) ? rawArguments(command, words) : parseArguments(command, words);
     if (command.name !== 'rd') refuseTogether(args, ['-d', '-x'], '-d and -x are mutually exclusive');
-    const data = command.run(session, args);
-    return {
-      text: json
-        ? `${toJson({ command: command.name, data: command.json?.(data) ?? data })}\n`
-        : command.text(data, session),
-      error: undefined,
-    };
+    const output = (): string => outputOf(session, command, args, json);
+    // Where nobody sits at a terminal, nobody types Ctrl-C.
+    return { text: session.show === undefined ? output() : interruptible(output), error: undefined };
   } catch (error) {
     if (error instanceof SynopsisError) return { text: usageText(command), error: error.message };
     if (isExpected(error)) return { text: '', error: error.message };
     throw error;
   }
+}
+
+function outputOf(session: Session, command: Command, args: Arguments, json: boolean): string {
+  const data = command.run(session, args);
+  if (!json) return command.text(data, session);
+  return `${toJson({ command: command.name, data: command.json?.(data) ?? data })}\n`;
 }
 
 /** All words as positionals, but for options of the command itself at the front. */
@@ -343,13 +344,14 @@ function rawArguments(command: Command, words: readonly string[]): Arguments {
   return new Arguments(first === -1 ? [] : words.slice(first), new Map(flags));
 }
 
-/** Bad input, unreadable memory and known gaps are shown; anything else is a bug of ours. */
+/** Bad input, unreadable memory, known gaps and Ctrl-C are shown; anything else is a bug of ours. */
 function isExpected(error: unknown): error is Error {
   return (
     error instanceof FaultError ||
     error instanceof UsageError ||
     error instanceof FormatError ||
-    error instanceof UnimplementedError
+    error instanceof UnimplementedError ||
+    error instanceof InterruptedError
   );
 }
 

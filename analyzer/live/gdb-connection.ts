@@ -18,6 +18,7 @@ export class GdbConnection implements Disposable {
   readonly #name: string;
   readonly #worker: Worker;
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
+  #number = 0;
   readonly #words = new Int32Array(this.#shared, 0, TEXT_OFFSET / 4);
 
   /** @param name how the user called it */
@@ -32,8 +33,8 @@ export class GdbConnection implements Disposable {
   ask(packets: readonly (string | Uint8Array)[], endsAcknowledging = false): string[] {
     if (packets.length === 0) return [];
     const bytes = packets.map(packet => (typeof packet === 'string' ? Buffer.from(packet, 'latin1') : packet));
-    const asked: Exchange = { packets: bytes, answers: bytes.length, interrupt: false, endsAcknowledging };
-    return this.#exchange(asked).split('\n');
+    const answers = bytes.length;
+    return this.#exchange({ packets: bytes, answers, interrupt: false, endsAcknowledging }).split('\n');
   }
 
   /** Lets the machine run. */
@@ -58,13 +59,18 @@ export class GdbConnection implements Disposable {
     void this.#worker.terminate();
   }
 
-  #exchange(asked: Exchange): string {
-    Atomics.store(this.#words, WORD.STATE, STATE.WAITING);
-    this.#worker.postMessage(asked, []);
-    if (Atomics.wait(this.#words, WORD.STATE, STATE.WAITING, LIMIT_MS) === 'timed-out')
-      throw new UsageError(`${this.#name}: no answer for ${LIMIT_MS / 1000} s`);
+  /** An exchange that Ctrl-C ended may still be settled: that of another number does not count. */
+  #exchange(asked: Omit<Exchange, 'number'>): string {
+    const number = ++this.#number;
+    this.#worker.postMessage({ ...asked, number } satisfies Exchange, []);
+    for (;;) {
+      const settled = Atomics.load(this.#words, WORD.SETTLED);
+      if (settled === number) break;
+      if (Atomics.wait(this.#words, WORD.SETTLED, settled, LIMIT_MS) === 'timed-out')
+        throw new UsageError(`${this.#name}: no answer for ${LIMIT_MS / 1000} s`);
+    }
     const text = Buffer.from(this.#shared, TEXT_OFFSET, this.#words[WORD.LENGTH]).toString('latin1');
-    if (Atomics.load(this.#words, WORD.STATE) === STATE.GONE) throw new UsageError(`${this.#name}: ${text}`);
+    if (this.#words[WORD.STATE] === STATE.GONE) throw new UsageError(`${this.#name}: ${text}`);
     return text;
   }
 }

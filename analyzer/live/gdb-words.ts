@@ -9,6 +9,8 @@ export interface WorkerSetup {
 
 /** What is asked for. */
 export interface Exchange {
+  /** Each has its own, in order. */
+  readonly number: number;
   readonly packets: readonly Uint8Array[];
   /** So many answers end it. */
   readonly answers: number;
@@ -19,8 +21,13 @@ export interface Exchange {
 }
 
 /** Words at the front of the shared memory. */
-export const WORD = { STATE: 0, LENGTH: 1 } as const;
+export const WORD = {
+  /** Number of the exchange that was settled last. */
+  SETTLED: 0,
+  STATE: 1,
+  LENGTH: 2,
+} as const;
 /** Values of `WORD.STATE`. */
-export const STATE = { WAITING: 0, ANSWERED: 1, GONE: 2 } as const;
+export const STATE = { ANSWERED: 1, GONE: 2 } as const;
 /** Where the answers begin, a line each, or the reason why there is none. */
-export const TEXT_OFFSET = 8;
+export const TEXT_OFFSET = 12;

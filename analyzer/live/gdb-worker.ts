@@ -17,10 +17,14 @@ const words = new Int32Array(shared, 0, TEXT_OFFSET / 4);
 const text = new Uint8Array(shared, TEXT_OFFSET);
 const reader = new PacketReader();
 const answers: string[] = [];
+/** Answers to the exchange under way, without what the monitor printed before them. */
+let received = 0;
 let exchange: Exchange | undefined;
 let acknowledges = true;
 /** The machine goes on and will say when it stops. */
 let isRunning = false;
+/** Answers that are under way and that nobody waits for. */
+let unwanted = 0;
 let goneBecause: string | undefined;
 
 const socket = connect(port, host);
@@ -32,8 +36,11 @@ socket.on('error', error => gone(error.message));
 socket.on('close', () => gone('the connection was closed'));
 
 parentPort!.on('message', (asked: Exchange) => {
+  // Nobody waits any more for the rest of what was asked before: a command was interrupted.
+  if (exchange !== undefined) unwanted += exchange.answers - received;
   exchange = asked;
   answers.length = 0;
+  received = 0;
   if (goneBecause !== undefined) return settle(STATE.GONE, goneBecause);
   if (!asked.interrupt) sendPackets(asked);
   else if (isRunning) socket.write(INTERRUPT);
@@ -51,13 +58,20 @@ function take(packet: Buffer | undefined): void {
   if (acknowledges) socket.write(ACKNOWLEDGE);
   const reply = packet.toString('latin1');
   if (isRunning && STOP_REPLY.test(reply)) return stopped(reply);
+  if (unwanted > 0) {
+    if (isAnswer(reply)) unwanted--;
+    return;
+  }
   if (exchange === undefined || exchange.interrupt) return;
-  // What a command of the monitor prints comes in pieces before its answer.
   answers.push(reply);
-  if (/^O[\da-f]+$/i.test(reply)) return;
-  if (answers.filter(answer => !/^O[\da-f]+$/i.test(answer)).length < exchange.answers) return;
+  if (!isAnswer(reply) || ++received < exchange.answers) return;
   if (exchange.endsAcknowledging) acknowledges = false;
   settle(STATE.ANSWERED, answers.join('\n'));
+}
+
+/** What a command of the monitor prints comes in pieces before its answer. */
+function isAnswer(reply: string): boolean {
+  return !/^O[\da-f]+$/i.test(reply);
 }
 
 function stopped(reply: string): void {
@@ -73,9 +87,10 @@ function gone(reason: string): void {
 
 /** Wakes the other thread. */
 function settle(state: number, answer: string): void {
-  exchange = undefined;
   const { written } = new TextEncoder().encodeInto(answer, text);
   words[WORD.LENGTH] = written;
-  Atomics.store(words, WORD.STATE, state);
-  Atomics.notify(words, WORD.STATE);
+  words[WORD.STATE] = state;
+  Atomics.store(words, WORD.SETTLED, exchange?.number ?? 0);
+  Atomics.notify(words, WORD.SETTLED);
+  exchange = undefined;
 }

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Interface } from 'node:readline/promises';
 
+import { takeInterrupts } from '../interruptible.ts';
 import type { Session } from '../commands/session.ts';
 import type { LineResult } from '../shell.ts';
 import type { CliOptions } from './cli-options.ts';
@@ -27,10 +28,15 @@ export async function runPrompt(session: Session, options: CliOptions, startFile
   if (!options.flags.has('-s')) await console.run('sys');
   for (const file of options.inputFiles) if (await console.run(`< ${file}`)) return console.status(isTerminal);
   const reader = openReader(session, isTerminal);
+  using _interrupts = takeInterrupts(() => undefined);
   if (isTerminal) reader.prompt();
   for await (const line of reader) {
+    // Ctrl-C is a signal while a command runs, and a key at the prompt.
+    if (isTerminal) process.stdin.setRawMode(false);
     if (await console.run(line)) break;
-    if (isTerminal) reader.prompt();
+    if (!isTerminal) continue;
+    process.stdin.setRawMode(true);
+    reader.prompt();
   }
   reader.close();
   return console.status(isTerminal);

@@ -1,7 +1,7 @@
 /**
  * `kdump-lab boot` as people use it: a root file system on a disk, a terminal with a person at it. The terminal is that of script(1).
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ import { makeExt4 } from '../../kernel-images/ext4/make.ts';
 import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import { A64, tinyImage, writeKernel } from '../support/tiny-kernels.ts';
 import { type GuestBoot, guestWithScript, runGuest } from '../support/guest-boot.ts';
+import { hasScript, TerminalSession } from '../support/terminal-session.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../scripts/kdump-lab', import.meta.url));
-const hasScript = spawnSync('script', ['--version']).status === 0;
 const folder = mkdtempSync(join(tmpdir(), 'kdump-lab-terminal-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -47,71 +47,11 @@ async function install(architecture: Architecture): Promise<void> {
   spawnSync('cp', [boot.kernelFile, join(folder, `${architecture}.kernel`)]);
 }
 
-/** For a boot on a busy host. */
-const LONGEST_WAIT_MS = 120_000;
-
-/** A program on a terminal, and somebody who reads and types. */
-class TerminalSession {
-  readonly #child: ChildProcess;
-  readonly closed: Promise<number | null>;
-  /** What the terminal has shown, without carriage returns. */
-  text = '';
-  #seen = 0;
-
-  /** @param command for a shell; what the terminal is like before and after it is shown, too */
-  constructor(command: string) {
-    const measured = `stty -g | sed s/^/before:/; ${command}; echo status:$?; stty -g | sed s/^/after:/`;
-    this.#child = spawn('script', ['-qefc', measured, '/dev/null'], {
-      cwd: folder,
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    this.#child.stdout!.on('data', (bytes: Buffer) => (this.text += bytes.toString('latin1').replaceAll('\r', '')));
-    this.closed = new Promise(resolve => {
-      this.#child.on('close', resolve);
-    });
-  }
-
-  type(text: string): void {
-    this.#child.stdin!.write(text);
-  }
-
-  /** Waits for a text behind what was waited for before. */
-  async waitFor(pattern: RegExp): Promise<RegExpExecArray> {
-    const end = performance.now() + LONGEST_WAIT_MS;
-    for (;;) {
-      const match = pattern.exec(this.text.slice(this.#seen));
-      if (match !== null) {
-        this.#seen += match.index + match[0].length;
-        return match;
-      }
-      const why = this.#child.exitCode !== null ? 'it ended' : performance.now() > end ? 'time passed' : undefined;
-      if (why !== undefined) throw new Error(`${why} without ${String(pattern)}: ${JSON.stringify(this.text)}`);
-      await new Promise(resolve => {
-        setTimeout(resolve, 20);
-      });
-    }
-  }
-
-  /** Ends it, whatever it does. */
-  kill(): void {
-    this.#child.kill('SIGKILL');
-  }
-
-  /** Exit status of the command, once it has ended and the terminal is as it was. */
-  async status(): Promise<number> {
-    await this.closed;
-    const before = /before:(\S+)/.exec(this.text)?.[1];
-    expect(before).toMatch(/^[0-9a-f:]+$/);
-    expect(/after:(\S+)/.exec(this.text)?.[1]).toBe(before);
-    return Number(/status:(\d+)/.exec(this.text)?.[1]);
-  }
-}
-
 let session: TerminalSession | undefined;
 afterEach(() => session?.kill());
 
 function open(command: string): TerminalSession {
-  session = new TerminalSession(command);
+  session = new TerminalSession(command, folder);
   return session;
 }
 
