@@ -304,7 +304,11 @@ function planKernels(
   const crashkernel = scenario.crashkernel ?? defaultCrashkernel(need);
   const cma = checkCma(crashkernel, config, need);
   const seed = checkKaslrSeed(scenario.append, scenario.architecture);
-  const collector = checkCollector(scenario.collector, config, programs.makedumpfile.versions['makedumpfile'] ?? '');
+  const collector = checkCollector(scenario.collector, {
+    release: image.version,
+    config,
+    makedumpfileVersion: programs.makedumpfile.versions['makedumpfile'] ?? '',
+  });
   const options = {
     architecture: scenario.architecture,
     crashkernel,
@@ -322,7 +326,7 @@ function planKernels(
       kexecOptions: kexecOptions(scenario),
       captureCommandLine: captureCommandLine(options),
       panic: PROVOCATIONS[scenario.panic]?.command ?? scenario.panic,
-      collector: collector === undefined ? scenario.collector : 'dd',
+      collector: collector?.command ?? scenario.collector,
       collectorNote: collector === undefined ? '' : `${collector.code} ${collector.text}`,
     },
     productionCommandLine: productionCommandLine(options),

@@ -84,9 +84,8 @@ describe.each<[name: string, scenario: Partial<Scenario>, said: RegExp, rows?: r
     /stack guard page was hit/,
   ],
   [
-    // makedumpfile 1.7.8 leaves out pages of 7.2 that are no user's: struct page has lost compound_head
-    'x86_64 Debian sid, interrupts off',
-    { ...X86_64, suite: 'sid', panic: 'interrupts-off', collector: 'cp' },
+    'x86_64 Debian sid, interrupts off, 2 CPUs',
+    { ...X86_64, suite: 'sid', panic: 'interrupts-off', cpus: 2 },
     /sysrq triggered crash/,
   ],
 ])('%s', (_, scenario, said, rows) => {

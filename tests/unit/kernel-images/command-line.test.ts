@@ -91,8 +91,24 @@ describe('workarounds', () => {
     ['makedumpfile -l -d 31', config612, '1:1.7.9-1', undefined],
     ['makedumpfile -l -d 31', config61, '1:1.7.2-1', undefined],
     ['cp', config612, '1:1.7.8-1', undefined],
-  ])('%s: %#', (collector, config, version, code) => {
-    expect(checkCollector(collector, config, version)?.code).toBe(code);
+  ])('%s: %#', (collector, config, makedumpfileVersion, code) => {
+    expect(checkCollector(collector, { release: '6.12.117', config, makedumpfileVersion })?.code).toBe(code);
+  });
+
+  // dump levels of makedumpfile(8): 8 leaves out user pages
+  test.each([
+    ['makedumpfile -l -d 31', '7.2.13+deb14-amd64', '1:1.7.8-1', 'makedumpfile -l -d 23'],
+    ['makedumpfile -l -d 31', '7.1.0', '1:1.7.9-1', 'makedumpfile -l -d 23'],
+    ['makedumpfile -zd31,8 --message-level 7', '7.1.0', '1:1.7.8-1', 'makedumpfile -zd23,0 --message-level 7'],
+    ['makedumpfile -l -d 23', '7.2.13', '1:1.7.8-1', undefined],
+    ['makedumpfile --dump-dmesg', '7.2.13', '1:1.7.8-1', undefined],
+    ['makedumpfile -l -d 31', '7.0.9', '1:1.7.8-1', undefined],
+    ['makedumpfile -l -d 31', '7.2.13', '1:1.8.0-1', undefined],
+    ['makedumpfile -l -d 31', '', '1:1.7.8-1', undefined],
+    ['cp', '7.2.13', '1:1.7.8-1', undefined],
+  ])('%s of %s with makedumpfile %s', (collector, release, makedumpfileVersion, command) => {
+    const config = new KernelConfig('');
+    expect(checkCollector(collector, { release, config, makedumpfileVersion })?.command).toBe(command);
   });
 
   test('takes the CMA pool away when it does not fit', () => {
