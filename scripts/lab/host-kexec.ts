@@ -6,7 +6,8 @@
  * user space yet. A host call stands in place of its first instruction; the original comes back before memory is dumped. Other triggers
  * (triggers.ts) come earlier or later.
  * A kernel is looked at every 50 ms of its time until it has described itself, and as soon as it prints that it crashes.
- * Not modelled: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall).
+ * Not modelled: a panic before the kernel has described itself in VMCOREINFO (subsys_initcall); kernels built without KALLSYMS, whatever
+ * the trigger: where the capture kernel goes is read from their `iomem_resource`.
  */
 import { AARCH64_REGISTERS, X86_64_REGISTERS, type CpuRegisters } from '../../capture/formats/elf-notes.ts';
 import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
@@ -124,7 +125,7 @@ export class HostKexec implements KernelWatcher {
     const state = machineStateOf(this.#board);
     const program = openLiveKernel(state);
     if (program === undefined)
-      throw new UsageError('the crashed kernel cannot be read any more: its VMCOREINFO is gone');
+      throw new UsageError('the crashed kernel cannot be read: host mode needs its VMCOREINFO and its kallsyms');
     const system = describeLiveKernel(program, state, this.#starter.deviceTree());
     const plan = this.#starter.load(program, system);
     const saved = this.#writeNotes(system, registers, program);
