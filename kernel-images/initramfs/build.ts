@@ -119,6 +119,7 @@ const APPLETS = [
   'grep',
   // What a kdump.conf may need.
   'mkdir',
+  'rm',
   'dd',
   'date',
   'findfs',

@@ -153,6 +153,8 @@ kdump_save_mounted() {
   # A file need not be flattened: the collector may be one for another target.
   case $COLLECTOR in *makedumpfile*\ -F*) COLLECTOR="${COLLECTOR%%\ -F*}${COLLECTOR#*\ -F}" ;; esac
   mkdir -p "/mnt$folder" || return 1
+  # Every run has the same date: what one has left unfinished on a server is in the way of the next.
+  rm -f "/mnt$folder/vmcore-incomplete"
   makedumpfile --dump-dmesg /proc/vmcore "/mnt$folder/vmcore-dmesg.txt" > /dev/null 2>&1 &&
     echo 'kdump: vmcore-dmesg.txt is saved'
   collect "$COLLECTOR" "/mnt$folder/vmcore-incomplete" && sync &&
@@ -231,7 +233,6 @@ kdump_fail() {
 }
 
 kdump() {
-  [ -z "$COLLECTOR_NOTE" ] || note "$COLLECTOR_NOTE"
   if [ -n "$KDUMP_PRE" ] && ! "$KDUMP_PRE"; then
     echo "kdump-lab: fail=kdump kdump_pre $KDUMP_PRE failed: nothing is saved"
     kdump_act final_action "$FINAL_ACTION"

@@ -82,6 +82,7 @@ const DNS_PORT = 53;
 const BROADCAST = 0xffff_ffff;
 /** Echo request and reply: RFC 792 "Internet Control Message Protocol". */
 const ICMP = { ECHO_REPLY: 0, ECHO_REQUEST: 8 } as const;
+const ICMP_HEADER = 8;
 
 /** The network. It keeps the process alive only while it has connections or listens. */
 export class UserNetwork implements NetworkBackend, Disposable {
@@ -199,7 +200,7 @@ export class UserNetwork implements NetworkBackend, Disposable {
   }
 
   #answerEcho({ source, destination, payload }: Ipv4Packet): void {
-    if (payload[0] !== ICMP.ECHO_REQUEST || !this.#isHere(destination)) return;
+    if (payload.length < ICMP_HEADER || payload[0] !== ICMP.ECHO_REQUEST || !this.#isHere(destination)) return;
     const reply = Uint8Array.from(payload);
     reply[0] = ICMP.ECHO_REPLY;
     new DataView(reply.buffer).setUint16(2, 0);
@@ -209,7 +210,7 @@ export class UserNetwork implements NetworkBackend, Disposable {
 
   #routeUdp({ source, destination, payload: bytes }: Ipv4Packet): void {
     const datagram = readUdp(bytes);
-    if (datagram === undefined) return;
+    if (datagram === undefined || datagram.destinationPort === 0) return;
     const { sourcePort, destinationPort, payload } = datagram;
     if (destinationPort === DHCP_PORT.SERVER && (destination === BROADCAST || destination === this.#options.host))
       return this.#answerDhcp(payload);
