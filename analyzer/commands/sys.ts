@@ -168,13 +168,12 @@ function dumpRow({ dump }: Program): readonly [string, string] {
   return ['DUMPFILE', `${dump.path}${note === '' ? '' : ` ${note}`}`];
 }
 
-/** On x86_64 all CPUs that are there, and how many of them the kernel had stopped; on arm64 crash counts those that ran. */
+/** The CPUs that are there, and how many of them are not online: never, or since the kernel stopped them. */
 function cpusText(program: Program): string {
   const ran = onlineCpus(program).length;
   const notes = program.crashRegisters.length;
-  const isX86 = program.architecture === 'x86_64';
-  const cpus = isX86 ? Math.max(ran, presentCpus(program).length) : ran;
-  const online = (isX86 ? onlineMask(program)?.length : undefined) ?? ran;
+  const cpus = Math.max(ran, presentCpus(program).length);
+  const online = onlineMask(program)?.length ?? ran;
   const offline = cpus - (notes > 0 ? Math.min(online, notes) : online);
   return offline > 0 ? `${cpus} [OFFLINE: ${offline}]` : String(cpus);
 }
