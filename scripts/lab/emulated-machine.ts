@@ -35,6 +35,7 @@ export class EmulatedMachine implements LabMachine {
   readonly #config: LabMachineConfig;
   #machine: BoardMachine | undefined;
   #control: RunControl | undefined;
+  #card: NetworkCard | undefined;
 
   constructor(config: LabMachineConfig) {
     this.#config = config;
@@ -47,6 +48,7 @@ export class EmulatedMachine implements LabMachine {
     requireArchitecture(kernel, config.architecture, file);
     using disk = new FileBackend(config.disk, false);
     using card = await NetworkCard.open(config);
+    this.#card = card;
     const crash = new CrashListener(() => this.#machine?.stop({ kind: 'interrupted', reason: LOOK_AGAIN }));
     const console = new ConsoleBuffer(bytes => {
       listener.onConsole(bytes);
@@ -69,7 +71,11 @@ export class EmulatedMachine implements LabMachine {
 
   progress(): LabProgress {
     const machine = this.#machine;
-    return { guestSeconds: (machine?.guestNs ?? 0) / NS_PER_SECOND, instructions: machine?.instructions ?? 0 };
+    return {
+      guestSeconds: (machine?.guestNs ?? 0) / NS_PER_SECOND,
+      instructions: machine?.instructions ?? 0,
+      frames: this.#card?.frames,
+    };
   }
 }
 

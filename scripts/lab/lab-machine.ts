@@ -70,6 +70,8 @@ export interface LabProgress {
   readonly guestSeconds: number | undefined;
   /** Retired instructions of all CPUs since power-on; undefined when the backend cannot tell (QEMU). */
   readonly instructions: number | undefined;
+  /** Frames that the guest has sent over its network card; undefined when the backend does not count, or there is none. */
+  readonly frames?: number | undefined;
 }
 
 /** Who listens to a machine. Calls come in guest order, and never after `run` has settled. */

@@ -13,6 +13,11 @@ export class NetworkCard implements Disposable {
     this.#network = network;
   }
 
+  /** That the guest has sent. */
+  get frames(): number | undefined {
+    return this.#network?.frames;
+  }
+
   /** @throws UsageError when a port of the host is taken */
   static async open({ nic, diskBus }: Pick<LabMachineConfig, 'nic' | 'diskBus'>): Promise<NetworkCard> {
     if (nic === undefined) return new NetworkCard([], undefined);

@@ -79,6 +79,8 @@ export function userNetworkDefaults(subnet: Subnet = { base: DEFAULT_BASE, mask:
 
 const LOOPBACK = '127.0.0.1';
 const DNS_PORT = 53;
+/** Ports of the router for connections into the guest: RFC 6335, the dynamic ones. */
+const FIRST_PORT = 49_152;
 const BROADCAST = 0xffff_ffff;
 /** Echo request and reply: RFC 792 "Internet Control Message Protocol". */
 const ICMP = { ECHO_REPLY: 0, ECHO_REQUEST: 8 } as const;
@@ -95,7 +97,8 @@ export class UserNetwork implements NetworkBackend, Disposable {
   readonly #servers: Server[] = [];
   /** The card's, or another one that its driver has given it: as seen in its frames. */
   #guestMac: Uint8Array = new Uint8Array(6);
-  #nextPort = 49_152;
+  #nextPort = FIRST_PORT;
+  #frames = 0;
 
   /** @param name the network's `id` */
   constructor(options: UserNetworkOptions = userNetworkDefaults(), name = 'user') {
@@ -134,7 +137,13 @@ export class UserNetwork implements NetworkBackend, Disposable {
     events.expect(() => this.#flows.size > 0 || this.#udp!.expectsAnswer);
   }
 
+  /** Of the guest, so far. */
+  get frames(): number {
+    return this.#frames;
+  }
+
   send(frame: Uint8Array): void {
+    this.#frames++;
     const ethernetFrame = readEthernet(frame);
     if (ethernetFrame === undefined) return;
     this.#guestMac = ethernetFrame.source;
@@ -270,7 +279,7 @@ export class UserNetwork implements NetworkBackend, Disposable {
   #enter(socket: Socket, { to }: Forwarding): void {
     const { host, guest } = this.#options;
     const port = this.#nextPort++;
-    if (this.#nextPort > 0xffff) this.#nextPort = 49_152;
+    if (this.#nextPort > 0xffff) this.#nextPort = FIRST_PORT;
     this.#events.post(() => {
       const ends = { source: host, destination: guest };
       this.#open(flowKey(guest, to.port, host, port), ends, port, to.port, socket, undefined);

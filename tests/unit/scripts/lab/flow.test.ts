@@ -137,6 +137,14 @@ describe('runFlow', () => {
     expect(report.vmcore).toEqual({ size: DUMP.length, sha256, collector: 'makedumpfile -l -d 31' });
   });
 
+  test('says where a dump is that went over the network', async () => {
+    const place = 'ssh kdump@server:/var/crash/10.0.2.15-2026-01-01-00:00:00/vmcore.flat';
+    const pieces = [...WHOLE_RUN, `kdump-lab: saved=${place}\r\n`];
+    const report = await runFlow(prepared(), out, scriptedMachine(pieces, { kind: 'reset' }, undefined));
+    expect(report).toMatchObject({ outcome: 'dumped', failure: null, vmcore: null, remote: { place } });
+    expect(readdirSync(out).sort()).toEqual(['console.log', 'report.json']);
+  });
+
   const failures: readonly (readonly [string, readonly string[], LabStop, RegExp])[] = [
     [
       'power-off without a dump',
