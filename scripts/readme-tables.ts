@@ -128,7 +128,7 @@ const DEVICE_PARTS: ReadonlySet<string> = new Set([
 function devices(): string {
   const rows = sourceFiles('emulator/devices').flatMap(({ path, text }) => {
     if (DEVICE_PARTS.has(basename(path))) return [];
-    const [, name, what] = /^\/\*\*\n \* ([^:\n]{2,40}): (.*?)\.?(?: \*\/)?$/m.exec(text) ?? [];
+    const [, name, what] = /^\/\*\*\n \* ([^:\n]{2,40}): (.*?)\.?\n/.exec(text) ?? [];
     return name === undefined || what === undefined ? [] : [[name.replace(/^(?:The|A) /, ''), what]];
   });
   return table(['Device', 'What it is'], rows);

@@ -1,5 +1,5 @@
 /**
- * virtio-net with one pair of queues.
+ * virtio-net: a network card with one pair of queues.
  *
  * Source: virtio 1.2 §5.1 "Network Device". Offered: the card's address, link state, checksum and TCP segmentation offload of what the
  * guest sends. Not modelled: the control queue, several pairs of queues, merged receive buffers, UDP segmentation.

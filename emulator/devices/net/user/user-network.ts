@@ -1,6 +1,8 @@
 /**
- * A network of user space, as QEMU's `-netdev user`: the guest sees a router, a DHCP server and a name server, and its connections are
- * carried on by sockets of this process. No rights are needed, and nobody else can see the guest but by what is forwarded.
+ * Network of user space: a router, a DHCP server and a name server, as with QEMU's `-netdev user`.
+ *
+ * The guest's connections are carried on by sockets of this process. No rights are needed, and nobody else can see the guest but by what
+ * is forwarded.
  *
  * Source: `qemu-system-aarch64(1)`, `-netdev user`. Not modelled: IPv6, TFTP, SMB, echo requests (ping) to others than the router and
  * the name server, multicast.
