@@ -8,7 +8,7 @@ import {
   userNetworkDefaults,
   type UserNetworkOptions,
 } from '../../../emulator/index.ts';
-import { isOn, requireKnown, splitProperties, type TypeWithProperties } from './properties.ts';
+import { isOn, requireKnown, splitParts, splitProperties, type TypeWithProperties } from './properties.ts';
 
 /** A `-netdev`. */
 export interface NetworkOption {
@@ -65,7 +65,7 @@ interface Forwards {
 
 /** These two may be given several times. */
 function takeForwards(value: string): { readonly forwards: Forwards; readonly rest: string } {
-  const parts = value.split(/(?<!,),(?!,)/);
+  const parts = splitParts(value);
   const valuesOf = (name: string): string[] =>
     parts.filter(part => part.startsWith(`${name}=`)).map(part => part.slice(name.length + 1));
   const rest = parts.filter(part => !/^(host|guest)fwd=/.test(part)).join(',');
@@ -155,7 +155,7 @@ export function splitNic(
   value: string,
   index: number,
 ): { readonly netdev: string; readonly properties: TypeWithProperties['properties'] } {
-  const parts = value.split(/(?<!,),(?!,)/);
+  const parts = splitParts(value);
   const rest = parts.filter(part => !isOfCard(part));
   const id = rest.some(part => part.startsWith('id=')) ? [] : [`id=nic${index}`];
   const { properties } = splitProperties(['nic', ...parts.filter(isOfCard)].join(','), 'type');

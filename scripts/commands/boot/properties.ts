@@ -10,7 +10,7 @@ export interface TypeWithProperties {
 
 /** Splits `type,name=value,flag`; a doubled comma is a comma. `implied` names the property that may come first without its name. */
 export function splitProperties(text: string, implied: string): TypeWithProperties {
-  const parts = text.split(/(?<!,),(?!,)/).map(part => part.replaceAll(',,', ','));
+  const parts = splitParts(text).map(part => part.replaceAll(',,', ','));
   const properties: Record<string, string> = {};
   for (const [index, part] of parts.entries()) {
     const equals = part.indexOf('=');
@@ -20,6 +20,11 @@ export function splitProperties(text: string, implied: string): TypeWithProperti
   }
   const { [implied]: type = '', ...rest } = properties;
   return { type, properties: rest };
+}
+
+/** The parts between commas; doubled commas do not separate, and stay. */
+export function splitParts(text: string): string[] {
+  return text.split(/(?<!,),(?!,)/);
 }
 
 function dashed(name: string): string {
