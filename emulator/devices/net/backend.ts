@@ -14,6 +14,6 @@ export interface NetworkBackend {
   attach(mac: Uint8Array, deliver: (frame: Uint8Array) => void, events: HostEvents): void;
   /** A frame of the guest; one that the card would still have to cut (TCP segmentation offload) may be of up to 64 KiB. */
   send(frame: Uint8Array): void;
-  /** Ends all connections without a word: the guest went back to an earlier moment. */
+  /** Ends all connections without a word: the guest knows nothing of them any more. */
   hangUp(): void;
 }

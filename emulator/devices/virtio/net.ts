@@ -83,8 +83,10 @@ export class VirtioNet implements VirtioDevice<VirtioNetState> {
     else this.#transmit(queue);
   }
 
+  /** A new driver knows nothing of the connections of the one before: a capture kernel of the crashed kernel's. */
   reset(): void {
     this.#waiting = [];
+    this.#network.hangUp();
   }
 
   save(): VirtioNetState {

@@ -96,14 +96,27 @@ describe.each([
     expect(receive.take()?.written).toBe(0);
   });
 
+  test('forgets what waits, and its connections, when a driver resets it', () => {
+    const { driver, receive, wire } = setup(version);
+    const before = wire.hungUp;
+    wire.deliver(FRAME);
+    driver.setStatus(0);
+    expect(wire.hungUp).toBe(before + 1);
+    initialise(driver, [receive]);
+    receive.add([1600]);
+    driver.notify(RECEIVE);
+    expect(receive.take()).toBeUndefined();
+  });
+
   test('goes back with a snapshot, and its connections end', () => {
     const { driver, receive, wire, transport } = setup(version);
     wire.deliver(FRAME);
+    const before = wire.hungUp;
     const state = transport.save();
     receive.add([1600]);
     driver.notify(RECEIVE);
     transport.restore(state);
-    expect(wire.hungUp).toBe(1);
+    expect(wire.hungUp).toBe(before + 1);
     expect(transport.save().core).toEqual(state.core);
   });
 });
