@@ -67,7 +67,7 @@ export function pvpanicDriver(architecture: Scenario['architecture']): PvpanicDr
     : { module: 'pvpanic_mmio', option: 'PVPANIC_MMIO' };
 }
 
-/** The device that a trigger needs on the board. @param report is told when the guest says that it has panicked */
+/** The device that a trigger needs on the board. @param panicked is called when the guest says that it has panicked */
 export function triggerDevices(
   trigger: TriggerName,
   architecture: Scenario['architecture'],
@@ -96,6 +96,6 @@ export function checkTriggerDriver({ trigger, architecture }: Scenario, config: 
   const { option } = pvpanicDriver(architecture);
   if (trigger !== 'pvpanic' || config.size === 0 || config.get(option) !== undefined) return;
   throw new UsageError(
-    `--trigger pvpanic: ${release} has no driver for it (CONFIG_${option} is not set, as in all of Debian's arm64 kernels)`,
+    `--trigger pvpanic: ${release} has no driver for it (CONFIG_${option} is not set; Debian's arm64 kernels have none)`,
   );
 }
