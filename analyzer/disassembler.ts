@@ -205,7 +205,8 @@ function x64Text(
   if (special !== undefined) return special;
   const all = x64Operands(rawOperands, rawMnemonic);
   const operands = isShiftByOne(code) ? all.replace(/^\$0x1,/, '$$1,') : all;
-  const mnemonic = x64Mnemonic(rawMnemonic, operands);
+  // One instruction of two names and, in group 2, of two numbers: binutils knows one.
+  const mnemonic = x64Mnemonic(rawMnemonic.replace(/^sal(?=[bwlq]?$)/, 'shl'), operands);
   if (operands === '') return mnemonic;
   if (STRING_OPERATION.test(mnemonic)) return stringOperation(mnemonic, operands);
   const fixed = x64Displacement(mnemonic, operands, code);

@@ -118,6 +118,8 @@ export const evalCommand: Command<EvalData> = {
   run(session, args) {
     const text = args.positionals
       .join(' ')
+      // zeros in front make no octal number of a decimal one
+      .replaceAll(/\b0+(?=\d+\b)/g, '')
       .replaceAll(/\b(\d+)([kmg])\b/gi, (_all, digits: string, unit: string) =>
         String(BigInt(digits) << UNITS[unit.toLowerCase()]!),
       );

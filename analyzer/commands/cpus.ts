@@ -3,7 +3,7 @@ import { UsageError } from '../../capture/formats/errors.ts';
 import { possibleCpus } from '../linux/cpumask.ts';
 import type { Session } from './session.ts';
 
-/** @throws UsageError when a number is no CPU of the dump */
+/** In ascending order, each once. @throws UsageError when a number is no CPU of the dump */
 export function parseCpus(session: Session, text: string): number[] {
   const possible = possibleCpus(session.program);
   if (text === 'a' || text === 'all') return possible;
@@ -15,5 +15,5 @@ export function parseCpus(session: Session, text: string): number[] {
     return Array.from({ length: Math.max(0, Math.min(last, 8191) - first + 1) }, (_, index) => first + index);
   });
   for (const cpu of cpus) if (!possible.includes(cpu)) throw new UsageError(`invalid cpu specification: ${text}`);
-  return cpus;
+  return [...new Set(cpus)].sort((a, b) => a - b);
 }

@@ -6,7 +6,7 @@ import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { stripClone } from '../symbols/symbol-set.ts';
 import type { KernelSymbol } from '../symbols/symbol-table.ts';
-import { SynopsisError } from './command.ts';
+import { refuseTogether, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { FIRST_KERNEL_ADDRESS, parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -54,7 +54,8 @@ export const dis: Command<DisData> = {
     const [word, countWord] = args.positionals;
     if (word === undefined) throw new SynopsisError('no address given');
     const address = parseAddress(session, word);
-    if (args.has('-r') && args.has('-s')) throw new UsageError('-r and -s are mutually exclusive');
+    refuseTogether(args, ['-r', '-s'], '-r and -s are mutually exclusive');
+    refuseTogether(args, ['-r', '-f'], '-r and -f are mutually exclusive');
     if (args.has('-s')) return { lines: [], isUser: false, source: sourceText(session, address, word) };
     const isForeign = !args.has('-u') && address < FIRST_KERNEL_ADDRESS;
     const isUser = args.has('-u') || isForeign;

@@ -77,8 +77,15 @@ const UNNAMED = new Set(['set', 'vtop']);
 /** The options of the command stay with it: `foreach` itself has none, so its words are not parsed as options. */
 function split(words: readonly string[]): { selectors: string[]; command: Command; words: string[] } {
   const index = words.findIndex(word => Object.hasOwn(RUNNABLE, word));
-  if (index === -1) throw new SynopsisError('no command given that can be run for each task');
+  if (index === -1) throw noCommand(words);
   return { selectors: words.slice(0, index), command: RUNNABLE[words[index]!]!, words: words.slice(index + 1) };
+}
+
+/** What is wrong with words of which none is a command that can be run for each task. */
+function noCommand(words: readonly string[]): UsageError {
+  const unknown = words.find(word => !isKeyword(word) && !/^(?:0x)?[\da-f]+$/i.test(word));
+  if (unknown === undefined) return new SynopsisError('no command given that can be run for each task');
+  return new UsageError(`unknown argument: "${unknown}"\nforeach: no keywords specified`);
 }
 
 function select(session: Session, selectors: readonly string[]): Task[] {

@@ -1,5 +1,5 @@
 /** `list`: linked lists. */
-import { FaultError } from '../../capture/formats/errors.ts';
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { hex } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
@@ -94,6 +94,7 @@ function parseWalk(session: Session, args: Arguments): ListWalk {
   const [startText] = words;
   if (startText === undefined) throw new SynopsisError('no start address given');
   const offset = offsetText === undefined ? 0n : parseOffset(session, offsetText);
+  if (parseAddress(session, startText) === 0n) throw new UsageError('invalid kernel virtual address: 0');
   const headed = args.has('-h') || args.has('-H');
   return {
     start: parseAddress(session, startText) + (args.has('-O') ? parseOffset(session, args.value('-O')!) : 0n),

@@ -48,7 +48,6 @@ function activate(session: Session, word: string): View {
   // which task panicked is known from those that ran: found before that changes
   void session.panicTask;
   session.tasks.activate(task);
-  session.current = task;
   const text = `"${task.comm}" task ${task.address.toString(16)} has been marked as the active task on cpu ${task.cpu}\n`;
   return { data: context(session, task).data, text };
 }

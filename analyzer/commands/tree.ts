@@ -100,13 +100,13 @@ function radixOf({ settings }: Session, args: Arguments): 10 | 16 {
   return args.has('-x') ? 16 : args.has('-d') ? 10 : settings.radix;
 }
 
-const KINDS = ['radix', 'xarray', 'rbtree', 'maple'];
+const KINDS = { ra: 'radix', x: 'xarray', rb: 'rbtree', m: 'maple' } as const;
 
-/** The kind that a name, or the beginning of one, means. */
+/** The kind that the beginning of a name tells. */
 function kindOf(text: string): string {
-  const kind = KINDS.find(name => name.startsWith(text));
-  if (kind === undefined || text === 'r') throw new UsageError(`invalid tree type: ${text}`);
-  return kind;
+  const known = Object.entries(KINDS).find(([start]) => text.startsWith(start));
+  if (known === undefined) throw new SynopsisError(`invalid tree type: ${text}`);
+  return known[1];
 }
 
 function collect(
@@ -139,11 +139,13 @@ function* entriesOf(session: Session, kind: string, start: bigint, args: Argumen
   const radix = radixOf(session, args);
   if (kind === 'maple') {
     let index = 0;
-    for (const { pointer, path } of mapleEntries(program, start, isNode))
+    for (const { pointer, path } of mapleEntries(program, start, isNode)) {
+      const place = path.length === 0 ? '/0' : `root/${path.join('/')}`;
       yield {
         address: pointer,
-        position: position ? `index: ${(++index).toString(radix)}  position: root/${path.join('/')}` : undefined,
+        position: position ? `index: ${(++index).toString(radix)}  position: ${place}` : undefined,
       };
+    }
     return;
   }
   for (const { pointer, index, path } of xarrayEntries(program, start, isNode)) {

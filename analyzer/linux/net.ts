@@ -83,21 +83,21 @@ const HARDWARE: Readonly<Record<number, string>> = {
   801: 'IEEE80211',
 };
 
-/** Entries of the ARP table. */
+/** Entries of the ARP table; one that comes again ends its bucket. */
 export function arpEntries(program: Program): Neighbour[] {
   const table = program.findGlobal('neigh_table', 'arp_tbl');
   const hash = table?.follow('nht');
   if (hash === undefined) return [];
   const buckets = 2 ** Math.min(20, hash.num('hash_shift'));
-  const found: Neighbour[] = [];
-  for (let bucket = 0; bucket < buckets; bucket++) {
+  const found = new Map<bigint, Neighbour>();
+  for (let bucket = 0; bucket < buckets && found.size < MAX_NEIGHBOURS; bucket++) {
     let at = firstOf(program, hash, bucket);
-    while (at !== undefined && found.length < MAX_NEIGHBOURS) {
-      found.push(describe(program, at));
+    while (at !== undefined && !found.has(at.address) && found.size < MAX_NEIGHBOURS) {
+      found.set(at.address, describe(program, at));
       at = nextOf(program, at);
     }
   }
-  return found;
+  return [...found.values()];
 }
 
 /** A pointer chain until 6.12; `hlist_head`s since 6.13 (commit 41b3caa7c076 "neighbour: Add hlist_node to struct neighbour"). */

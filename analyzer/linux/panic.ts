@@ -1,5 +1,6 @@
 /** Who panicked, and why; `kernel/panic.c`, `kernel/kexec_core.c`. */
 import { FaultError, FormatError } from '../../capture/formats/errors.ts';
+import { readIfPresent } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import { crashPanicLine } from './oops.ts';
 import { readLog } from './printk.ts';
@@ -16,7 +17,7 @@ export function findPanicTask(tasks: TaskTable): Task {
   const byCpu = cpu === undefined ? undefined : active.get(cpu);
   if (byCpu !== undefined) return byCpu;
   const all = [...active.values()];
-  return all.find(task => stackMentions(program, task)) ?? all[0] ?? tasks.all[0]!;
+  return all.find(task => stackMentions(program, task)) ?? all[0] ?? tasks.first;
 }
 
 function crashingCpu(program: Program): number | undefined {
@@ -35,7 +36,8 @@ function stackMentions(program: Program, task: Task): boolean {
     start: symbol.address,
     end: program.symbols.endOf(symbol) ?? symbol.address,
   }));
-  const stack = taskStack(program, task);
+  const stack = readIfPresent(() => taskStack(program, task));
+  if (stack === undefined) return false;
   const bytes = program.memory.readAvailable(stack.start, Number(stack.end - stack.start));
   const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
   return words.some(word => ranges.some(({ start, end }) => word > start && word < end));

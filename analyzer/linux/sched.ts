@@ -199,6 +199,11 @@ export class TaskTable {
     return this.lost.length === 0 ? this.all : inOrder([...this.all, ...this.lost]);
   }
 
+  /** The idle task of the first CPU, as a rule; there is always one, be it lost. */
+  get first(): Task {
+    return this.all[0] ?? this.lost[0]!;
+  }
+
   /** All tasks of a thread group. */
   threadsOf(tgid: number): readonly Task[] {
     this.#groups ??= Map.groupBy(this.all, task => task.tgid);

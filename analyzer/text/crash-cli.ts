@@ -117,7 +117,7 @@ function startSession(program: Program, { flags, values }: CliOptions): Session 
   const session = new Session(program);
   if (flags.has('--hex')) session.settings.radix = 16;
   if (flags.has('--active')) session.tasks.keepActive();
-  if (flags.has('--no_panic')) session.current = session.tasks.all[0]!;
+  if (flags.has('--no_panic')) session.current = session.tasks.first;
   if (flags.has('--minimal')) session.settings.variables.set('minimal', 'on');
   const level = values.get('-d');
   if (level !== undefined) session.settings.variables.set('debug', level);
