@@ -11,11 +11,15 @@ import type { Architecture } from '../../kernel-images/kernel-image.ts';
 import { parseCharacterDevice, placeConsoles, type CharacterBackend, type MonitorPlace } from './boot/characters.ts';
 import { attachDrives, isDiskDevice, parseBlockNode, parseDrive, type DiskOption, type Drive } from './boot/drives.ts';
 import {
+  checkCaptures,
+  isCapture,
   isCard,
+  parseCapture,
   parseNetNic,
   parseNetwork,
   parseNic,
   plugCards,
+  type CaptureOption,
   type CardOption,
   type NetworkOption,
 } from './boot/networks.ts';
@@ -66,6 +70,8 @@ export interface BootOptions {
   readonly devices: readonly TypeWithProperties[];
   readonly networks: readonly NetworkOption[];
   readonly cards: readonly CardOption[];
+  /** `-object filter-dump`. */
+  readonly captures: readonly CaptureOption[];
   readonly firmwareFiles: readonly FirmwareFileOption[];
   /** Date of the clock at power-on, seconds since 1970-01-01 UTC; undefined: the fixed one. */
   readonly epochSeconds: number | undefined;
@@ -129,6 +135,7 @@ interface Draft {
   drives: Drive[];
   devices: TypeWithProperties[];
   networks: NetworkOption[];
+  captures: CaptureOption[];
   firmwareFiles: FirmwareFileOption[];
   epochSeconds: number | undefined;
   serial: string[];
@@ -210,7 +217,10 @@ const WITH_VALUE: Readonly<Record<string, Handler>> = {
     if (/^nic(,|$)/.test(value)) draft.devices.push(parseNetNic(value, HUB));
     else draft.networks.push(parseNetwork(`${value},id=${HUB}`, '-net'));
   },
-  object: (_, value) => checkObject(value),
+  object: (draft, value) => {
+    if (isCapture(value)) draft.captures.push(parseCapture(value));
+    else checkObject(value);
+  },
   fw_cfg: (draft, value) => draft.firmwareFiles.push(parseFirmwareFile(value)),
   rtc: (draft, value) => (draft.epochSeconds = parseClock(value)),
   chardev: (draft, value) => {
@@ -298,6 +308,7 @@ function newDraft(): Draft {
     drives: [],
     devices: [],
     networks: [],
+    captures: [],
     firmwareFiles: [],
     epochSeconds: undefined,
     serial: [],
@@ -333,6 +344,7 @@ function finish(draft: Draft): BootOptions {
     ),
     devices: devices.filter(device => !isDiskDevice(device.type) && !isCard(device)),
     cards: plugCards(devices.filter(isCard), draft.networks),
+    captures: checkCaptures(draft.captures, draft.networks),
     ...placeConsoles({ ...rest, mon: mons.find(mon => parseMonSocket(mon, sockets) === undefined) }),
     controls: [...controls, ...mons.flatMap(mon => parseMonSocket(mon, sockets) ?? [])],
   };
@@ -393,7 +405,9 @@ function parseDevice(value: string): TypeWithProperties {
 function checkObject(value: string): void {
   const { type } = splitProperties(value, 'qom-type');
   if (!/^rng-(random|builtin|egd)$/.test(type))
-    throw new UsageError(`-object ${type}: not supported; rng-random and rng-builtin are taken, and change nothing`);
+    throw new UsageError(
+      `-object ${type}: not supported; there is filter-dump, and rng-random and rng-builtin, which change nothing`,
+    );
 }
 
 function parseFirmwareFile(value: string): FirmwareFileOption {

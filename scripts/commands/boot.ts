@@ -49,6 +49,7 @@ Options are QEMU's (one dash or two); properties are written with - or _:
   -netdev user,id=ID[,net=ADDRESS/BITS][,host=…][,dns=…][,dhcpstart=…][,hostname=…][,restrict=on]
           [,hostfwd=tcp:[ADDRESS]:PORT-[GUEST]:PORT][,guestfwd=tcp:ADDRESS:PORT-tcp:HOST:PORT]   and -device virtio-net-pci,netdev=ID
   -nic user[,…][,mac=MAC]          both in one (also -net nic -net user); without them there is no network
+  -object filter-dump,id=ID,netdev=ID,file=FILE[,maxlen=N]   writes what goes over a network to a pcap file
   -fw_cfg name=NAME,file=FILE|string=TEXT
   -rtc base=utc|localtime|DATE     date of the clock (default: 2026-01-01, so that runs do not differ)
   -nographic, -display none        always so

@@ -2,15 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import { UsageError } from '../../capture/formats/errors.ts';
-import {
-  type ExtraDevice,
-  type FwCfgFile,
-  type IsaDevice,
-  type NetworkBackend,
-  type PvpanicEvent,
-  UserNetwork,
-  type VirtioBus,
-} from '../../emulator/index.ts';
+import type { ExtraDevice, FwCfgFile, IsaDevice, PvpanicEvent, VirtioBus } from '../../emulator/index.ts';
 import type {
   BootOptions,
   CharacterBackend,
@@ -19,13 +11,12 @@ import type {
 } from '../commands/boot-options.ts';
 import { openSink, type CharacterSink } from './character-sink.ts';
 
-/** The devices of a command line, the files that their consoles write, and the networks that their cards are plugged into. */
+/** The devices of a command line, and the files that their consoles write. */
 export class MachineDevices implements Disposable {
   readonly devices: readonly (ExtraDevice | IsaDevice)[];
   /** Where the virtio consoles are connected. */
   readonly backends: readonly CharacterBackend[];
   readonly #sinks: readonly CharacterSink[];
-  readonly #networks: ReadonlyMap<string, UserNetwork>;
 
   /**
    * @param usualBus of virtio devices whose name leaves it open
@@ -42,14 +33,7 @@ export class MachineDevices implements Disposable {
     this.#sinks = ports.map(backend => openSink(backend, '-chardev'));
     // A console without a port writes to nobody.
     const sinks = this.#sinks.values();
-    this.#networks = new Map(options.networks.map(({ id, user }) => [id, new UserNetwork(user, id)]));
-    const cards = options.cards.map(({ type, network, mac }): ExtraDevice => ({
-      type: 'net',
-      bus: busOf(type) ?? usualBus,
-      mac,
-      network: network === undefined ? UNPLUGGED : this.#networks.get(network)!,
-    }));
-    const others = devices.flatMap((device): (ExtraDevice | IsaDevice)[] => {
+    this.devices = devices.flatMap((device): (ExtraDevice | IsaDevice)[] => {
       const bus = busOf(device.type) ?? usualBus;
       if (device.type.startsWith('virtio-rng')) return [{ type: 'rng', bus }];
       if (device.type.startsWith('virtio-serial')) {
@@ -58,7 +42,6 @@ export class MachineDevices implements Disposable {
       }
       return platformDevice(device, panicked);
     });
-    this.devices = [...others, ...cards];
   }
 
   /** The first console is on the terminal: what is typed goes there when no serial port is. */
@@ -66,30 +49,13 @@ export class MachineDevices implements Disposable {
     return this.backends[0]?.kind === 'terminal';
   }
 
-  get hasNetworks(): boolean {
-    return this.#networks.size > 0;
-  }
-
-  /** Listens where the host's ports lead into the guest. @throws UsageError when a port is taken */
-  async listen(): Promise<void> {
-    for (const network of this.#networks.values()) await network.listen();
-  }
-
   [Symbol.dispose](): void {
-    for (const network of this.#networks.values()) network[Symbol.dispose]();
     for (const sink of this.#sinks) sink[Symbol.dispose]();
   }
 }
 
-/** What a card without a network is plugged into. */
-const UNPLUGGED: NetworkBackend = {
-  description: 'no peer',
-  attach: () => undefined,
-  send: () => undefined,
-  hangUp: () => undefined,
-};
-
-function busOf(type: string): VirtioBus | undefined {
+/** The bus that a device's name says. */
+export function busOf(type: string): VirtioBus | undefined {
   if (type.endsWith('-pci')) return 'pci';
   return type.endsWith('-device') ? 'mmio' : undefined;
 }

@@ -26,6 +26,7 @@ import { GuestDumper } from './guest-dump.ts';
 import type { InteractiveTarget } from './interactive.ts';
 import { MachineEvents } from './machine-events.ts';
 import { MachineDevices, readFirmwareFiles } from './machine-devices.ts';
+import { SessionNetworks } from './session-networks.ts';
 import { isChannel, TraceFile } from './trace-file.ts';
 
 const NS_PER_MS = 1e6;
@@ -67,6 +68,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
   readonly machine: BoardMachine;
   readonly disks: readonly SessionDisk[];
   readonly devices: MachineDevices;
+  readonly networks: SessionNetworks;
   readonly dumper = new GuestDumper(this);
   readonly events = new MachineEvents();
   readonly #trace: TraceFile | undefined;
@@ -89,6 +91,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
     this.disks = plan.disks.map(openDisk);
     this.#trace = plan.trace.length > 0 ? new TraceFile(plan.trace.filter(isChannel), plan.traceFile) : undefined;
     this.devices = new MachineDevices(plan, usualBus, event => this.#heardPanic(event));
+    this.networks = new SessionNetworks(plan, usualBus, () => this.#epochSeconds + this.guestSeconds);
     this.machine = this.#powerOn(usualBus, output);
     this.#state = plan.startPaused ? 'prelaunch' : 'running';
   }
@@ -96,6 +99,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
   [Symbol.dispose](): void {
     this.#trace?.[Symbol.dispose]();
     this.devices[Symbol.dispose]();
+    this.networks[Symbol.dispose]();
     for (const { file } of this.disks) file[Symbol.dispose]();
   }
 
@@ -107,7 +111,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
   /** Runs until the guest ends or the user does. */
   async run(): Promise<SessionEnd> {
     await this.#trace?.ready;
-    await this.devices.listen();
+    await this.networks.listen();
     const pace = new Pace();
     for (;;) {
       if (this.#end !== undefined) return this.#end;
@@ -129,7 +133,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
         return undefined;
       case 'halted':
         // Nothing but a key can wake it, or somebody who comes by a port of the host.
-        if (this.devices.hasNetworks) {
+        if (this.networks.areThere) {
           await this.#sleep(HALTED_LOOK_MS);
           return undefined;
         }
@@ -182,9 +186,9 @@ export class MachineSession implements InteractiveTarget, Disposable {
         bus: wantsIde && plan.board.type === 'q35' ? 'ide' : bus,
         ...(serial !== undefined && { serial }),
       })),
-      devices: this.devices.devices,
+      devices: [...this.devices.devices, ...this.networks.cards],
       serialOutput,
-      epochSeconds: plan.epochSeconds ?? EPOCH_SECONDS,
+      epochSeconds: this.#epochSeconds,
       firmwareFiles: readFirmwareFiles(plan.firmwareFiles),
       ...(this.#trace && { trace: this.#trace.trace }),
     });
@@ -196,6 +200,10 @@ export class MachineSession implements InteractiveTarget, Disposable {
       ...(plan.initrd !== undefined && { initrd: readFileSync(plan.initrd) }),
     });
     return machine;
+  }
+
+  get #epochSeconds(): number {
+    return this.plan.epochSeconds ?? EPOCH_SECONDS;
   }
 
   // For the keyboard and the monitor

@@ -204,3 +204,44 @@ export function plugCards(cards: readonly TypeWithProperties[], networks: readon
   }
   return plugged;
 }
+
+/** A file of all that goes over a network: `-object filter-dump`. */
+export interface CaptureOption {
+  /** The `id` of the network. */
+  readonly network: string;
+  readonly file: string;
+  /** Bytes of a frame that are kept at most. */
+  readonly maxLength: number;
+}
+
+const CAPTURE_PROPERTIES = new Set(['id', 'netdev', 'file', 'maxlen', 'queue', 'status']);
+const MAX_FRAME = 65_536;
+
+/** Whether a value of `-object` is about packets. */
+export function isCapture(value: string): boolean {
+  return /^(qom-type=)?filter-dump(,|$)/.test(value);
+}
+
+/** Reads `-object filter-dump,id=ID,netdev=ID,file=FILE`. @throws UsageError */
+export function parseCapture(value: string): CaptureOption {
+  const { properties } = splitProperties(value, 'qom-type');
+  requireKnown('-object filter-dump', properties, CAPTURE_PROPERTIES);
+  const { netdev, file, maxlen = String(MAX_FRAME), queue = 'all' } = properties;
+  if (netdev === undefined) throw new UsageError(`-object ${value}: netdev= is missing`);
+  if (file === undefined) throw new UsageError(`-object ${value}: file= is missing`);
+  if (queue !== 'all') throw new UsageError(`-object filter-dump,queue=${queue}: only all is possible`);
+  const maxLength = Number(maxlen);
+  if (!Number.isInteger(maxLength) || maxLength < 1)
+    throw new UsageError(`-object filter-dump,maxlen=${maxlen}: must be a number of bytes`);
+  return { network: netdev, file, maxLength };
+}
+
+/** @throws UsageError when one is about no network */
+export function checkCaptures(
+  captures: readonly CaptureOption[],
+  networks: readonly NetworkOption[],
+): readonly CaptureOption[] {
+  const lost = captures.find(({ network }) => !networks.some(({ id }) => id === network));
+  if (lost !== undefined) throw new UsageError(`-object filter-dump,netdev=${lost.network}: there is no such -netdev`);
+  return captures;
+}

@@ -54,6 +54,18 @@ describe('a network and its card', () => {
   });
 });
 
+test('what goes over a network is written to a file', () => {
+  const network = ['-netdev', 'user,id=n0'];
+  const { captures } = parseBootOptions([
+    '-kernel',
+    'Image',
+    ...network,
+    '-object',
+    'filter-dump,id=f,netdev=n0,file=n0.pcap,maxlen=128',
+  ]);
+  expect(captures).toEqual([{ network: 'n0', file: 'n0.pcap', maxLength: 128 }]);
+});
+
 describe('-netdev user', () => {
   test.each([
     ['net=192.168.7.0/24', { subnet: { base: 0xc0a8_0700, mask: 0xffff_ff00 }, host: 0xc0a8_0702, guest: 0xc0a8_070f }],
@@ -93,6 +105,10 @@ test.each<[args: string[], message: RegExp]>([
   [['-netdev', 'user,id=n0,ipv4=off'], /there is no IPv6/],
   [['-netdev', 'user,id=n0', '-netdev', 'user,id=n0'], /id=n0 is given twice/],
   [['-device', 'virtio-net-pci,netdev=n1'], /there is no such -netdev/],
+  [['-object', 'filter-dump,id=f,netdev=n0,file=x'], /netdev=n0: there is no such -netdev/],
+  [['-object', 'filter-dump,id=f,file=x'], /netdev= is missing/],
+  [['-object', 'filter-dump,id=f,netdev=n0'], /file= is missing/],
+  [['-object', 'filter-dump,id=f,netdev=n0,file=x,maxlen=0'], /maxlen=0: must be a number of bytes/],
   [['-nic', 'user,model=e1000'], /model=e1000: there are virtio, /],
   [['-nic', 'user,mac=53:54:00:12:34:56'], /a group address/],
   [
