@@ -87,7 +87,8 @@ export class Program implements Disposable {
 
   /** @throws UsageError, FormatError, FaultError when the dump cannot be used */
   constructor(files: ProgramFiles) {
-    this.dump = dumpOf(files.dump);
+    using opened = new DisposableStack();
+    this.dump = opened.use(dumpOf(files.dump));
     this.warnings = [...this.dump.warnings];
     this.vmcoreinfo = requiredVmcoreinfo(this.dump);
     this.architecture = this.dump.architecture ?? 'x86_64';
@@ -97,7 +98,9 @@ export class Program implements Disposable {
     this.physical = physicalReader(this.dump.memory);
     this.kaslrOffset = this.vmcoreinfo.kernelOffset ?? 0n;
     this.vmlinux = files.vmlinux === undefined ? undefined : this.#openVmlinux(files.vmlinux);
+    opened.use(this.vmlinux?.source);
     this.#debugFile = separateDebugFile(this.vmlinux);
+    opened.use(this.#debugFile?.source);
     this.debug = new DebugFiles(this, this.#debugFile ?? this.vmlinux);
     const { table, kallsyms } = this.#symbolTable(files.systemMap);
     const { withoutModules = false } = files;
@@ -110,6 +113,7 @@ export class Program implements Disposable {
     ]);
     recoverSymbols(this, kallsyms);
     this.#setPageOffset();
+    opened.move();
   }
 
   [Symbol.dispose](): void {

@@ -43,7 +43,10 @@ export function findVmcoreinfo(memory: MemorySource, architecture: Architecture)
 /** Physical addresses at which the note's name stands. The note begins at a multiple of four. */
 function* candidates(memory: MemorySource): Generator<number> {
   const { pageSize, maxPfn } = memory;
-  if (memory.find !== undefined) return yield* memory.find(START);
+  if (memory.find !== undefined) {
+    yield* memory.find(START);
+    return;
+  }
   for (let pfn = 0; pfn < maxPfn;) {
     if (!memory.hasPage(pfn)) {
       pfn++;

@@ -57,7 +57,18 @@ export function openDump(paths: readonly string[]): Dump {
   const [first] = paths;
   if (first === undefined) throw new UsageError('no dump file given');
   if (namesRawMemory(first)) return rawDump(paths);
-  const sources = paths.map(openSource);
+  using files = new DisposableStack();
+  const dump = openFiles(
+    first,
+    paths,
+    paths.map(path => openSource(files.use(new FileSource(path)))),
+  );
+  // The dump closes them from now on.
+  files.move();
+  return dump;
+}
+
+function openFiles(first: string, paths: readonly string[], sources: readonly OpenSource[]): Dump {
   const kinds = sources.map(({ source }) => source.read(0, Math.min(source.size, SNIFF_SIZE)));
   if (kinds.every(isDiskDump)) return diskDump(paths, sources);
   if (sources.length > 1) throw new UsageError('only kdump-compressed dumps can be split over several files');
@@ -85,9 +96,8 @@ interface OpenSource {
   readonly flattened: FlattenedSource | undefined;
 }
 
-function openSource(path: string): OpenSource {
-  const file = new FileSource(path);
-  if (file.size === 0) throw new FormatError('the file is empty', { file: path, offset: 0 });
+function openSource(file: FileSource): OpenSource {
+  if (file.size === 0) throw new FormatError('the file is empty', { file: file.name, offset: 0 });
   if (!isFlattened(file.read(0, Math.min(file.size, SNIFF_SIZE)))) return { source: file, flattened: undefined };
   const flattened = new FlattenedSource(file);
   return { source: flattened, flattened };
