@@ -105,8 +105,7 @@ export class Program implements Disposable {
     const { table, kallsyms } = this.#symbolTable(files.systemMap);
     const { withoutModules = false } = files;
     this.symbols = new SymbolSet(table, () => (withoutModules ? [] : moduleSymbols(this)));
-    const bytes = findKernelBtf(this.memory, this.symbols, kallsyms) ?? this.#vmlinuxBtf();
-    this.btf = bytes === undefined ? undefined : new Btf(bytes, undefined, `BTF of ${this.dump.path}`);
+    this.btf = this.#openBtf(kallsyms);
     this.types = new TypeCatalog(this.btf === undefined ? [] : [this.btf], () => [
       ...(withoutModules ? [] : moduleBtf(this)),
       ...this.debug.typeSources,
@@ -226,6 +225,14 @@ export class Program implements Disposable {
     if (systemMap !== undefined) return { table: readSystemMap(systemMap, this.kaslrOffset), kallsyms: undefined };
     const kallsyms = new Kallsyms(this.memory, locateKallsyms(this.memory, this.vmcoreinfo, this.space));
     return { table: kallsyms, kallsyms };
+  }
+
+  #openBtf(kallsyms: Kallsyms | undefined): Btf | undefined {
+    const bytes = findKernelBtf(this.memory, this.symbols, kallsyms) ?? this.#vmlinuxBtf();
+    if (bytes !== undefined) return new Btf(bytes, undefined, `BTF of ${this.dump.path}`);
+    if (this.vmlinux === undefined)
+      this.warn('the dump has no types of the kernel (BTF): most commands need a vmlinux with debug information');
+    return undefined;
   }
 
   #vmlinuxBtf(): Uint8Array | undefined {

@@ -1,5 +1,6 @@
 /** `struct` and `union`: definitions, and contents at an address. */
 import { UsageError } from '../../capture/formats/errors.ts';
+import { readOr } from '../gaps.ts';
 import { declare, typeName } from '../types/declare.ts';
 import { plainType, plainValue } from '../types/plain.ts';
 import { printScalar, printValue, readBits } from '../types/print-value.ts';
@@ -110,7 +111,8 @@ function named(session: Session, name: string, text: string): string {
   const { types } = session.program;
   const isTag = types.find(name, 'struct') !== undefined || types.find(name, 'union') !== undefined;
   if (isTag || types.find(name, 'typedef') === undefined) return text;
-  return `typedef ${text.replace(/^\}$/m, `} ${name};`)}`;
+  // a structure without a tag has no blank in its place
+  return `typedef ${text.replace(/^(\w+) {2}\{/, '$1 {').replace(/^\}$/m, `} ${name};`)}`;
 }
 
 function contents(
@@ -131,7 +133,7 @@ function contents(
   return {
     blocks: places.map(({ cpu, addresses }) => {
       const head = cpu === undefined ? '' : `[${cpu}]: ${addresses[0]!.toString(16)}\n`;
-      return head + addresses.map(address => blockText(shown, address)).join('\n');
+      return head + blocksText(shown, addresses);
     }),
     separator: '',
     plain: () => ({
@@ -140,6 +142,22 @@ function contents(
       ),
     }),
   };
+}
+
+/** The structures up to the first that cannot be read. @throws FaultError when that is the first of all */
+function blocksText(shown: Shown, addresses: readonly bigint[]): string {
+  const blocks: string[] = [];
+  for (const address of addresses) {
+    const fault = readOr(
+      () => void blocks.push(blockText(shown, address)),
+      found => found,
+    );
+    if (fault === undefined) continue;
+    if (blocks.length === 0) throw fault;
+    blocks.push(`struct: ${fault.message}\n`);
+    break;
+  }
+  return blocks.join('\n');
 }
 
 /** Of the kernel, of the current task, or of the dump file itself. */

@@ -2,6 +2,7 @@
 import { DUMP_DH } from '../../capture/formats/diskdump.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { onlineCpus, onlineMask, presentCpus } from '../linux/cpumask.ts';
+import { readOr } from '../gaps.ts';
 import { dmiFields } from '../linux/dmi.ts';
 import type { DmiField } from '../linux/dmi.ts';
 import { kernelConfig } from '../linux/ikconfig.ts';
@@ -122,23 +123,32 @@ function systemRows(session: Session): (readonly [string, string])[] {
   const uts = program
     .object('uts_namespace', program.symbols.find('init_uts_ns') ?? program.vmcoreinfo.symbol('init_uts_ns')!)
     .embedded('name');
-  const seconds = wallClockSeconds(program);
-  const panic = panicLine(program) ?? '';
-  return [
-    ['KERNEL', `${kernelName(program, uts.string('release'))}${kernelNote(program)}`],
+  const rows: readonly (readonly [label: string, read: () => string])[] = [
+    ['KERNEL', () => `${kernelName(program, uts.string('release'))}${kernelNote(program)}`],
     dumpRow(program),
-    ['CPUS', cpusText(program)],
-    ['DATE', seconds === undefined ? '(unknown)' : dateText(seconds)],
-    ['UPTIME', durationText(uptimeSeconds(program))],
-    ['LOAD AVERAGE', loadAverage(program)],
-    ['TASKS', String(session.tasks.all.length)],
-    ['NODENAME', uts.string('nodename')],
-    ['RELEASE', uts.string('release')],
-    ['VERSION', uts.string('version')],
-    ['MACHINE', `${uts.string('machine')}  (${processorSpeed(program)} Mhz)`],
-    ['MEMORY', bytesText(presentMemory(program))],
-    ['PANIC', `"${panic}"${panic.includes('Oops: ') ? ' (check log for details)' : ''}`],
+    ['CPUS', () => cpusText(program)],
+    ['DATE', () => wallClockText(program)],
+    ['UPTIME', () => durationText(uptimeSeconds(program))],
+    ['LOAD AVERAGE', () => loadAverage(program)],
+    ['TASKS', () => String(session.tasks.withLost.length)],
+    ['NODENAME', () => uts.string('nodename')],
+    ['RELEASE', () => uts.string('release')],
+    ['VERSION', () => uts.string('version')],
+    ['MACHINE', () => `${uts.string('machine')}  (${processorSpeed(program)} Mhz)`],
+    ['MEMORY', () => bytesText(presentMemory(program))],
+    ['PANIC', () => panicText(program)],
   ];
+  return rows.map(([label, read]) => [label, readOr(read, ({ message }) => `(${message})`)]);
+}
+
+function wallClockText(program: Program): string {
+  const seconds = wallClockSeconds(program);
+  return seconds === undefined ? '(unknown)' : dateText(seconds);
+}
+
+function panicText(program: Program): string {
+  const panic = panicLine(program) ?? '';
+  return `"${panic}"${panic.includes('Oops: ') ? ' (check log for details)' : ''}`;
 }
 
 function kernelName({ vmlinux }: Program, release: string): string {
@@ -152,7 +162,7 @@ function kernelNote(program: Program): string {
 }
 
 /** A dump, or the parts of a split one below each other; what a reader must know before trusting an absence. */
-function dumpRow({ dump }: Program): readonly [string, string] {
+function dumpRow({ dump }: Program): readonly [label: string, read: () => string] {
   const level = dump.dumpLevel ?? 0;
   const noteOf = (incomplete: boolean, status = 0): string =>
     (level === 0 ? '' : ' [PARTIAL DUMP]') +
@@ -162,10 +172,10 @@ function dumpRow({ dump }: Program): readonly [string, string] {
     const parts = dump.diskDumps.map(
       ({ source, header, incomplete }) => `${source.name}${noteOf(incomplete, header.status)}`,
     );
-    return ['DUMPFILES', parts.join(`\n${' '.repeat(14)}`)];
+    return ['DUMPFILES', () => parts.join(`\n${' '.repeat(14)}`)];
   }
   const note = noteOf(dump.incomplete, dump.diskDumps[0]?.header.status);
-  return ['DUMPFILE', `${dump.path}${note === '' ? '' : ` ${note}`}`];
+  return ['DUMPFILE', () => `${dump.path}${note === '' ? '' : ` ${note}`}`];
 }
 
 /** The CPUs that are there, and how many of them are not online: never, or since the kernel stopped them. */

@@ -104,6 +104,16 @@ else {
     expect(await output(damaged, 'bt 2')).toContainEqual(expect.stringMatching(/^error: cannot read/));
   });
 
+  test('sys marks what it cannot tell', async () => {
+    const whole = await output(sound, 'sys');
+    const partial = await output(sessionWithout(path, new Set([pageOf(sound.program.symbols.need('avenrun'))])), 'sys');
+    expect(partial).toHaveLength(whole.length);
+    expect(partial.filter(row => row.includes('(cannot read'))).toContainEqual(
+      expect.stringMatching(/^LOAD AVERAGE: /),
+    );
+    expect(partial).toContainEqual(whole.find(row => /^ +RELEASE: /.test(row)));
+  });
+
   test('mount shows the mounts that can be read', async () => {
     const whole = await output(sound, 'mount');
     const victim = whole[2]!.trim().split(' ')[0]!;
