@@ -11,8 +11,15 @@ const SSHD = '/usr/sbin/sshd';
 const GANESHA = '/usr/bin/ganesha.nfsd';
 
 export const hasSshd = spawnSync(SSHD, ['-?']).error === undefined;
-/** Its file system backend opens files by handle, which only root may. */
-export const hasNfsServer = spawnSync(GANESHA, ['-v']).error === undefined && process.getuid?.() === 0;
+/** Its file system backend opens files by handle, which root may where a container has not taken that right away. */
+export const hasNfsServer = spawnSync(GANESHA, ['-v']).error === undefined && mayOpenByHandle();
+
+/** capabilities(7): CAP_DAC_READ_SEARCH. */
+function mayOpenByHandle(): boolean {
+  const CAP_DAC_READ_SEARCH = 2n;
+  const [, effective = '0'] = /^CapEff:\s*([\da-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  return ((BigInt(`0x${effective}`) >> CAP_DAC_READ_SEARCH) & 1n) === 1n;
+}
 
 /** A running server. */
 export interface DumpServer extends Disposable {

@@ -12,7 +12,7 @@ const REASONS: readonly (readonly [condition: RegExp, reason: string])[] = [
   [/HAS_READELF/, 'readelf (binutils) is not installed'],
   [/hasGdb/, 'gdb-multiarch is not installed'],
   [/hasSshd/, 'sshd (openssh-server) is not installed'],
-  [/hasNfsServer/, 'nfs-ganesha (nfs-ganesha-vfs) is not installed, or the user is not root'],
+  [/hasNfsServer/, 'nfs-ganesha (nfs-ganesha-vfs) is not installed, or may not open files by handle'],
   [/hasScript/, 'script(1) (bsdutils) is not installed'],
   [/getuid|hasMount/, 'only root can mount a small file system'],
   [/typeof (api|native)/, 'the reason is in a test of its own'],
