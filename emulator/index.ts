@@ -58,6 +58,7 @@ export { PcBoard } from './machine/pc-x86_64/board.ts';
 export { VirtBoard } from './machine/virt-aarch64/board.ts';
 export { chooseLoadAddresses } from './machine/virt-aarch64/layout.ts';
 export type { Machine as MachineCore } from './machine/machine.ts';
+export type { HostEvents } from './memory/device.ts';
 export type { GuestMemory } from './memory/guest-memory.ts';
 export { PhysicalDma } from './memory/physical-dma.ts';
 

@@ -89,7 +89,7 @@ export async function resolveModules(tree: ModuleTree, wanted: readonly string[]
     if (loaded.has(name) || tree.builtIn.has(name)) return;
     const neededBy = chain.at(-1);
     if (chain.includes(name))
-      throw new ImageError(`modules of ${tree.release} depend on each other: ${name} and ${chain.at(-1)}`);
+      throw new ImageError(`modules of ${tree.release} depend on each other: ${name} and ${neededBy}`);
     const path = paths.get(name);
     if (path === undefined)
       throw new ImageError(

@@ -3,7 +3,7 @@
  *
  * Source: pcap-savefile(5). Frames have guest time on the machine's calendar.
  */
-import type { NetworkBackend } from '../../emulator/index.ts';
+import type { HostEvents, NetworkBackend } from '../../emulator/index.ts';
 import type { CaptureOption } from '../commands/boot/networks.ts';
 import { type CharacterSink, openSink } from './character-sink.ts';
 
@@ -37,7 +37,7 @@ export class PacketCapture implements NetworkBackend, Disposable {
     return this.#network.description;
   }
 
-  attach(mac: Uint8Array, deliver: (frame: Uint8Array) => void, events: Parameters<NetworkBackend['attach']>[2]): void {
+  attach(mac: Uint8Array, deliver: (frame: Uint8Array) => void, events: HostEvents): void {
     const seen = (frame: Uint8Array): void => {
       this.#write(frame);
       deliver(frame);

@@ -24,7 +24,7 @@ export interface NetworkPlan {
 }
 
 /** A target behind the network. */
-export type NetworkTarget = KdumpTarget & { readonly kind: 'nfs' | 'ssh' };
+type NetworkTarget = KdumpTarget & { readonly kind: 'nfs' | 'ssh' };
 
 /**
  * Plans the way to a target.
@@ -48,7 +48,7 @@ export function planNetwork(
   const files = commonFiles(user);
   if (target.kind === 'nfs') return planNfs(network, files);
   const { options, notes, files: keys } = sshFiles(target.key, conf);
-  const names = ['ssh', ...(collector.startsWith('scp') ? ['scp'] : [])];
+  const names = ['ssh', ...(/^scp(\s|$)/.test(collector) ? ['scp'] : [])];
   return {
     network: { ...network, sshOptions: options },
     programs: names.map(name => ({ package: 'openssh-client', path: `/bin/${name}` })),
@@ -97,7 +97,7 @@ function sshFiles(key: string, conf: string): Pick<NetworkPlan, 'files' | 'notes
   const path = isAbsolute(key) ? key : `/${key}`;
   const folders = [dirname(conf), dirname(keyFile)];
   const known = folders.map(folder => join(folder, 'known_hosts')).find(path => existsSync(path));
-  const config = [join(dirname(conf), 'ssh_config')].find(path => existsSync(path));
+  const config = join(dirname(conf), 'ssh_config');
   const checking = known === undefined ? 'accept-new' : 'yes';
   const note = {
     code: 'kdump-conf',
@@ -108,7 +108,7 @@ function sshFiles(key: string, conf: string): Pick<NetworkPlan, 'files' | 'notes
     files: [
       { path, bytes: readFileSync(keyFile), mode: 0o600 },
       ...(known === undefined ? [] : [{ path: KNOWN_HOSTS, bytes: readFileSync(known), mode: 0o600 }]),
-      ...(config === undefined ? [] : [{ path: '/etc/ssh/ssh_config', bytes: readFileSync(config), mode: 0o644 }]),
+      ...(existsSync(config) ? [{ path: '/etc/ssh/ssh_config', bytes: readFileSync(config), mode: 0o644 }] : []),
     ],
     notes: known === undefined ? [note] : [],
   };

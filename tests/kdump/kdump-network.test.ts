@@ -80,7 +80,7 @@ describe.skipIf(!hasSshd)('ssh (needs openssh-server)', () => {
   });
 });
 
-test.skipIf(!hasNfsServer)('an NFS server takes a dump and the log (needs nfs-ganesha-vfs and root)', async () => {
+test.skipIf(!hasNfsServer)('an NFS server takes a dump and the log (needs nfs-ganesha-vfs)', async () => {
   using server = await startNfsServer(folder, dumps);
   const conf = `nfs ${SERVER}:/export\npath /\ncore_collector makedumpfile -l -d 31\nfinal_action poweroff\n`;
   const report = await run(conf, { from: 2049, to: server.port });

@@ -51,7 +51,7 @@ export async function startSshServer(folder: string, name: string): Promise<Dump
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true });
   const args = Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
   const server = await start(SSHD, ['-D', '-e', '-f', '/dev/null', ...args], port);
-  return { ...server, user: userInfo().username, [Symbol.dispose]: () => server[Symbol.dispose]() };
+  return { ...server, user: userInfo().username };
 }
 
 /** Starts an NFS version 4 server of one folder, `/export`. */

@@ -57,6 +57,7 @@ describe('a target behind the network', () => {
   test('is reached by ssh, with the key and the servers that are known', () => {
     writeFileSync(join(folder, 'kdump_id_rsa'), 'key');
     writeFileSync(join(folder, 'known_hosts'), 'server key');
+    writeFileSync(join(folder, 'ssh_config'), 'Port 2222');
     const { settings, files, programs, networkModules, notes } = plan('ssh kdump@server\nsshkey /none/kdump_id_rsa');
     expect(settings).toMatchObject({
       target: 'ssh',
@@ -67,7 +68,12 @@ describe('a target behind the network', () => {
       },
     });
     const modes = Object.fromEntries(files.map(({ path, mode }) => [path, mode]));
-    expect(modes).toMatchObject({ '/none/kdump_id_rsa': 0o600, '/root/.ssh/known_hosts': 0o600, '/etc/passwd': 0o644 });
+    expect(modes).toMatchObject({
+      '/none/kdump_id_rsa': 0o600,
+      '/root/.ssh/known_hosts': 0o600,
+      '/etc/passwd': 0o644,
+      '/etc/ssh/ssh_config': 0o644,
+    });
     expect(programs).toEqual([{ package: 'openssh-client', path: '/bin/ssh' }]);
     expect(networkModules).toEqual(['virtio_net']);
     expect(notes).toEqual([]);
