@@ -48,7 +48,7 @@ function savedFolder(): string {
 
 describe.skipIf(!hasSshd)('ssh (needs openssh-server)', () => {
   test('takes a flattened dump and the log', async () => {
-    using server = await startSshServer(folder, SERVER);
+    await using server = await startSshServer(folder, SERVER);
     const conf = `ssh ${server.user}@${SERVER}\nsshkey kdump_id_rsa\npath ${dumps}\nfinal_action poweroff\n`;
     const report = await run(conf, { from: 22, to: server.port });
     const saved = savedFolder();
@@ -65,7 +65,7 @@ describe.skipIf(!hasSshd)('ssh (needs openssh-server)', () => {
   });
 
   test('is not trusted with another key: the dump stays on the disk', async () => {
-    using server = await startSshServer(folder, 'somebody-else');
+    await using server = await startSshServer(folder, 'somebody-else');
     writeFileSync(join(folder, 'known_hosts'), `${SERVER} ${readFileSync(join(folder, 'kdump_id_rsa.pub'), 'utf8')}`);
     const conf = `ssh ${server.user}@${SERVER}\nsshkey kdump_id_rsa\npath ${dumps}\nfailure_action dump_to_rootfs\n`;
     const report = await run(
@@ -81,7 +81,7 @@ describe.skipIf(!hasSshd)('ssh (needs openssh-server)', () => {
 });
 
 test.skipIf(!hasNfsServer)('an NFS server takes a dump and the log (needs nfs-ganesha-vfs)', async () => {
-  using server = await startNfsServer(folder, dumps);
+  await using server = await startNfsServer(folder, dumps);
   const conf = `nfs ${SERVER}:/export\npath /\ncore_collector makedumpfile -l -d 31\nfinal_action poweroff\n`;
   const report = await run(conf, { from: 2049, to: server.port });
   const saved = savedFolder();

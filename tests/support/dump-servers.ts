@@ -21,8 +21,8 @@ function mayOpenByHandle(): boolean {
   return ((BigInt(`0x${effective}`) >> CAP_DAC_READ_SEARCH) & 1n) === 1n;
 }
 
-/** A running server. */
-export interface DumpServer extends Disposable {
+/** A running server; disposing of it waits until it has let go of its files. */
+export interface DumpServer extends AsyncDisposable {
   readonly port: number;
 }
 
@@ -91,7 +91,14 @@ async function start(program: string, args: readonly string[], port: number): Pr
     if (child.exitCode !== null) throw new Error(`${program} exited with ${child.exitCode}: ${complaint}`);
     await sleep(100);
   }
-  return { port, [Symbol.dispose]: () => void child.kill() };
+  const ended = once(child, 'exit');
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await ended;
+    },
+  };
 }
 
 async function answers(port: number): Promise<boolean> {

@@ -23,7 +23,8 @@ export class TerminalSession {
    * @param env what its environment has besides ours
    */
   constructor(command: string, cwd: string, env: Readonly<Record<string, string>> = {}) {
-    const measured = `stty -g | sed s/^/before:/; ${command}; echo status:$?; stty -g | sed s/^/after:/`;
+    // A shell that catches Ctrl-C lives on to say the status, whichever shell it is; programs under it get the default.
+    const measured = `trap : INT; stty -g | sed s/^/before:/; ${command}; echo status:$?; stty -g | sed s/^/after:/`;
     this.#child = spawn('script', ['-qefc', measured, '/dev/null'], {
       cwd,
       env: { ...process.env, ...env },
