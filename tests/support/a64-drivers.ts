@@ -65,6 +65,7 @@ class TestMachine {
     const guest: Guest = {
       name: 'aarch64',
       layout: A64_LAYOUT,
+      lookahead: 0,
       translateBlock: (code, start) => translateBlock(code, start, CASE_MODE, features),
       helpers: {
         'a64.raiseException': (exceptionClass: number) => this.#raise(exceptionClass),
@@ -128,11 +129,14 @@ class TestMachine {
       const isAlone = blocks.map(block => directTargets(block).some(target => starts.has(target)));
       const together = blocks.filter((_, i) => isAlone[i] !== true);
       const entries = together.map((_, number) => number);
-      const shared = together.length === 0 ? -1 : compiler.compile({ blocks: together, entries });
+      const shared = together.length === 0 ? -1 : compiler.install(compiler.compile({ blocks: together, entries }));
       placed.forEach(({ test, address }, i) => {
-        const slot = isAlone[i] === true ? compiler.compile({ blocks: [blocks[i]!], entries: [0] }) : shared;
-        const entry = isAlone[i] === true ? 0 : together.indexOf(blocks[i]!);
-        this.#compiled.set(address, { test, slot, entry });
+        if (isAlone[i] !== true) {
+          this.#compiled.set(address, { test, slot: shared, entry: together.indexOf(blocks[i]!) });
+        } else {
+          const slot = compiler.install(compiler.compile({ blocks: [blocks[i]!], entries: [0] }));
+          this.#compiled.set(address, { test, slot, entry: 0 });
+        }
       });
     }
   }

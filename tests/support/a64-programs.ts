@@ -86,6 +86,7 @@ export function engineDriver(name: string, compileThreshold: number): Driver & {
   const guest: Guest = {
     name: 'aarch64',
     layout: A64_LAYOUT,
+    lookahead: 0,
     translateBlock: (code, start) => translateBlock(code, start, CASE_MODE, ALL_FEATURES),
     helpers: {
       'a64.raiseException': (exceptionClass: number) => testCpu.raise(cpu, exceptionClass),

@@ -135,12 +135,17 @@ export class ToyCpu implements GuestCpu {
 }
 
 /** An engine with one toy CPU and 1 MiB of RAM at 0. */
-export function toyMachine(compileThreshold: number, options: Partial<EngineOptions> = {}) {
+export function toyMachine(compileThreshold: number, options: Partial<EngineOptions> = {}, lookahead = 0) {
   let engine: Engine | undefined;
+  let translations = 0;
   const guest: Guest = {
     name: 'aarch64',
     layout,
-    translateBlock,
+    lookahead,
+    translateBlock(code, start) {
+      translations++;
+      return translateBlock(code, start);
+    },
     helpers: {
       'toy.trap': () => {
         const cpu = engine!.current.guest as ToyCpu;
@@ -159,6 +164,10 @@ export function toyMachine(compileThreshold: number, options: Partial<EngineOpti
     memory,
     cpu,
     toy: cpu.guest as ToyCpu,
+    /** Blocks translated so far, those translated once more for the compiler included. */
+    get translations(): number {
+      return translations;
+    },
     /** Puts a program at an address. */
     program(address: number, ...words: readonly number[][]): void {
       memory.ramSlice(address, 4 * words.length).set(words.flat());

@@ -127,6 +127,7 @@ class TestMachine {
     const guest: Guest = {
       name: 'x86_64',
       layout: X64_LAYOUT,
+      lookahead: 15,
       translateBlock: (code, start) => translateBlock(code, start, mode, ALL_FEATURES, () => undefined)!,
       helpers,
     };
@@ -174,7 +175,7 @@ class TestMachine {
 
   #enter(block: Block): void {
     const { compiler } = this.#engine;
-    const slot = compiler.compile({ blocks: [block], entries: [0] });
+    const slot = compiler.install(compiler.compile({ blocks: [block], entries: [0] }));
     compiler.runtime.enter(this.#cpu.base, slot, 0);
     compiler.discard(slot);
     compiler.recycle();

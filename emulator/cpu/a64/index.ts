@@ -36,6 +36,7 @@ export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest
     name: 'aarch64',
     layout: A64_LAYOUT,
     instructionAlignment: 4,
+    lookahead: 0,
     translateBlock: (code, start, key, _, limit) => translateBlock(code, start, modeOfKey(key), model.features, limit),
     sharesUpperHalf,
     helpers: {

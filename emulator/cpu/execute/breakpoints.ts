@@ -41,6 +41,11 @@ export class Breakpoints {
     return this.#addresses.has(address);
   }
 
+  /** Whether blocks end where code alone makes them end. */
+  get none(): boolean {
+    return this.#offsets.length === 0;
+  }
+
   /** Whether a block that begins at an offset in its page has to look for a breakpoint. */
   concerns(offset: number): boolean {
     return this.#offsets.includes(offset & -this.#alignment);

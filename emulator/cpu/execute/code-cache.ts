@@ -10,6 +10,7 @@ import { type Block, directTargets } from '../ir/block.ts';
 import { Breakpoints } from './breakpoints.ts';
 import type { Guest } from './guest.ts';
 import type { BytecodeArena } from './interpret/bytecode-arena.ts';
+import { type KnownBlock, KnownCode, type KnownRegion } from './known-code.ts';
 
 const PAGE = 4096;
 /** Pieces of a page that are watched for writes one by one, as bits of a 32-bit word. */
@@ -17,19 +18,27 @@ const PIECE_SHIFT = 7;
 /** A block key is its offset in the page and the mode above it. */
 const MODE_SHIFT = 12;
 
-/** A block of guest code and what became of it. Its IR is not kept: it is large, and quickly made again. */
-export interface TranslatedBlock {
+/** What translation found out about a block. */
+export interface BlockDescription {
   /** Byte offsets in the page: first byte, and first one behind the last instruction. */
   readonly start: number;
   readonly end: number;
   readonly instructionCount: number;
   /** Offsets in the page to which it goes on directly. */
   readonly targets: readonly number[];
+  readonly modeKey: number;
+  /** Address of its bytecode. */
+  readonly bytecode: number;
+}
+
+/** A block of guest code and what became of it. Its IR is not kept: it is large, and quickly made again. */
+export interface TranslatedBlock extends Omit<BlockDescription, 'bytecode'> {
   /** The blocks at `targets`, as far as control has gone there. */
   readonly links: (TranslatedBlock | undefined)[];
-  readonly modeKey: number;
   /** The page into which its one instruction crosses. */
   readonly next: CodePage | undefined;
+  /** What its bytes are known as; undefined where they alone do not tell. */
+  known: KnownBlock | undefined;
   /** Address of its bytecode, or 0 while there is none. */
   bytecode: number;
   /** Times interpreted; the compiler looks at blocks that reach its threshold. */
@@ -66,8 +75,15 @@ export interface CodePage {
 /** Gives the page behind the one whose code is looked for, or undefined when fetching from it faults. */
 export type NextCodePage = () => CodePage | undefined;
 
-/** Who drops what belongs to a page besides its blocks: compiled regions. */
-export type PageDropped = (page: CodePage) => void;
+/** Who has to hear of what happens here. */
+export interface CodeCacheOwner {
+  /** A page (linear-memory address) gets its first translated code: its writes must trap from now on. */
+  trapWrites(address: number): void;
+  /** Drops what belongs to a page besides its blocks: compiled regions. */
+  pageDropped(page: CodePage): void;
+  /** A block was found whose bytes are those of an entry of this region. */
+  recognised(page: CodePage, region: KnownRegion): void;
+}
 
 /** All translated code of a machine. */
 export class CodeCache {
@@ -76,26 +92,19 @@ export class CodeCache {
   readonly #pages = new Map<number, CodePage>();
   /** One byte a RAM page: 1 when the page has translated code. Checked on every trapped store. */
   readonly #hasCode: Uint8Array;
-  /** Called when a page gets its first translated code: its writes must trap from now on. */
-  readonly #trapWrites: (address: number) => void;
-  readonly #pageDropped: PageDropped;
+  readonly #owner: CodeCacheOwner;
   readonly #arena: BytecodeArena;
   readonly breakpoints: Breakpoints;
+  readonly known: KnownCode;
 
-  constructor(
-    memory: GuestMemory,
-    guest: Guest,
-    arena: BytecodeArena,
-    trapWrites: (address: number) => void,
-    pageDropped: PageDropped,
-  ) {
+  constructor(memory: GuestMemory, guest: Guest, arena: BytecodeArena, owner: CodeCacheOwner) {
     this.#memory = memory;
     this.#guest = guest;
     this.#arena = arena;
     this.#hasCode = new Uint8Array(memory.ramSize / PAGE);
-    this.#trapWrites = trapWrites;
-    this.#pageDropped = pageDropped;
+    this.#owner = owner;
     this.breakpoints = new Breakpoints(() => this.clear(), guest.instructionAlignment ?? 1);
+    this.known = new KnownCode(memory, guest.instructionAlignment ?? 1, guest.lookahead);
   }
 
   /** The page at a linear-memory address in RAM (any byte of it). */
@@ -113,7 +122,7 @@ export class CodeCache {
       };
       this.#pages.set(start, page);
       this.#hasCode[(start - this.#memory.ramBase) / PAGE] = 1;
-      this.#trapWrites(start);
+      this.#owner.trapWrites(start);
     }
     return page;
   }
@@ -123,11 +132,23 @@ export class CodeCache {
    * @returns undefined when an instruction crosses into a page that cannot be fetched
    */
   block(page: CodePage, offset: number, modeKey: number, nextPage: NextCodePage): TranslatedBlock | undefined {
-    const key = offset | (modeKey << MODE_SHIFT);
-    const cached = page.blocks.get(key);
+    const cached = page.blocks.get(offset | (modeKey << MODE_SHIFT));
     // another page may follow in this address space than did when the block was translated
-    const known = cached?.next === undefined || cached.next === nextPage() ? cached : undefined;
-    if (known !== undefined && isTranslated(known)) return known;
+    const present = cached?.next === undefined || cached.next === nextPage() ? cached : undefined;
+    if (present !== undefined && isTranslated(present)) return present;
+    return this.#recognise(page, offset, modeKey) ?? this.#translate(page, offset, modeKey, nextPage);
+  }
+
+  #recognise(page: CodePage, offset: number, modeKey: number): TranslatedBlock | undefined {
+    const known = this.breakpoints.none ? this.known.find(page, offset, modeKey) : undefined;
+    if (known === undefined) return undefined;
+    const block = this.place(page, known);
+    const region = this.known.region(page, known);
+    if (region !== undefined) this.#owner.recognised(page, region);
+    return block;
+  }
+
+  #translate(page: CodePage, offset: number, modeKey: number, nextPage: NextCodePage): TranslatedBlock | undefined {
     let next: CodePage | undefined;
     const block = this.#guest.translateBlock(
       page.code,
@@ -138,16 +159,47 @@ export class CodeCache {
     );
     if (block === undefined) return undefined;
     if (this.#arena.isFull) this.#forgetBytecode();
-    const bytecode = this.#arena.add(block);
-    if (known !== undefined) {
-      known.bytecode = bytecode;
-      return known;
-    }
-    const translated = describe(block, modeKey, bytecode, next, this.breakpoints.concerns(offset));
+    const description = { ...describe(block), modeKey, bytecode: this.#arena.add(block) };
+    const isKnown = next === undefined && this.breakpoints.none;
+    const known = isKnown ? this.known.add(page, block, description) : undefined;
+    return this.#place(page, description, known, next);
+  }
+
+  /** Makes a known block one of a page that has its bytes. */
+  place(page: CodePage, known: KnownBlock): TranslatedBlock {
+    return this.#place(page, known, known, undefined);
+  }
+
+  #place(
+    page: CodePage,
+    description: BlockDescription,
+    known: KnownBlock | undefined,
+    next: CodePage | undefined,
+  ): TranslatedBlock {
+    const { start, end, modeKey, instructionCount, targets, bytecode } = description;
+    const key = start | (modeKey << MODE_SHIFT);
+    const present = page.blocks.get(key);
+    if (present !== undefined && present.next === next) return Object.assign(present, { bytecode, known });
+    const translated: TranslatedBlock = {
+      start,
+      end,
+      instructionCount,
+      targets,
+      links: [],
+      modeKey,
+      next,
+      known,
+      bytecode,
+      executions: 0,
+      functionIndex: 0,
+      entry: 0,
+      mayStop: this.breakpoints.concerns(start),
+      isEntry: false,
+    };
     page.blocks.set(key, translated);
-    page.pieces |= pieceMask(offset, Math.min(block.end, PAGE));
+    page.pieces |= pieceMask(start, Math.min(end, PAGE));
     if (next !== undefined) {
-      next.pieces |= pieceMask(0, Math.max(block.end - PAGE, 1));
+      next.pieces |= pieceMask(0, Math.max(end - PAGE, 1));
       next.dependents.add(page);
     }
     return translated;
@@ -201,41 +253,25 @@ export class CodeCache {
   }
 
   #forgetBytecode(): void {
-    for (const page of this.#pages.values()) for (const block of page.blocks.values()) block.bytecode = 0;
+    for (const page of this.#pages.values()) {
+      for (const block of page.blocks.values()) Object.assign(block, { bytecode: 0, known: undefined });
+    }
     this.#arena.clear();
+    this.known.clear();
   }
 
   #drop(page: CodePage): void {
     page.valid = false;
     this.#pages.delete(page.address);
     this.#hasCode[(page.address - this.#memory.ramBase) / PAGE] = 0;
-    this.#pageDropped(page);
+    this.#owner.pageDropped(page);
     for (const dependent of page.dependents) if (dependent.valid) this.#drop(dependent);
   }
 }
 
-function describe(
-  block: Block,
-  modeKey: number,
-  bytecode: number,
-  next: CodePage | undefined,
-  mayStop: boolean,
-): TranslatedBlock {
-  return {
-    start: block.start,
-    end: block.end,
-    instructionCount: block.instructions.length,
-    targets: directTargets(block),
-    links: [],
-    modeKey,
-    next,
-    bytecode,
-    executions: 0,
-    functionIndex: 0,
-    entry: 0,
-    mayStop,
-    isEntry: false,
-  };
+function describe(block: Block): Omit<BlockDescription, 'modeKey' | 'bytecode'> {
+  const { start, end, instructions } = block;
+  return { start, end, instructionCount: instructions.length, targets: directTargets(block) };
 }
 
 function pieceMask(from: number, to: number): number {

@@ -13,10 +13,11 @@ import type { EngineCpu, Guest, GuestCpu } from './guest.ts';
 import { ARENA_SIZE, BytecodeArena } from './interpret/bytecode-arena.ts';
 import { RETIRED } from './interpret/encode.ts';
 import { Interpreter, INTERPRETER_BYTES } from './interpret/interpreter.ts';
+import type { KnownRegion } from './known-code.ts';
 import { planRegion } from './region-planner.ts';
 import { BANK, BANKS_PER_CPU } from './soft-tlb.ts';
 import { Watchpoints } from './watchpoints.ts';
-import { RegionCompiler } from './wasm/region-compiler.ts';
+import { type CompiledRegion, RegionCompiler } from './wasm/region-compiler.ts';
 
 const PAGE = 4096;
 /** First byte of the CPU state blocks in linear memory. */
@@ -76,13 +77,11 @@ export class Engine {
     this.#options = { ...DEFAULT_OPTIONS, ...options };
     const interpreterBase = engineReservedBytes(cpuCount) - INTERPRETER_BYTES;
     const arena = new BytecodeArena(memory, interpreterBase + INTERPRETER_BYTES - ARENA_SIZE);
-    this.code = new CodeCache(
-      memory,
-      guest,
-      arena,
-      address => this.cpus.forEach(cpu => cpu.banks.trapWrites(address)),
-      page => this.#dropRegions(page),
-    );
+    this.code = new CodeCache(memory, guest, arena, {
+      trapWrites: address => this.cpus.forEach(cpu => cpu.banks.trapWrites(address)),
+      pageDropped: page => this.#dropRegions(page),
+      recognised: (page, region) => this.#adopt(page, region),
+    });
     const banksBase = STATE_BASE + cpuCount * CPU_STATE_SIZE;
     this.cpus = Array.from(
       { length: cpuCount },
@@ -325,10 +324,32 @@ export class Engine {
   }
 
   #compile(page: CodePage, seed: TranslatedBlock): void {
+    const region = seed.known && this.code.known.region(page, seed.known);
+    if (region !== undefined) return this.#adopt(page, region);
     const blocks = planRegion(page, seed);
     const entries = blocks.flatMap((candidate, number) => (candidate.isEntry ? [number] : []));
+    const compiled = this.compiler.compile({ blocks: blocks.map(block => this.code.translate(page, block)), entries });
+    const known = blocks.flatMap(block => block.known ?? []);
+    if (known.length === blocks.length) this.code.known.addRegion({ blocks: known, entries, compiled });
+    this.#install(page, blocks, entries, compiled);
+  }
+
+  /** Gives a page a region that was compiled for another one with the same code. */
+  #adopt(page: CodePage, { blocks, entries, compiled }: KnownRegion): void {
+    const placed = blocks.map(block => this.code.place(page, block));
+    // they have run where the region was planned: later plans for this page count on them
+    for (const block of placed) block.executions ||= 1;
+    this.#install(page, placed, entries, compiled);
+  }
+
+  #install(
+    page: CodePage,
+    blocks: readonly TranslatedBlock[],
+    entries: readonly number[],
+    compiled: CompiledRegion,
+  ): void {
     this.#makeRoom();
-    const index = this.compiler.compile({ blocks: blocks.map(block => this.code.translate(page, block)), entries });
+    const index = this.compiler.install(compiled);
     for (const number of entries) {
       const entry = blocks[number]!;
       entry.functionIndex = index;
@@ -345,8 +366,11 @@ export class Engine {
     if (this.compiler.discardedCount === 0) {
       for (const page of this.#regionsOf.keys()) {
         this.#dropRegions(page);
-        for (const block of page.blocks.values()) Object.assign(block, { functionIndex: 0, executions: 0 });
+        for (const block of page.blocks.values()) {
+          Object.assign(block, { known: undefined, functionIndex: 0, executions: 0 });
+        }
       }
+      this.code.known.clear();
     }
     for (const cpu of this.cpus) cpu.banks.clearJumpCaches();
     this.compiler.recycle();

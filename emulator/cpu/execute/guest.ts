@@ -151,6 +151,11 @@ export interface Guest {
   /** Bytes to which instructions are aligned, when they are: the lower bits of the state's PC may then tell more. */
   readonly instructionAlignment?: number;
   /**
+   * Bytes behind the last instruction of a block that may decide that it is the last one: where an instruction that is not all
+   * in the page ends a block, or one that is none.
+   */
+  readonly lookahead: number;
+  /**
    * A store into code that runs takes effect at the next instruction, without a barrier. The engine then leaves the block before such a store,
    * runs its instruction alone, and looks the code up anew.
    */

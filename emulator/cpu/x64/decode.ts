@@ -9,7 +9,7 @@ import type { X64Mode } from './mode.ts';
 import { SEGMENT } from './state.ts';
 
 /** Longest instruction; a longer one raises #GP. */
-const MAX_LENGTH = 15;
+export const MAX_LENGTH = 15;
 
 /** What the prefixes say. */
 export interface Prefixes {

@@ -1,6 +1,7 @@
 /** The x86_64 instruction set as the engine takes it. */
 import type { EngineCpu, Guest } from '../execute/guest.ts';
 import { X64Cpu } from './cpu.ts';
+import { MAX_LENGTH } from './decode.ts';
 import { modeOfKey } from './mode.ts';
 import type { X64Model } from './models.ts';
 import { X64_LAYOUT } from './state.ts';
@@ -30,6 +31,7 @@ export function createX64Guest(model: X64Model, cpuCount: number, current: () =>
     layout: X64_LAYOUT,
     translateBlock: (code, start, key, nextPage, limit, debuggerSteps) =>
       translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1, limit, debuggerSteps),
+    lookahead: MAX_LENGTH,
     storesChangeRunningCode: true,
     helpers: systemHelpers(current),
     createCpu: (engine, surroundings) => new X64Cpu(engine, model, cpuCount, surroundings),

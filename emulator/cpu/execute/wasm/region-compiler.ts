@@ -18,6 +18,9 @@ import {
 /** Regions that may be alive at a time (each is a module of some 10 KiB to the host); slot 0 is what free entries of jump caches name. */
 const DEFAULT_TABLE_SIZE = 32_768;
 
+/** The WebAssembly function of a region: nothing in it tells where its page is. */
+export type CompiledRegion = (base: number, entry: number, pc: bigint, budget: number) => void;
+
 /** Compiles regions and owns the function table. */
 export class RegionCompiler {
   readonly #memory: GuestMemory;
@@ -50,8 +53,8 @@ export class RegionCompiler {
     return this.#freeSlots.length === 0 && this.#nextSlot === this.#table.length;
   }
 
-  /** Compiles a region. @returns its index in the function table */
-  compile(plan: RegionPlan): number {
+  /** Compiles a region. */
+  compile(plan: RegionPlan): CompiledRegion {
     const bytes = this.#moduleOf(plan);
     const imports = {
       engine: { memory: this.#memory.memory, table: this.#table },
@@ -59,12 +62,17 @@ export class RegionCompiler {
       helper: this.#imports(helpersOf(plan)),
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
-    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
-    assert(slot < this.#table.length, 'function table is full');
-    this.#table.set(slot, instance.exports['region']);
     this.statistics.regions++;
     this.statistics.blocks += plan.blocks.length;
     this.statistics.bytes += bytes.length;
+    return instance.exports['region'] as CompiledRegion;
+  }
+
+  /** Puts a region into the function table, where it may be several times. @returns its index there */
+  install(region: CompiledRegion): number {
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    assert(slot < this.#table.length, 'function table is full');
+    this.#table.set(slot, region);
     return slot;
   }
 

@@ -126,6 +126,7 @@ test('goes on when there are more regions than the limit', () => {
     machine.program(
       0x10000 + page * 0x1000,
       toy.addi(0, 0, 1),
+      toy.addi(5, 5, page),
       ...(last ? [toy.addi(1, 1, -1), toy.bnz(1, 2), toy.trap(), toy.jr(2)] : [toy.add(3, 4), toy.jr(3)]),
     );
   }

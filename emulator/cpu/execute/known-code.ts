@@ -1,0 +1,122 @@
+/**
+ * Code by content: the same bytes at the same place of a page mean the same in the same mode, wherever the page is.
+ *
+ * Translations name places relative to their page. So what the first kernel had translated serves the capture kernel,
+ * and a program's page that was dropped and read once more is not translated once more.
+ */
+import type { GuestMemory } from '../../memory/guest-memory.ts';
+import { type Block, CODE_PAGE } from '../ir/block.ts';
+import type { BlockDescription, CodePage } from './code-cache.ts';
+import type { CompiledRegion } from './wasm/region-compiler.ts';
+
+const FIRST_CAPACITY = 2 ** 20;
+
+/** What a block is by its bytes. */
+export interface KnownBlock extends BlockDescription {
+  /** The bytes that decide what it is: offset in the page, number, and where they are kept. */
+  readonly from: number;
+  readonly size: number;
+  readonly kept: number;
+  /** Regions that are entered here, the newest one last. */
+  readonly regions: KnownRegion[];
+  /** Another block with the same hash. */
+  readonly other: KnownBlock | undefined;
+}
+
+/** A compiled region by what it was compiled from. */
+export interface KnownRegion {
+  readonly blocks: readonly KnownBlock[];
+  /** Numbers of the blocks at which it is entered. */
+  readonly entries: readonly number[];
+  readonly compiled: CompiledRegion;
+}
+
+/** What is known of code of an instruction set. */
+export class KnownCode {
+  readonly #memory: GuestMemory;
+  readonly #alignment: number;
+  readonly #lookahead: number;
+  readonly #byHash = new Map<number, KnownBlock>();
+  #bytes = new Uint8Array(FIRST_CAPACITY);
+  #used = 0;
+
+  /**
+   * @param alignment of instructions, in bytes
+   * @param lookahead bytes behind the end of a block that may decide where it ends
+   */
+  constructor(memory: GuestMemory, alignment: number, lookahead: number) {
+    this.#memory = memory;
+    this.#alignment = alignment;
+    this.#lookahead = lookahead;
+  }
+
+  /** The block that the bytes at an offset of a page make. */
+  find(page: CodePage, start: number, modeKey: number): KnownBlock | undefined {
+    let known = this.#byHash.get(hashOf(page, start, modeKey));
+    while (known !== undefined) {
+      if (known.start === start && known.modeKey === modeKey && this.#isAt(page, known)) return known;
+      known = known.other;
+    }
+    return undefined;
+  }
+
+  /** Keeps a block that lies within its page. */
+  add(page: CodePage, block: Block, description: BlockDescription): KnownBlock {
+    const { start, end, modeKey } = description;
+    const from = start & -this.#alignment;
+    const size = Math.min(endIsDecided(block) ? end : end + this.#lookahead, CODE_PAGE) - from;
+    const kept = this.#keep(page.address + from, size);
+    const hash = hashOf(page, start, modeKey);
+    const known = { ...description, from, size, kept, regions: [], other: this.#byHash.get(hash) };
+    this.#byHash.set(hash, known);
+    return known;
+  }
+
+  addRegion(region: KnownRegion): void {
+    for (const number of region.entries) region.blocks[number]!.regions.push(region);
+  }
+
+  /** The newest region that is entered at a block of a page, and whose other blocks are there, too. */
+  region(page: CodePage, { regions }: KnownBlock): KnownRegion | undefined {
+    return regions.findLast(({ blocks }) => blocks.every(block => this.#isAt(page, block)));
+  }
+
+  clear(): void {
+    this.#byHash.clear();
+    this.#bytes = new Uint8Array(FIRST_CAPACITY);
+    this.#used = 0;
+  }
+
+  #isAt({ address }: CodePage, { from, size, kept }: KnownBlock): boolean {
+    const { bytes } = this.#memory;
+    const first = address + from;
+    for (let i = 0; i < size; i++) if (bytes[first + i] !== this.#bytes[kept + i]) return false;
+    return true;
+  }
+
+  #keep(address: number, size: number): number {
+    const kept = this.#used;
+    this.#used += size;
+    if (this.#used > this.#bytes.length) {
+      const larger = new Uint8Array(2 * this.#bytes.length);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(this.#memory.bytes.subarray(address, address + size), kept);
+    return kept;
+  }
+}
+
+/** Whether the last instruction ends the block, so that what follows is of no account. */
+function endIsDecided({ terminal, end }: Block): boolean {
+  return (
+    terminal.kind === 'branch' || terminal.kind === 'indirect' || (terminal.kind === 'jump' && terminal.target !== end)
+  );
+}
+
+/** A hash below 2^30 of where a block is, and of the bytes there. */
+function hashOf({ code }: CodePage, start: number, modeKey: number): number {
+  const word = code.getInt32(Math.min(start, CODE_PAGE - 4), true);
+  const place = Math.imul(start | (modeKey << 12), 0x9e3779b1);
+  return (Math.imul(word ^ place, 0x85ebca6b) ^ (place >>> 15)) >>> 2;
+}
