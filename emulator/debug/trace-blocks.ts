@@ -38,6 +38,7 @@ export function tracedGuest<G extends Guest>(guest: G, { channels, record }: Tra
   };
   return {
     ...guest,
+    variant: undefined,
     translateBlock: (code, start, modeKey, nextPage, limit, debuggerSteps) => {
       let next: DataView | undefined;
       const block = guest.translateBlock(code, start, modeKey, () => (next = nextPage()), limit, debuggerSteps);

@@ -2,6 +2,7 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { VmcoreinfoLocation } from '../devices/fw-cfg.ts';
 import type { PciHost } from '../devices/pci/host.ts';
+import type { TranslatedCode } from '../cpu/execute/code-cache.ts';
 import type { DebugView } from '../debug/debug-view.ts';
 import { Aarch64DebugView } from '../debug/gdb-aarch64.ts';
 import { X64DebugView } from '../debug/gdb-x86_64.ts';
@@ -154,6 +155,10 @@ class WholeMachine<
 
   get instructions(): number {
     return this.board.machine.instructions;
+  }
+
+  get translatedCode(): TranslatedCode {
+    return this.board.machine.engine.code;
   }
 
   boot(kernel: LinuxKernel): void {

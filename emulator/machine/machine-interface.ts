@@ -2,6 +2,7 @@
 import type { FwCfgFile, VmcoreinfoLocation } from '../devices/fw-cfg.ts';
 import type { DebugView } from '../debug/debug-view.ts';
 import type { Trace } from '../debug/trace.ts';
+import type { TranslatedCode } from '../cpu/execute/code-cache.ts';
 import type { EngineOptions } from '../cpu/execute/engine.ts';
 import type { Fdt } from '../../capture/formats/fdt.ts';
 import type { Nanoseconds } from '../memory/device.ts';
@@ -125,6 +126,8 @@ export interface Machine {
   readonly guestNs: Nanoseconds;
   /** Instructions retired by all CPUs since power-on. */
   readonly instructions: number;
+  /** Guest code as translated so far: a later machine of the same kind need not translate it again. */
+  readonly translatedCode: TranslatedCode;
 
   /** Puts a kernel into memory, and the boot CPU at its entry. Once, before the machine runs. @throws ImageError */
   boot(kernel: LinuxKernel): void;

@@ -21,6 +21,7 @@ import {
 import type { BootPlan } from '../commands/boot.ts';
 import type { CharacterBackend, DiskOption } from '../commands/boot-options.ts';
 import { EPOCH_SECONDS } from '../lab/emulated-machine.ts';
+import { KeptCode } from '../lab/kept-code.ts';
 import { machineState } from '../lab/machine-state.ts';
 import { GuestDumper } from './guest-dump.ts';
 import type { InteractiveTarget } from './interactive.ts';
@@ -72,6 +73,7 @@ export class MachineSession implements InteractiveTarget, Disposable {
   readonly dumper = new GuestDumper(this);
   readonly events = new MachineEvents();
   readonly #trace: TraceFile | undefined;
+  readonly #code: KeptCode;
   /** A machine has one snapshot at a time. */
   #snapshot: NamedSnapshot | undefined;
   #state: RunState;
@@ -93,10 +95,12 @@ export class MachineSession implements InteractiveTarget, Disposable {
     this.devices = new MachineDevices(plan, usualBus, event => this.#heardPanic(event));
     this.networks = new SessionNetworks(plan, usualBus, () => this.#epochSeconds + this.guestSeconds);
     this.machine = this.#powerOn(usualBus, output);
+    this.#code = new KeptCode(this.machine, plan.image.bytes);
     this.#state = plan.startPaused ? 'prelaunch' : 'running';
   }
 
   [Symbol.dispose](): void {
+    this.#code.save();
     this.#trace?.[Symbol.dispose]();
     this.devices[Symbol.dispose]();
     this.networks[Symbol.dispose]();

@@ -19,6 +19,7 @@ import { Aarch64Starter, type CaptureImage, type CaptureStarter, X86Starter } fr
 import { CrashListener, HostKexec, type KernelWatcher, LOOK_AGAIN, runWatched } from './host-kexec.ts';
 import { KernelProbes } from './kernel-probes.ts';
 import { NetworkCard } from './network-card.ts';
+import { KeptCode } from './kept-code.ts';
 import { KexecTrace } from './kexec-trace.ts';
 import { Provoker } from './provocations.ts';
 import { parseBoard } from './machine-option.ts';
@@ -56,11 +57,13 @@ export class EmulatedMachine implements LabMachine {
     });
     const { machine, watchers } = create(config, kernel, { disk, card }, listener, byte => console.write(byte));
     this.#machine = machine;
+    const code = new KeptCode(machine, kernel.bytes);
     const disks = [{ option: { id: 'disk0', file: config.disk, readOnly: false, snapshot: false } }];
     this.#control = new RunControl(machine, disks);
     using _server = await ControlServer.open(this.#control, config.controls ?? [], this.#control.ended);
     const stop = await runToStop(this.#control, watchers, limits.guestSeconds);
     console.flush();
+    code.save();
     if (disk.error !== undefined) return { kind: 'failed', message: disk.error.message };
     return stop;
   }

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { EmulatedMachine } from '../../scripts/lab/emulated-machine.ts';
 import { runFlow } from '../../scripts/lab/flow.ts';
+import { keptCodeFolder } from '../../scripts/lab/kept-code.ts';
 import { prepareRun } from '../../scripts/lab/prepare.ts';
 import type { RunReport } from '../../scripts/lab/report.ts';
 import { ARCHITECTURE_DEFAULTS, DEFAULT_SCENARIO, type Scenario } from '../../scripts/lab/scenario.ts';
@@ -85,7 +86,8 @@ describe.each<[name: string, scenario: Partial<Scenario>]>([
   });
 });
 
-test('two runs with two CPUs give the same console, instruction counts and dump', async () => {
+test('two runs with two CPUs give the same console, instruction counts and dump, whether code was kept or is translated', async () => {
+  rmSync(keptCodeFolder(), { recursive: true, force: true });
   const [first, second] = [await run({ cpus: 2 }), await run({ cpus: 2 })];
   expect(first.report.outcome).toBe('dumped');
   const comparable = ({ phases, ...rest }: RunReport): unknown => ({

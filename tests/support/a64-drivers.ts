@@ -64,6 +64,7 @@ class TestMachine {
     this.#features = features;
     const guest: Guest = {
       name: 'aarch64',
+      variant: 'test',
       layout: A64_LAYOUT,
       lookahead: 0,
       translateBlock: (code, start) => translateBlock(code, start, CASE_MODE, features),

@@ -85,6 +85,7 @@ export function engineDriver(name: string, compileThreshold: number): Driver & {
   const memory = new GuestMemory(engineReservedBytes(1), [{ start: 0, size: CASE_MEMORY.size }]);
   const guest: Guest = {
     name: 'aarch64',
+    variant: 'test',
     layout: A64_LAYOUT,
     lookahead: 0,
     translateBlock: (code, start) => translateBlock(code, start, CASE_MODE, ALL_FEATURES),

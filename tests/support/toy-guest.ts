@@ -140,6 +140,7 @@ export function toyMachine(compileThreshold: number, options: Partial<EngineOpti
   let translations = 0;
   const guest: Guest = {
     name: 'aarch64',
+    variant: 'test',
     layout,
     lookahead,
     translateBlock(code, start) {

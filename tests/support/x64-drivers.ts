@@ -126,6 +126,7 @@ class TestMachine {
     };
     const guest: Guest = {
       name: 'x86_64',
+      variant: 'test',
       layout: X64_LAYOUT,
       lookahead: 15,
       translateBlock: (code, start) => translateBlock(code, start, mode, ALL_FEATURES, () => undefined)!,

@@ -34,6 +34,7 @@ export interface A64Guest extends Guest {
 export function createA64Guest(model: CpuModel, current: () => A64Cpu): A64Guest {
   return {
     name: 'aarch64',
+    variant: [...model.features].join(),
     layout: A64_LAYOUT,
     instructionAlignment: 4,
     lookahead: 0,

@@ -41,9 +41,10 @@ export class Breakpoints {
     return this.#addresses.has(address);
   }
 
-  /** Whether blocks end where code alone makes them end. */
-  get none(): boolean {
-    return this.#offsets.length === 0;
+  /** Whether there may be a breakpoint in a block that the code alone makes: it is another one here. */
+  cut({ start, end }: { readonly start: number; readonly end: number }): boolean {
+    const first = start & -this.#alignment;
+    return this.#offsets.some(offset => offset >= first && offset < end);
   }
 
   /** Whether a block that begins at an offset in its page has to look for a breakpoint. */

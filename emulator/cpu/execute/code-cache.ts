@@ -10,6 +10,7 @@ import { type Block, directTargets } from '../ir/block.ts';
 import { Breakpoints } from './breakpoints.ts';
 import type { Guest } from './guest.ts';
 import type { BytecodeArena } from './interpret/bytecode-arena.ts';
+import { decodeKnownCode, encodeKnownCode } from './known-code-file.ts';
 import { type KnownBlock, KnownCode, type KnownRegion } from './known-code.ts';
 
 const PAGE = 4096;
@@ -85,8 +86,20 @@ export interface CodeCacheOwner {
   recognised(page: CodePage, region: KnownRegion): void;
 }
 
+/** What a machine has translated, as far as it can be kept for a later one. */
+export interface TranslatedCode {
+  /** Machines with the same identity can exchange translations; undefined where they are not to be exchanged. */
+  readonly identity: string | undefined;
+  /** Number of blocks and regions. */
+  readonly size: number;
+  /** Everything as bytes. They are good for the same version of the engine only. */
+  export(): Uint8Array;
+  /** Takes over what another machine exported, before this one runs. @returns false when its identity is another one */
+  import(exported: Uint8Array): boolean;
+}
+
 /** All translated code of a machine. */
-export class CodeCache {
+export class CodeCache implements TranslatedCode {
   readonly #memory: GuestMemory;
   readonly #guest: Guest;
   readonly #pages = new Map<number, CodePage>();
@@ -140,29 +153,36 @@ export class CodeCache {
   }
 
   #recognise(page: CodePage, offset: number, modeKey: number): TranslatedBlock | undefined {
-    const known = this.breakpoints.none ? this.known.find(page, offset, modeKey) : undefined;
-    if (known === undefined) return undefined;
+    const known = this.known.find(page, offset, modeKey);
+    if (known === undefined || this.breakpoints.cut(known)) return undefined;
     const block = this.place(page, known);
-    const region = this.known.region(page, known);
+    const region = this.knownRegion(page, known);
     if (region !== undefined) this.#owner.recognised(page, region);
     return block;
   }
 
+  /** A region that was compiled for other pages, and is good for this one. */
+  knownRegion(page: CodePage, known: KnownBlock): KnownRegion | undefined {
+    const region = this.known.region(page, known);
+    return region?.blocks.some(block => this.breakpoints.cut(block)) === true ? undefined : region;
+  }
+
   #translate(page: CodePage, offset: number, modeKey: number, nextPage: NextCodePage): TranslatedBlock | undefined {
     let next: CodePage | undefined;
-    const block = this.#guest.translateBlock(
-      page.code,
-      offset,
-      modeKey,
-      () => (next = nextPage())?.code,
-      this.breakpoints.limit(offset),
-    );
+    const limit = this.breakpoints.limit(offset);
+    const block = this.#guest.translateBlock(page.code, offset, modeKey, () => (next = nextPage())?.code, limit);
     if (block === undefined) return undefined;
     if (this.#arena.isFull) this.#forgetBytecode();
     const description = { ...describe(block), modeKey, bytecode: this.#arena.add(block) };
-    const isKnown = next === undefined && this.breakpoints.none;
-    const known = isKnown ? this.known.add(page, block, description) : undefined;
+    const known = this.#isKnowable(block, next) ? this.known.add(page, block, description) : undefined;
     return this.#place(page, description, known, next);
+  }
+
+  /** Whether the bytes of a block alone make it what it is. */
+  #isKnowable(block: Block, next: CodePage | undefined): boolean {
+    const isCut =
+      this.breakpoints.cut(block) || (block.end < PAGE && this.breakpoints.limit(block.start) === block.end);
+    return this.#guest.variant !== undefined && next === undefined && !isCut;
   }
 
   /** Makes a known block one of a page that has its bytes. */
@@ -250,6 +270,25 @@ export class CodeCache {
   /** Drops everything, as a snapshot restore and tests need. */
   clear(): void {
     for (const page of this.#pages.values()) this.#drop(page);
+  }
+
+  get identity(): string | undefined {
+    const { name, variant } = this.#guest;
+    // modules import the whole linear memory
+    return variant === undefined ? undefined : `${name} ${variant} ${this.#memory.wasmPages}`;
+  }
+
+  get size(): number {
+    return this.known.blocks.length + this.known.regions.length;
+  }
+
+  export(): Uint8Array {
+    assert(this.identity !== undefined, 'only code that has an identity is kept');
+    return encodeKnownCode(this.known, this.#arena, this.identity);
+  }
+
+  import(exported: Uint8Array): boolean {
+    return this.identity !== undefined && decodeKnownCode(exported, this.known, this.#arena, this.identity);
   }
 
   #forgetBytecode(): void {

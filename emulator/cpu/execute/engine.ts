@@ -17,7 +17,7 @@ import type { KnownRegion } from './known-code.ts';
 import { planRegion } from './region-planner.ts';
 import { BANK, BANKS_PER_CPU } from './soft-tlb.ts';
 import { Watchpoints } from './watchpoints.ts';
-import { type CompiledRegion, RegionCompiler } from './wasm/region-compiler.ts';
+import { RegionCompiler, type RegionModule } from './wasm/region-compiler.ts';
 
 const PAGE = 4096;
 /** First byte of the CPU state blocks in linear memory. */
@@ -324,32 +324,27 @@ export class Engine {
   }
 
   #compile(page: CodePage, seed: TranslatedBlock): void {
-    const region = seed.known && this.code.known.region(page, seed.known);
+    const region = seed.known && this.code.knownRegion(page, seed.known);
     if (region !== undefined) return this.#adopt(page, region);
     const blocks = planRegion(page, seed);
     const entries = blocks.flatMap((candidate, number) => (candidate.isEntry ? [number] : []));
-    const compiled = this.compiler.compile({ blocks: blocks.map(block => this.code.translate(page, block)), entries });
+    const module = this.compiler.compile({ blocks: blocks.map(block => this.code.translate(page, block)), entries });
     const known = blocks.flatMap(block => block.known ?? []);
-    if (known.length === blocks.length) this.code.known.addRegion({ blocks: known, entries, compiled });
-    this.#install(page, blocks, entries, compiled);
+    if (known.length === blocks.length) this.code.known.addRegion({ blocks: known, entries, module });
+    this.#install(page, blocks, entries, module);
   }
 
   /** Gives a page a region that was compiled for another one with the same code. */
-  #adopt(page: CodePage, { blocks, entries, compiled }: KnownRegion): void {
+  #adopt(page: CodePage, { blocks, entries, module }: KnownRegion): void {
     const placed = blocks.map(block => this.code.place(page, block));
     // they have run where the region was planned: later plans for this page count on them
     for (const block of placed) block.executions ||= 1;
-    this.#install(page, placed, entries, compiled);
+    this.#install(page, placed, entries, module);
   }
 
-  #install(
-    page: CodePage,
-    blocks: readonly TranslatedBlock[],
-    entries: readonly number[],
-    compiled: CompiledRegion,
-  ): void {
+  #install(page: CodePage, blocks: readonly TranslatedBlock[], entries: readonly number[], module: RegionModule): void {
     this.#makeRoom();
-    const index = this.compiler.install(compiled);
+    const index = this.compiler.install(module);
     for (const number of entries) {
       const entry = blocks[number]!;
       entry.functionIndex = index;

@@ -129,6 +129,11 @@ export type HelperImplementation = (...args: never[]) => number | bigint | void;
 /** An instruction set as the engine sees it. */
 export interface Guest {
   readonly name: 'aarch64' | 'x86_64';
+  /**
+   * Says what translation depends on besides bytes and mode: what was translated for one guest is good for every other one of the same
+   * name and variant. Undefined when each place is to be translated by itself, as traces want it.
+   */
+  readonly variant: string | undefined;
   readonly layout: StateLayout;
   /**
    * Translates the block that starts at byte `start` of a page of code. The block ends within the page, except that one instruction

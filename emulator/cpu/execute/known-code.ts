@@ -7,16 +7,21 @@
 import type { GuestMemory } from '../../memory/guest-memory.ts';
 import { type Block, CODE_PAGE } from '../ir/block.ts';
 import type { BlockDescription, CodePage } from './code-cache.ts';
-import type { CompiledRegion } from './wasm/region-compiler.ts';
+import type { RegionModule } from './wasm/region-compiler.ts';
 
 const FIRST_CAPACITY = 2 ** 20;
 
 /** What a block is by its bytes. */
-export interface KnownBlock extends BlockDescription {
+export interface KnownContent extends BlockDescription {
   /** The bytes that decide what it is: offset in the page, number, and where they are kept. */
   readonly from: number;
   readonly size: number;
   readonly kept: number;
+  readonly hash: number;
+}
+
+/** A known block among the others. */
+export interface KnownBlock extends KnownContent {
   /** Regions that are entered here, the newest one last. */
   readonly regions: KnownRegion[];
   /** Another block with the same hash. */
@@ -28,7 +33,7 @@ export interface KnownRegion {
   readonly blocks: readonly KnownBlock[];
   /** Numbers of the blocks at which it is entered. */
   readonly entries: readonly number[];
-  readonly compiled: CompiledRegion;
+  readonly module: RegionModule;
 }
 
 /** What is known of code of an instruction set. */
@@ -37,6 +42,8 @@ export class KnownCode {
   readonly #alignment: number;
   readonly #lookahead: number;
   readonly #byHash = new Map<number, KnownBlock>();
+  #blocks: KnownBlock[] = [];
+  #regions: KnownRegion[] = [];
   #bytes = new Uint8Array(FIRST_CAPACITY);
   #used = 0;
 
@@ -48,6 +55,21 @@ export class KnownCode {
     this.#memory = memory;
     this.#alignment = alignment;
     this.#lookahead = lookahead;
+  }
+
+  /** All blocks, the oldest one first. */
+  get blocks(): readonly KnownBlock[] {
+    return this.#blocks;
+  }
+
+  /** All regions, the oldest one first. */
+  get regions(): readonly KnownRegion[] {
+    return this.#regions;
+  }
+
+  /** The bytes to which `kept` points. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#used);
   }
 
   /** The block that the bytes at an offset of a page make. */
@@ -66,13 +88,26 @@ export class KnownCode {
     const from = start & -this.#alignment;
     const size = Math.min(endIsDecided(block) ? end : end + this.#lookahead, CODE_PAGE) - from;
     const kept = this.#keep(page.address + from, size);
-    const hash = hashOf(page, start, modeKey);
-    const known = { ...description, from, size, kept, regions: [], other: this.#byHash.get(hash) };
-    this.#byHash.set(hash, known);
+    return this.#enter({ ...description, from, size, kept, hash: hashOf(page, start, modeKey) });
+  }
+
+  /** Takes over what another process knew; here nothing is known yet. @returns the blocks, to which regions can be added */
+  restore(blocks: readonly KnownContent[], bytes: Uint8Array): readonly KnownBlock[] {
+    this.#bytes = Uint8Array.from(bytes);
+    this.#used = bytes.length;
+    for (const block of blocks) this.#enter(block);
+    return this.#blocks;
+  }
+
+  #enter(content: KnownContent): KnownBlock {
+    const known: KnownBlock = { ...content, regions: [], other: this.#byHash.get(content.hash) };
+    this.#byHash.set(content.hash, known);
+    this.#blocks.push(known);
     return known;
   }
 
   addRegion(region: KnownRegion): void {
+    this.#regions.push(region);
     for (const number of region.entries) region.blocks[number]!.regions.push(region);
   }
 
@@ -83,6 +118,8 @@ export class KnownCode {
 
   clear(): void {
     this.#byHash.clear();
+    this.#blocks = [];
+    this.#regions = [];
     this.#bytes = new Uint8Array(FIRST_CAPACITY);
     this.#used = 0;
   }
@@ -98,7 +135,7 @@ export class KnownCode {
     const kept = this.#used;
     this.#used += size;
     if (this.#used > this.#bytes.length) {
-      const larger = new Uint8Array(2 * this.#bytes.length);
+      const larger = new Uint8Array(2 * this.#used);
       larger.set(this.#bytes);
       this.#bytes = larger;
     }

@@ -28,6 +28,7 @@ export interface X64Guest extends Guest {
 export function createX64Guest(model: X64Model, cpuCount: number, current: () => X64Cpu): X64Guest {
   return {
     name: 'x86_64',
+    variant: [cpuCount > 1 ? 'smp' : 'up', ...model.features].join(),
     layout: X64_LAYOUT,
     translateBlock: (code, start, key, nextPage, limit, debuggerSteps) =>
       translateBlock(code, start, modeOfKey(key), model.features, nextPage, cpuCount > 1, limit, debuggerSteps),

@@ -4,14 +4,21 @@ import type { Block } from '../../ir/block.ts';
 import { encodeBlock, type HelperCall } from './encode.ts';
 
 /** Bytes of the arena: the bytecode of about 100,000 blocks, more than a boot keeps cold at a time. */
-export const ARENA_SIZE = 24 * 2 ** 20;
+export const ARENA_SIZE = 32 * 2 ** 20;
 /** Room that must be left before a block is added: the longest block's bytecode. */
 const RESERVE = 256 * 1024;
+
+/** What an arena holds. */
+export interface ArenaContents {
+  readonly words: Int32Array;
+  readonly calls: readonly HelperCall[];
+}
 
 /** Bytecode by address. */
 export class BytecodeArena {
   readonly #memory: GuestMemory;
-  readonly #base: number;
+  /** Linear-memory address of its first byte. */
+  readonly base: number;
   #end: number;
   /** Helper calls by the number that bytecode has for them. */
   #calls: HelperCall[] = [];
@@ -19,13 +26,13 @@ export class BytecodeArena {
   /** @param base linear-memory address of `ARENA_SIZE` bytes */
   constructor(memory: GuestMemory, base: number) {
     this.#memory = memory;
-    this.#base = base;
+    this.base = base;
     this.#end = base;
   }
 
   /** True when `clear` has to come before the next `add`. */
   get isFull(): boolean {
-    return this.#end + RESERVE > this.#base + ARENA_SIZE;
+    return this.#end + RESERVE > this.base + ARENA_SIZE;
   }
 
   /** @returns the address of the block's bytecode */
@@ -43,8 +50,20 @@ export class BytecodeArena {
     return this.#calls[this.#memory.int32[(address >> 2) + 1]!]!;
   }
 
+  /** All bytecode, with the helper calls that it numbers. */
+  get contents(): ArenaContents {
+    return { words: this.#memory.int32.subarray(this.base >> 2, this.#end >> 2), calls: this.#calls };
+  }
+
+  /** Takes over the contents of another arena, instead of its own. */
+  restore({ words, calls }: ArenaContents): void {
+    this.#memory.int32.set(words, this.base >> 2);
+    this.#end = this.base + 4 * words.length;
+    this.#calls = [...calls];
+  }
+
   clear(): void {
-    this.#end = this.#base;
+    this.#end = this.base;
     this.#calls = [];
   }
 }

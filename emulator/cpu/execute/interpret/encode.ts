@@ -8,9 +8,14 @@ import type { StateField } from '../../ir/state-field.ts';
 import { accessKey } from '../access-key.ts';
 import { CHECKPOINT, EXTRA_OPCODES, type ExtraOpcode, pureOpcode, SLOT_AREA, SLOT_SIZE } from './bytecode.ts';
 
+/** What the interpreter has to know of a helper. */
+export interface CalledHelper extends Pick<HelperDeclaration, 'name' | 'params'> {
+  readonly effects: Pick<HelperDeclaration['effects'], 'mayFault'>;
+}
+
 /** A helper call in bytecode: what the interpreter leaves to JavaScript. */
 export interface HelperCall {
-  readonly helper: HelperDeclaration;
+  readonly helper: CalledHelper;
   /** Offsets of the arguments and of the result in the slot area. */
   readonly args: readonly number[];
   readonly result: number;

@@ -5,6 +5,7 @@ import { ModuleWriter } from '../../../wasm/module-writer.ts';
 import type { HelperDeclaration } from '../../ir/helper-declaration.ts';
 import { OPS } from '../../ir/ops.ts';
 import type { HelperImplementation } from '../guest.ts';
+import type { CalledHelper } from '../interpret/encode.ts';
 import { emitRegion, type RegionPlan } from './emit-region.ts';
 import {
   createRuntime,
@@ -18,8 +19,13 @@ import {
 /** Regions that may be alive at a time (each is a module of some 10 KiB to the host); slot 0 is what free entries of jump caches name. */
 const DEFAULT_TABLE_SIZE = 32_768;
 
-/** The WebAssembly function of a region: nothing in it tells where its page is. */
-export type CompiledRegion = (base: number, entry: number, pc: bigint, budget: number) => void;
+/** A region as WebAssembly: nothing in it tells where its page is. */
+export interface RegionModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly helpers: readonly CalledHelper[];
+  /** Its function, once it was needed. */
+  compiled?: unknown;
+}
 
 /** Compiles regions and owns the function table. */
 export class RegionCompiler {
@@ -54,26 +60,31 @@ export class RegionCompiler {
   }
 
   /** Compiles a region. */
-  compile(plan: RegionPlan): CompiledRegion {
-    const bytes = this.#moduleOf(plan);
-    const imports = {
-      engine: { memory: this.#memory.memory, table: this.#table },
-      slow: this.runtime as unknown as Record<string, unknown>,
-      helper: this.#imports(helpersOf(plan)),
-    };
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
+  compile(plan: RegionPlan): RegionModule {
+    const helpers = helpersOf(plan);
+    const bytes = this.#moduleOf(plan, helpers);
     this.statistics.regions++;
     this.statistics.blocks += plan.blocks.length;
     this.statistics.bytes += bytes.length;
-    return instance.exports['region'] as CompiledRegion;
+    return { bytes, helpers };
   }
 
   /** Puts a region into the function table, where it may be several times. @returns its index there */
-  install(region: CompiledRegion): number {
+  install(region: RegionModule): number {
     const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
     assert(slot < this.#table.length, 'function table is full');
-    this.#table.set(slot, region);
+    region.compiled ??= this.#instantiate(region);
+    this.#table.set(slot, region.compiled);
     return slot;
+  }
+
+  #instantiate({ bytes, helpers }: RegionModule): unknown {
+    const imports = {
+      engine: { memory: this.#memory.memory, table: this.#table },
+      slow: this.runtime as unknown as Record<string, unknown>,
+      helper: this.#imports(helpers),
+    };
+    return new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports['region'];
   }
 
   /** Drops a region; whoever still jumps to it comes back to the run loop. */
@@ -93,7 +104,7 @@ export class RegionCompiler {
   }
 
   /** Helpers as compiled code calls them: WebAssembly hands over i64 with a sign, helpers take it without. */
-  #imports(helpers: ReadonlySet<HelperDeclaration>): Record<string, unknown> {
+  #imports(helpers: readonly CalledHelper[]): Record<string, unknown> {
     for (const { name, params } of helpers) {
       this.#wrapped[name] ??= params.some(type => type === 'i64')
         ? unsigned(this.#helpers[name]!)
@@ -102,7 +113,7 @@ export class RegionCompiler {
     return this.#wrapped;
   }
 
-  #moduleOf(plan: RegionPlan): Uint8Array<ArrayBuffer> {
+  #moduleOf(plan: RegionPlan, imported: readonly HelperDeclaration[]): Uint8Array<ArrayBuffer> {
     const module = new ModuleWriter();
     module.importMemory('engine', 'memory', this.#memory.wasmPages, this.#memory.wasmPages);
     module.importFunctionTable('engine', 'table', this.#table.length);
@@ -113,7 +124,7 @@ export class RegionCompiler {
       slow.set(name, module.importFunction('slow', name, module.type(params, results)));
     }
     const helpers = new Map<string, number>();
-    for (const helper of helpersOf(plan)) {
+    for (const helper of imported) {
       const type = module.type(helper.params, helper.result === 'none' ? [] : [helper.result]);
       helpers.set(helper.name, module.importFunction('helper', helper.name, type));
     }
@@ -138,7 +149,7 @@ function unsigned(helper: HelperImplementation): (...args: (number | bigint)[]) 
   };
 }
 
-function helpersOf(plan: RegionPlan): ReadonlySet<HelperDeclaration> {
+function helpersOf(plan: RegionPlan): readonly HelperDeclaration[] {
   const helpers = new Map<string, HelperDeclaration>();
   for (const { values } of plan.blocks) {
     for (const value of values) {
@@ -147,5 +158,5 @@ function helpersOf(plan: RegionPlan): ReadonlySet<HelperDeclaration> {
       helpers.set(helper.name, helper);
     }
   }
-  return new Set(helpers.values());
+  return [...helpers.values()];
 }

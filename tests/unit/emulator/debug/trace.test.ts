@@ -68,6 +68,17 @@ describe.each([
     );
   });
 
+  test('are recorded with their code wherever they are, although another page has the same', async () => {
+    // b .+0x1000, and behind the page b .
+    const page = new Uint8Array(4096);
+    page.set(bytesOf(0x1400_0400));
+    const program = Buffer.concat([page, page, bytesOf(0x1400_0000)]);
+    const records = await trace({ program, compileThreshold }, ['in_asm'], 3);
+    expect(records.map(entry => entry.channel === 'in_asm' && entry.vaddr)).toEqual(
+      [0, 0x1000, 0x2000].map(offset => BigInt(ENTRY.aarch64 + offset)),
+    );
+  });
+
   test('are recorded with their code when they are translated first', async () => {
     const records = await trace({ program: LOOP, compileThreshold }, ['in_asm', 'exec'], 8);
     const code = records.flatMap(entry => (entry.channel === 'in_asm' ? [[entry.vaddr, entry.code.length]] : []));
