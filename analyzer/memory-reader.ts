@@ -117,6 +117,16 @@ export class MemoryReader {
     }
   }
 
+  /** The 4 KiB at a physical address; a fault tells the address that was asked for. */
+  #pageAt(paddr: number, vaddr: bigint): Uint8Array {
+    try {
+      return readPhysicalPage(this.#memory, paddr);
+    } catch (error) {
+      if (error instanceof FaultError) throw new FaultError(BigInt.asUintN(64, vaddr), error.reason);
+      throw error;
+    }
+  }
+
   /** The 4 KiB that hold an address. */
   #page(vaddr: bigint): Uint8Array {
     const vpn = Number(BigInt.asUintN(64, vaddr) >> PAGE_SHIFT);
@@ -125,7 +135,7 @@ export class MemoryReader {
     const start = BigInt(vpn) << PAGE_SHIFT;
     const paddr = this.#translate(start);
     if (paddr === undefined) throw new FaultError(BigInt.asUintN(64, vaddr), 'not mapped');
-    const page = readPhysicalPage(this.#memory, paddr);
+    const page = this.#pageAt(paddr, vaddr);
     if (this.#pages.size >= MAX_TRANSLATIONS) this.#pages.clear();
     this.#pages.set(vpn, page);
     return page;

@@ -4,9 +4,19 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { FaultError, FormatError, UnimplementedError, UsageError } from '../capture/formats/errors.ts';
-import { Arguments, parseArguments, refuseTogether, SynopsisError, usageText } from './commands/command.ts';
-import type { Command } from './commands/command.ts';
+import { FaultError, UsageError } from '../capture/formats/errors.ts';
+import {
+  Arguments,
+  BareError,
+  isShowable,
+  parseArguments,
+  PartialError,
+  refuseTogether,
+  SynopsisError,
+  usageText,
+} from './commands/command.ts';
+import type { Command, CommandResult } from './commands/command.ts';
+import { faultText, unusualReason } from './commands/faults.ts';
 import { isGdbVerb } from './commands/gdb/verbs.ts';
 import { helpPage } from './commands/help.ts';
 import { extensionNames, loadCommand, registerCommand, unregisterCommand } from './commands/registry.ts';
@@ -15,13 +25,20 @@ import { InterruptedError, interruptible, takeInterrupts } from './interruptible
 import { writeHostFile } from './text/host-file.ts';
 
 /** What a line came to. */
-export interface LineResult {
-  readonly text: string;
-  /** The error's line, without the command's name; undefined when all went well. */
-  readonly error: string | undefined;
-  readonly command: string;
+export interface LineResult extends CommandResult {
   /** The line asked to end the session. */
   readonly exit: boolean;
+}
+
+/** The error as it is shown, without its end of line; empty when there is none. */
+export function errorLine({ command, error }: Pick<CommandResult, 'command' | 'error'>): string {
+  if (error === undefined) return '';
+  return command === '' ? error : `${command}: ${error}`;
+}
+
+/** What a line came to as text: its output, and the error's line behind it. */
+export function wholeText(done: CommandResult): string {
+  return done.error === undefined ? done.text : `${done.text}${errorLine(done)}\n`;
 }
 
 const MAX_DEPTH = 8;
@@ -68,7 +85,7 @@ function routeError(
   goesElsewhere: boolean,
 ): { readonly output: string; readonly rest: LineResult } {
   const destination = session.settings.variables.get('error') ?? 'default';
-  const message = done.error === undefined ? '' : `${done.command}: ${done.error}\n`;
+  const message = done.error === undefined ? '' : `${errorLine(done)}\n`;
   if (destination !== 'default' && destination !== 'redirect') {
     const problem = message === '' ? undefined : writeProblem(destination, message, true);
     return { output: done.text, rest: { ...done, error: problem === undefined ? undefined : done.error } };
@@ -152,9 +169,7 @@ async function runFile(session: Session, path: string, json: boolean, depth: num
     return result('<', '', error instanceof Error ? error.message : String(error));
   }
   const texts: string[] = [];
-  const show =
-    session.show ??
-    (({ text, error, command }) => texts.push(error === undefined ? text : `${text}${command}: ${error}\n`));
+  const show = session.show ?? (done => texts.push(wholeText(done)));
   for (const line of lines) {
     const done = await runLine(session, line, json, depth + 1);
     show(done);
@@ -190,7 +205,7 @@ async function runHeld(session: Session, given: string, json: boolean): Promise<
     const topic = await helpTopic(words);
     if (topic !== undefined) return result(name, pageText(topic, json));
   }
-  return { ...execute(session, command, words, json), command: name, exit: false };
+  return { command: name, ...execute(session, command, words, json), exit: false };
 }
 
 /** The command that `help` is asked about. */
@@ -208,7 +223,7 @@ function pageText(topic: Command, json: boolean): string {
 /** gdb's commands may stand without `gdb` in front. */
 async function gdbLine(session: Session, line: string, json: boolean): Promise<LineResult> {
   const gdb = await loadCommand('gdb');
-  return { ...execute(session, gdb!, [line.trim()], json), command: 'gdb', exit: false };
+  return { command: 'gdb', ...execute(session, gdb!, [line.trim()], json), exit: false };
 }
 
 /** The name of a structure alone is short for `struct`. */
@@ -222,7 +237,7 @@ async function structByName(
   const struct = await loadCommand('*');
   if (struct === undefined || session.program.types.findStruct(tag) === undefined)
     return result('crash', '', `command not found: ${name}`);
-  return { ...execute(session, struct, [name, ...words], json), command: 'struct', exit: false };
+  return { command: 'struct', ...execute(session, struct, [name, ...words], json), exit: false };
 }
 
 /** The line with its first word replaced; an alias may hold pipes of its own. */
@@ -272,7 +287,7 @@ async function pause(seconds: number, signal: AbortSignal): Promise<void> {
 
 /** A module's `commands` become commands of the session. */
 async function extendSession(session: Session, command: Command, words: readonly string[]): Promise<LineResult> {
-  if (words.length === 0) return { ...execute(session, command, [], false), command: 'extend', exit: false };
+  if (words.length === 0) return { command: 'extend', ...execute(session, command, [], false), exit: false };
   if (words[0] === '-u') {
     for (const name of words.length > 1 ? words.slice(1) : extensionNames()) unregisterCommand(name);
     return result('extend', '');
@@ -298,12 +313,10 @@ async function importModule(path: string): Promise<unknown> {
 /** Commands whose words are another command's, or an expression: none of them is an option of their own. */
 const RAW_COMMANDS = new Set(['foreach', 'eval', 'gdb', 'alias']);
 
-function execute(
-  session: Session,
-  command: Command,
-  words: readonly string[],
-  json: boolean,
-): Pick<LineResult, 'text' | 'error'> {
+/** What a command's run comes to; with a `command` where the error stands alone. */
+type Outcome = Pick<CommandResult, 'text' | 'error' | 'reason'> & { readonly command?: '' };
+
+function execute(session: Session, command: Command, words: readonly string[], json: boolean): Outcome {
   try {
     const args = RAW_COMMANDS.has(command.name) ? rawArguments(command, words) : parseArguments(command, words);
     if (command.name !== 'rd') refuseTogether(args, ['-d', '-x'], '-d and -x are mutually exclusive');
@@ -311,15 +324,34 @@ function execute(
     // Where nobody sits at a terminal, nobody types Ctrl-C.
     return { text: session.show === undefined ? output() : interruptible(output), error: undefined };
   } catch (error) {
-    if (error instanceof SynopsisError) return { text: usageText(command), error: error.message };
-    if (isExpected(error)) return { text: '', error: error.message };
+    if (error instanceof PartialError) {
+      const text = `${textOf(session, command, error.data, json)}${json ? '' : error.separator}`;
+      return { ...outcomeOf(command, error.cause), text };
+    }
+    session.takeNotes();
+    if (isExpected(error)) return outcomeOf(command, error);
     throw error;
   }
 }
 
+function outcomeOf(command: Command, error: Error): Outcome {
+  if (error instanceof BareError) return { text: '', error: error.message, command: '' };
+  if (error instanceof FaultError)
+    return { text: '', error: faultText(error, command.name), reason: unusualReason(error) };
+  const reason = error.cause instanceof Error ? error.cause.message : undefined;
+  const usage = error instanceof SynopsisError ? `\n${usageText(command).trimEnd()}` : '';
+  return { text: '', error: `${error.message}${usage}`, reason };
+}
+
 function outputOf(session: Session, command: Command, args: Arguments, json: boolean): string {
-  const data = command.run(session, args);
-  if (!json) return command.text(data, session);
+  return textOf(session, command, command.run(session, args), json);
+}
+
+function textOf(session: Session, command: Command, data: unknown, json: boolean): string {
+  const notes = session
+    .takeNotes()
+    .map(({ text, isWarning }) => (isWarning ? `WARNING: ${text}\n` : `${command.name}: ${text}\n\n`));
+  if (!json) return notes.join('') + command.text(data, session);
   return `${toJson({ command: command.name, data: command.json?.(data) ?? data })}\n`;
 }
 
@@ -344,15 +376,9 @@ function rawArguments(command: Command, words: readonly string[]): Arguments {
   return new Arguments(first === -1 ? [] : words.slice(first), new Map(flags));
 }
 
-/** Bad input, unreadable memory, known gaps and Ctrl-C are shown; anything else is a bug of ours. */
+/** Ctrl-C is shown like any error of the user's. */
 function isExpected(error: unknown): error is Error {
-  return (
-    error instanceof FaultError ||
-    error instanceof UsageError ||
-    error instanceof FormatError ||
-    error instanceof UnimplementedError ||
-    error instanceof InterruptedError
-  );
+  return isShowable(error) || error instanceof InterruptedError;
 }
 
 /** JSON with addresses and 64-bit values as hexadecimal strings; maps as objects; bytes as hexadecimal text. */

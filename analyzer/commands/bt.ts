@@ -4,21 +4,23 @@ import { readOr } from '../gaps.ts';
 import type { Task } from '../linux/sched.ts';
 import { hex16 } from '../text/layout.ts';
 import { exceptionFrameText, registersText } from '../text/registers.ts';
-import { taskStack } from '../unwind/stacks.ts';
+import { cpuStacks, taskStack } from '../unwind/stacks.ts';
 import type {
   Backtrace,
   Frame,
   SavedRegisters,
   StackItem,
+  StackRange,
   StackSwitch,
   StartPoint,
   UnwindProblem,
 } from '../unwind/frames.ts';
+import { inRange } from '../unwind/frames.ts';
 import { exceptionFrames } from '../unwind/search.ts';
 import { textAddresses } from '../unwind/search.ts';
 import type { TextReference } from '../unwind/search.ts';
-import { stoppedRegisters } from '../unwind/stopped-registers.ts';
 import { unwind } from '../unwind/unwind.ts';
+import { inTurn } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { isScanning, scanned, toggleMethod } from './bt-scan.ts';
 import { cpuExceptionsText, overflowText } from './bt-stacks.ts';
@@ -26,8 +28,10 @@ import { callText, knownCall } from '../unwind/register-arguments.ts';
 import type { KnownCall } from '../unwind/register-arguments.ts';
 import { FrameVariables } from './bt-variables.ts';
 import { parseCpus } from './cpus.ts';
+import { faultText } from './faults.ts';
 import { parseAddress, parseHex } from './numbers.ts';
-import { taskHeader, tasksOf } from './select-tasks.ts';
+import type { Refusal } from './numbers.ts';
+import { taskHeader, tasksOfWord } from './select-tasks.ts';
 import type { Session } from './session.ts';
 import { wordsText } from './stack-words.ts';
 
@@ -123,17 +127,18 @@ export const bt: Command<BtData> = {
   run(session, args) {
     refuseForeign(session, args);
     const report = reportOf(session, args);
-    const tasks = report === undefined ? selectTasks(session, args) : [];
-    const traces = tasks.map(task => (tasks.length === 1 ? traceOf : traceIfPresent)(session, task, args));
-    return {
-      ...(report === undefined ? {} : { report }),
-      traces: args.has('-R') ? traces.filter(trace => refersTo(session, trace, args.value('-R')!)) : traces,
-      options: {
-        offsets: args.has('-s'),
-        radix: args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix,
-        symbolic: args.count('-F') > 1 ? 2 : args.has('-F') ? 1 : 0,
-      },
-    };
+    const groups = report === undefined ? taskGroups(session, args) : [];
+    const isAlone = groups.length === 1 && groups[0]!().length === 1;
+    return inTurn(
+      groups,
+      group => group().map(task => (isAlone ? traceOf : traceIfPresent)(session, task, args)),
+      traces => ({
+        ...(report === undefined ? {} : { report }),
+        traces: traces.flat().filter(trace => !args.has('-R') || refersTo(session, trace, args.value('-R')!)),
+        options: optionsOf(session, args),
+      }),
+      '\n',
+    );
   },
   text(data, session) {
     return (data.report ?? '') + data.traces.map(trace => traceText(session, trace, data.options)).join('\n');
@@ -144,8 +149,12 @@ export const bt: Command<BtData> = {
 function refuseForeign({ program }: Session, args: Arguments): void {
   const foreign = program.architecture === 'x86_64' ? ['-A'] : ['-A', '-o', '-O'];
   const given = foreign.find(flag => args.has(flag));
-  if (given !== undefined)
-    throw new UsageError(`${given} option not supported or applicable on this architecture or kernel`);
+  if (given !== undefined) throw notSupported(given);
+  if (args.has('-n') && args.value('-n') !== 'idle') throw notSupported('-n');
+}
+
+function notSupported(flag: string): UsageError {
+  return new UsageError(`${flag} option not supported or applicable on this architecture or kernel`);
 }
 
 /** The text of options that are about no task. */
@@ -163,33 +172,54 @@ function refersTo(session: Session, { items }: TaskTrace, reference: string): bo
   return items.some(item => item.kind === 'frame' && (item.symbol === reference || item.pc === address));
 }
 
-/** Where `-S` and `-I` begin. */
-function startOf(session: Session, args: Arguments, task: Task): StartPoint | undefined {
-  // Without a frame record an address of code leads nowhere on arm64.
-  if (!args.has('-S') && (!args.has('-I') || session.program.architecture === 'aarch64')) return undefined;
-  const registers = stoppedRegisters(session.tasks, task);
-  const sp = args.has('-S') ? parseHex(args.value('-S')!) : (registers.get('sp') ?? 0n);
-  return { sp, ip: args.has('-I') ? parseAddress(session, args.value('-I')!) : undefined };
+const cannotConvert: Refusal = word => new UsageError(`cannot convert "${word}"`);
+
+/** What is wrong with an address that is on none of a task's stacks. */
+function misplaced({ program }: Session, task: Task, stack: StackRange, sp: bigint): ItemData | undefined {
+  const all = [stack, ...cpuStacks(program, task.cpu)];
+  if (all.some(range => inRange(range, sp))) return undefined;
+  const range = `(valid range: ${stack.start.toString(16)} - ${stack.end.toString(16)})`;
+  return { kind: 'problem', text: `non-process stack address for this task: ${sp.toString(16)}\n    ${range}` };
 }
 
-function selectTasks(session: Session, args: Arguments): Task[] {
+/** Where `-S` and `-I` begin. */
+function startOf(session: Session, args: Arguments): StartPoint | undefined {
+  const ip = args.has('-I') ? parseAddress(session, args.value('-I')!, cannotConvert) : undefined;
+  // Another address of code does not go with where the stack was left.
+  if (!args.has('-S')) return undefined;
+  const sp = parseHex(args.value('-S')!);
+  if (sp === 0n) throw new UsageError('invalid stack address for this task: 0');
+  return { sp, ip };
+}
+
+function optionsOf({ settings }: Session, args: Arguments): BtData['options'] {
+  return {
+    offsets: args.has('-s'),
+    radix: args.has('-x') ? 16 : args.has('-d') ? 10 : settings.radix,
+    symbolic: args.count('-F') > 1 ? 2 : args.has('-F') ? 1 : 0,
+  };
+}
+
+/** The tasks of each argument, or those that options choose; each group throws UsageError when it names none. */
+function taskGroups(session: Session, args: Arguments): (() => readonly Task[])[] {
   const { tasks } = session;
-  const skipIdle = args.value('-n') === 'idle';
-  if (args.has('-p')) return [session.panicTask];
+  if (args.has('-p')) return [() => [session.panicTask]];
   if (args.has('-a') || args.has('-c')) {
     const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : [...tasks.active.keys()];
     const active = cpus.map(cpu => tasks.active.get(cpu)).filter(task => task !== undefined);
-    return active.filter(task => !skipIdle || task.pid !== 0);
+    return [() => active.filter(task => !args.has('-n') || task.pid !== 0)];
   }
-  const chosen = tasksOf(session, args.positionals);
-  return args.has('-g') ? chosen.flatMap(task => [...tasks.threadsOf(task.tgid)]) : chosen;
+  const withThreads = (chosen: readonly Task[]): readonly Task[] =>
+    args.has('-g') ? chosen.flatMap(task => [...tasks.threadsOf(task.tgid)]) : chosen;
+  if (args.positionals.length === 0) return [() => withThreads([session.current])];
+  return args.positionals.map(word => () => withThreads(tasksOfWord(session, word)));
 }
 
 /** One of several traces: of a task that cannot be read, why. */
 function traceIfPresent(session: Session, task: Task, args: Arguments): TaskTrace {
   return readOr(
     () => traceOf(session, task, args),
-    ({ message }) => ({ task, header: taskHeader(task), items: [{ kind: 'problem', text: message }] }),
+    fault => ({ task, header: taskHeader(task), items: [{ kind: 'problem', text: faultText(fault, 'bt') }] }),
   );
 }
 
@@ -199,7 +229,10 @@ function traceOf(session: Session, task: Task, args: Arguments): TaskTrace {
   const stack = taskStack(program, task);
   if (args.has('-r')) return { task, header, items: [], raw: stack };
   if (args.has('-e')) return { task, header, items: [], exceptions: exceptionFrames(program, stack) };
-  const unwound = untilStart(session, unwind(session.tasks, task, startOf(session, args, task)));
+  const start = startOf(session, args);
+  const problem = start === undefined ? undefined : misplaced(session, task, stack, start.sp);
+  if (problem !== undefined) return { task, header, items: [problem] };
+  const unwound = untilStart(session, unwind(session.tasks, task, start));
   const backtrace = isScanning(session, args.has('-o')) ? scanned(session, unwound) : unwound;
   if (args.has('-t') || args.has('-T'))
     return { task, header, ...referencesOf(session, task, backtrace, args.has('-T')) };

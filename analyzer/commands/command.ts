@@ -1,5 +1,5 @@
 /** What a command is: a declaration, a function from arguments to data, and the text of that data. */
-import { UsageError } from '../../capture/formats/errors.ts';
+import { FaultError, FormatError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import type { Session } from './session.ts';
 
 /** One option. */
@@ -35,8 +35,82 @@ export interface Command<Data = unknown> {
   json?(data: Data): unknown;
 }
 
+/** What a command came to. */
+export interface CommandResult {
+  readonly text: string;
+  /** The error's line, without the command's name; undefined when all went well. */
+  readonly error: string | undefined;
+  /** Why, where the error's line does not say it. */
+  readonly reason?: string | undefined;
+  /** Empty for an error that stands alone. */
+  readonly command: string;
+}
+
 /** A command called in a way that its synopsis does not allow: the answer is the synopsis. */
 export class SynopsisError extends UsageError {}
+
+/** An error that stands as it is, without the command's name in front. */
+export class BareError extends UsageError {}
+
+/** What a command had done when an error ended it: it is shown in front of the error. */
+export class PartialError extends Error {
+  readonly data: unknown;
+  override readonly cause: Error;
+  /** What stands between the two. */
+  readonly separator: string;
+
+  constructor(data: unknown, cause: Error, separator: string) {
+    super(cause.message, { cause });
+    this.name = 'PartialError';
+    this.data = data;
+    this.cause = cause;
+    this.separator = separator;
+  }
+}
+
+/** Bad input, unreadable memory and known gaps are shown; anything else is a bug of ours. */
+export function isShowable(error: unknown): error is Error {
+  return (
+    error instanceof FaultError ||
+    error instanceof UsageError ||
+    error instanceof FormatError ||
+    error instanceof UnimplementedError
+  );
+}
+
+/** Does what crash leaves to gdb. @throws UsageError in crash's words, with the reason as its cause */
+export function gdbRequest<T>(line: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (isShowable(error)) throw new UsageError(`gdb request failed: ${line}`, { cause: error });
+    throw error;
+  }
+}
+
+/**
+ * Handles words one by one.
+ * @param dataOf the command's data about those that were handled
+ * @param separator stands between their text and the error
+ * @throws PartialError when one fails behind others, or the error itself of the first
+ */
+export function inTurn<Word, Item, Data>(
+  words: readonly Word[],
+  one: (word: Word) => Item,
+  dataOf: (items: readonly Item[]) => Data,
+  separator = '',
+): Data {
+  const items: Item[] = [];
+  for (const word of words) {
+    try {
+      items.push(one(word));
+    } catch (error) {
+      if (items.length === 0 || !isShowable(error)) throw error;
+      throw new PartialError(dataOf(items), error, separator);
+    }
+  }
+  return dataOf(items);
+}
 
 /** What is printed for a {@link SynopsisError}. */
 export function usageText({ name, synopsis }: Pick<Command, 'name' | 'synopsis'>): string {
@@ -56,6 +130,11 @@ export class Arguments {
   constructor(positionals: readonly string[], options: ReadonlyMap<string, readonly string[]>) {
     this.positionals = positionals;
     this.#options = options;
+  }
+
+  /** The same options with other positionals. */
+  withPositionals(positionals: readonly string[]): Arguments {
+    return new Arguments(positionals, this.#options);
   }
 
   has(flag: string): boolean {

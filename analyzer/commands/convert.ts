@@ -1,14 +1,13 @@
 /** Conversions of numbers and addresses: `ascii`, `btop`, `eval`, `ptob`, `ptov`, `rustfilt`. */
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
-import { possibleCpus } from '../linux/cpumask.ts';
 import { hex16 } from '../text/layout.ts';
 import { demangleRust } from '../text/rust-symbols.ts';
 import { evaluate } from '../types/expression.ts';
 import { UNSIGNED_LONG, numberOf } from '../types/value.ts';
 import type { Value } from '../types/value.ts';
-import { SynopsisError } from './command.ts';
+import { inTurn, SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
-import { parseCpus } from './cpus.ts';
+import { percpuCpus } from './cpus.ts';
 import { parseHex, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
 import { VIEW_OUTPUT } from './view.ts';
@@ -22,11 +21,14 @@ export const btop: Command<{ readonly pairs: readonly (readonly [bigint, bigint]
   options: [],
   description: 'Shifts a hexadecimal physical address down to its page number.',
   examples: [{ line: 'btop 438e0000', why: 'the page frame number' }],
-  run: (session, args) => ({
-    pairs: args.positionals.map(
+  run: (session, { positionals }) => {
+    if (positionals.length === 0) throw new SynopsisError('no address given');
+    return inTurn(
+      positionals,
       word => [parseHex(word), parseHex(word) / BigInt(session.program.space.pageSize)] as const,
-    ),
-  }),
+      pairs => ({ pairs }),
+    );
+  },
   text: data => data.pairs.map(([from, to]) => `${from.toString(16)}: ${to.toString(16)}\n`).join(''),
 };
 
@@ -38,11 +40,15 @@ export const ptob: Command<{ readonly pairs: readonly (readonly [bigint, bigint]
   options: [],
   description: 'Shifts a page number up to its physical address; it is decimal without a hexadecimal digit or `0x`.',
   examples: [{ line: 'ptob 438e0', why: 'where the page begins' }],
-  run: (session, args) => ({
-    pairs: args.positionals.map(
-      word => [parseNumber(word), parseNumber(word) * BigInt(session.program.space.pageSize)] as const,
-    ),
-  }),
+  run: (session, { positionals }) => {
+    if (positionals.length === 0) throw new SynopsisError('no page number given');
+    const size = BigInt(session.program.space.pageSize);
+    return inTurn(
+      positionals,
+      word => [parseNumber(word), BigInt.asUintN(64, parseNumber(word) * size)] as const,
+      pairs => ({ pairs }),
+    );
+  },
   text: data => data.pairs.map(([from, to]) => `${from.toString(16)}: ${to.toString(16)}\n`).join(''),
 };
 
@@ -65,15 +71,14 @@ export const ptov: Command<PtovData> = {
   examples: [{ line: 'ptov 0x1000:a', why: 'a per-cpu offset on all CPUs' }],
   run(session, args) {
     if (args.positionals.length === 0) throw new SynopsisError('no address given');
-    const plain = args.positionals.filter(word => !word.includes(':'));
-    const percpu = args.positionals.filter(word => word.includes(':'));
-    return {
-      pairs: plain.map(word => ({
-        physical: parseHex(word),
-        virtual: session.program.space.directMap(Number(parseHex(word))),
-      })),
-      percpu: percpu.map(word => percpuOffset(session, word)),
-    };
+    return inTurn(
+      args.positionals,
+      word => (word.includes(':') ? percpuOffset(session, word) : directlyMapped(session, parseHex(word))),
+      places => ({
+        pairs: places.filter(place => 'physical' in place),
+        percpu: places.filter(place => 'offset' in place),
+      }),
+    );
   },
   text: data => {
     const percpu = (data.percpu ?? []).map(({ offset, cpus }) => {
@@ -87,10 +92,14 @@ export const ptov: Command<PtovData> = {
   },
 };
 
+function directlyMapped({ program: { space } }: Session, physical: bigint): NonNullable<PtovData['pairs']>[number] {
+  return { physical, virtual: BigInt.asUintN(64, space.directMap(0) + physical) };
+}
+
 function percpuOffset(session: Session, word: string): NonNullable<PtovData['percpu']>[number] {
   const [offsetText = '', list = ''] = word.split(':');
   const offset = parseHex(offsetText);
-  const cpus = list === '' || list === 'a' ? possibleCpus(session.program) : parseCpus(session, list);
+  const cpus = percpuCpus(session, list);
   return {
     offset,
     cpus: cpus.map(cpu => ({ cpu, address: BigInt.asUintN(64, offset + (session.program.percpuOffsets[cpu] ?? 0n)) })),

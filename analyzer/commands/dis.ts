@@ -105,7 +105,7 @@ function rangeOf(
   const longest = BigInt(session.program.architecture === 'aarch64' ? 4 : 15);
   const symbol = isUser ? undefined : symbolAt(session, address, word);
   if (args.has('-r')) {
-    if (symbol === undefined) throw new UsageError(`-r option requires a known symbol: ${word}`);
+    if (symbol === undefined) return { start: address, end: address + longest, count: 1 };
     return { start: symbol.address, end: address + 2n * longest, count: MAX_COUNT, until: address };
   }
   if (countWord !== undefined) {
@@ -122,8 +122,9 @@ function rangeOf(
 }
 
 function parseCount(word: string): number {
+  if (word.startsWith('-')) throw new SynopsisError(`invalid count: ${word}`);
   const count = Number(parseNumber(word));
-  if (count < 1 || count > MAX_COUNT) throw new UsageError(`a count of 1 to ${MAX_COUNT} is needed: ${word}`);
+  if (count < 1 || count > MAX_COUNT) throw new UsageError(`invalid count argument: ${word}`);
   return count;
 }
 

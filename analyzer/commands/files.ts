@@ -14,7 +14,7 @@ import type { Task } from '../linux/sched.ts';
 import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { parseHex } from './numbers.ts';
-import { taskHeader, tasksOf } from './select-tasks.ts';
+import { taskHeader, forTasks } from './select-tasks.ts';
 import type { Session } from './session.ts';
 
 interface TaskFiles {
@@ -61,9 +61,14 @@ export const files: Command<FilesData> = {
   run(session, args) {
     if (args.has('-d')) return dentryData(session, parseHex(args.value('-d')!));
     if (args.has('-p')) return cachedPages(session, parseHex(args.value('-p')!));
-    const tasks = tasksOf(session, args.positionals).map(task => filesOf(session, task));
     const reference = args.value('-R');
-    return { tasks, cached: args.has('-c'), ...(reference === undefined ? {} : { reference }) };
+    const rest = { cached: args.has('-c'), ...(reference === undefined ? {} : { reference }) };
+    return forTasks(
+      session,
+      args.positionals,
+      task => filesOf(session, task),
+      tasks => ({ tasks, ...rest }),
+    );
   },
   json({ text, pages, ...data }) {
     return text === undefined ? data : { ...data, ...(pages === undefined ? {} : { pages: pages.map(pageData) }) };

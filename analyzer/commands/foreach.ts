@@ -1,4 +1,5 @@
 /** `foreach`: a command for many tasks. */
+import { faultText } from './faults.ts';
 import { FaultError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
 import { stateLetters } from '../linux/sched.ts';
 import type { Task } from '../linux/sched.ts';
@@ -45,6 +46,8 @@ export const foreach: Command<ForeachData> = {
   run(session, args) {
     const { selectors, command, words } = split(args.positionals);
     const selected = select(session, selectors);
+    if (command.name === 'vtop' && parseArguments(command, words).positionals.length === 0)
+      throw new UsageError('foreach command requires address argument');
     const byGroup = command.name === 'sig' && words.includes('-g');
     const chosen = byGroup ? groupLeaders(selected) : selected;
     if (chosen.length === 0) return { results: [], separator: '' };
@@ -84,7 +87,10 @@ function split(words: readonly string[]): { selectors: string[]; command: Comman
 /** What is wrong with words of which none is a command that can be run for each task. */
 function noCommand(words: readonly string[]): UsageError {
   const unknown = words.find(word => !isKeyword(word) && !/^(?:0x)?[\da-f]+$/i.test(word));
-  if (unknown === undefined) return new SynopsisError('no command given that can be run for each task');
+  if (words.length === 0) return new SynopsisError('no command given');
+  const option = words.find(word => word.startsWith('-'));
+  if (option !== undefined) return new SynopsisError(`invalid option -- '${option.slice(1)}'`);
+  if (unknown === undefined) return new UsageError('no keywords specified');
   return new UsageError(`unknown argument: "${unknown}"\nforeach: no keywords specified`);
 }
 
@@ -148,8 +154,8 @@ function runFor(
   const previous = session.current;
   session.current = task;
   try {
-    const own = TASK_ARGUMENT.has(command.name) ? [task.address.toString(16)] : [];
-    const data = command.run(session, new Arguments([...own, ...parsed.positionals], optionsFor(command, parsed)));
+    const own = TASK_ARGUMENT.has(command.name) ? [task.address.toString(16)] : parsed.positionals;
+    const data = command.run(session, new Arguments(own, optionsFor(command, parsed)));
     const text = command.text(data, session);
     const body = TRIMMED.has(command.name) ? text.replace(/\n+$/, '\n') : text;
     return {
@@ -158,15 +164,23 @@ function runFor(
     };
   } catch (error) {
     if (!(error instanceof FaultError || error instanceof UnimplementedError)) throw error;
-    return { text: `${taskHeader(task)}\n${command.name}: ${error.message}\n` };
+    const message = error instanceof FaultError ? faultText(error, command.name) : error.message;
+    return { text: `${taskHeader(task)}\n${command.name}: ${message}\n` };
   } finally {
     session.current = previous;
   }
 }
 
+/** Options of `bt` that choose tasks or their stacks: `foreach` has chosen, or does not know them. */
+const CHOOSING = ['-a', '-c', '-p', '-S'];
+const REFUSED = ['-n', '-I'];
+
 /** `net` without a choice would list devices, which are no task's: sockets are meant. */
 function optionsFor(command: Command, parsed: Arguments): Map<string, readonly string[]> {
   const options = optionsOf(command, parsed);
+  const refused = command.name === 'bt' ? REFUSED.find(flag => parsed.has(flag)) : undefined;
+  if (refused !== undefined) throw new SynopsisError(`invalid option -- '${refused.slice(1)}'`);
+  if (command.name === 'bt') for (const flag of CHOOSING) options.delete(flag);
   if (command.name === 'net' && !options.has('-s') && !options.has('-S')) options.set('-s', ['']);
   return options;
 }

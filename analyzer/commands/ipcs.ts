@@ -4,7 +4,7 @@ import { ipcNamespace, ipcObjects, shmPages } from '../linux/ipc.ts';
 import type { IpcObject, ShmPages } from '../linux/ipc.ts';
 import { hex, hex16 } from '../text/layout.ts';
 import type { Command } from './command.ts';
-import { tasksOf } from './select-tasks.ts';
+import { tasksOfWord } from './select-tasks.ts';
 
 interface IpcsData {
   readonly shm: readonly IpcObject[] | undefined;
@@ -30,7 +30,7 @@ export const ipcs: Command<IpcsData> = {
   examples: [{ line: 'ipcs -m', why: 'who holds shared memory' }],
   run(session, args) {
     const { program } = session;
-    const [task] = args.has('-n') ? tasksOf(session, [args.value('-n')!]) : [session.current];
+    const [task] = args.has('-n') ? tasksOfWord(session, args.value('-n')!) : [session.current];
     const namespace = ipcNamespace(program, task!);
     const all = !['-s', '-m', '-M', '-q'].some(flag => args.has(flag));
     const read = (kind: 'SHM' | 'SEM' | 'MSG', flags: readonly string[]): IpcObject[] | undefined => {

@@ -14,7 +14,7 @@ import { sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType } from '../types/types.ts';
 import type { Arguments } from './command.ts';
 import type { View } from './view.ts';
-import { parseAddress } from './numbers.ts';
+import { noAddress, parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
 
 /** `kmem -f` and `-F`; with an address, the free block that its page is in. */
@@ -22,7 +22,7 @@ export function freeListsView(session: Session, args: Arguments, withPages: bool
   const { program } = session;
   const all = zones(program).map(zone => ({ zone, lists: zone.present === 0 ? [] : freeLists(program, zone) }));
   const [word] = args.positionals;
-  if (word !== undefined) return freeBlockView(program, all, parseAddress(session, word));
+  if (word !== undefined) return freeBlockView(program, all, parseAddress(session, word, noAddress));
   const free = all.map(({ lists }) => sum(lists.map(pagesOf)));
   const expected = zoneCounters(program).find(({ name }) => name === 'NR_FREE_PAGES')?.value ?? 0;
   const found = sum(free);
@@ -180,7 +180,7 @@ function chosenPages(session: Session, words: readonly string[]): Iterable<Struc
   if (words.length === 0) return allPages(session.program);
   return words.flatMap(word => {
     const { program } = session;
-    const address = parseAddress(session, word);
+    const address = parseAddress(session, word, noAddress);
     const page = pageOf(program, pfnOfPage(program, address) ?? pfnOfAddress(program, address));
     return page === undefined ? [] : [page];
   });
@@ -242,7 +242,7 @@ export function flagsView(session: Session, args: Arguments): View {
   const [word] = args.positionals;
   const all = pageFlagEntries(session.program);
   // no flags are no word of flags
-  const value = word === undefined || word === '0' ? undefined : parseAddress(session, word);
+  const value = word === undefined || word === '0' ? undefined : parseAddress(session, word, noAddress);
   const data = all.filter(({ bit }) => value === undefined || ((value >> BigInt(bit)) & 1n) === 1n);
   const indent = value === undefined ? '' : '  ';
   const width = Math.max(0, ...all.map(({ name }) => name.length)) + 1;

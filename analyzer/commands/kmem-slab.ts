@@ -245,7 +245,7 @@ function objectsView(session: Session, words: readonly string[], full: boolean):
   const found = words.map(word => {
     if (!/^(?:0x)?[\da-f]+$/i.test(word)) throw new UsageError(`no slab cache of that name: ${word}`);
     const object = objectAt(session.program, parseAddress(session, word));
-    if (object === undefined) throw new UsageError(`not in a slab: ${word}`);
+    if (object === undefined) throw new UsageError(`address is not allocated in slab subsystem: ${word}`);
     return object;
   });
   return {

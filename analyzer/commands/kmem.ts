@@ -12,7 +12,7 @@ import { flagsView, freeListsView, membersView, pagesView } from './kmem-pages.t
 import { slabsView } from './kmem-slab.ts';
 import { hugePagesView, memoryUseView, nodesView } from './kmem-summary.ts';
 import { vmallocHeader, vmallocRow } from './kmem-vmalloc.ts';
-import { parseAddress } from './numbers.ts';
+import { noAddress, parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
 import { VIEW_OUTPUT } from './view.ts';
 import type { View } from './view.ts';
@@ -56,7 +56,9 @@ export const kmem: Command<View> = {
     const views = chosenViews(args);
     if (views.length > 0) return togetherOf(views.map(view => view(session, args)));
     if (args.positionals.length === 0) throw new SynopsisError('an option or an address is needed');
-    const found = args.positionals.map(word => identify(session, parseAddress(session, word), args.has('-P')));
+    const found = args.positionals.map(word =>
+      identify(session, parseAddress(session, word, noAddress), args.has('-P')),
+    );
     return { data: found.map(({ data }) => data), text: found.map(({ text }) => text).join('\n') };
   },
   ...VIEW_OUTPUT,
@@ -65,7 +67,7 @@ export const kmem: Command<View> = {
 /** Options that go with others. */
 const COMPANIONS = new Set(['-n', '-z']);
 /** Options that take no address. */
-const WITHOUT_ADDRESS = new Set(['-i', '-i=shared', '-V', '-C']);
+const WITHOUT_ADDRESS = new Set(['-i', '-i=shared', '-V', '-C', '-F', '-z', '-n', '-o', '-h']);
 
 /** @throws SynopsisError for options that exclude each other */
 function chosenViews(args: Arguments): MakeView[] {
@@ -115,7 +117,7 @@ function notApplicable(flag: string): MakeView {
 }
 
 function vmallocView(session: Session, args: Arguments): View {
-  const wanted = args.positionals.map(word => parseAddress(session, word));
+  const wanted = args.positionals.map(word => parseAddress(session, word, noAddress));
   const data = vmallocAreas(session.program)
     .filter(({ vmStruct }) => vmStruct !== 0n)
     .filter(({ start, end }) => wanted.length === 0 || wanted.some(address => address >= start && address < end))

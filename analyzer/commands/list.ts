@@ -3,9 +3,10 @@ import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { hex } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseOffset, shownOf, shownPlain, shownText } from './members.ts';
+import { optionOffset, shownOf, shownPlain, shownText } from './members.ts';
 import type { Shown } from './members.ts';
-import { parseAddress, parseHex } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex } from './numbers.ts';
+import type { Refusal } from './numbers.ts';
 import type { Session } from './session.ts';
 
 const MAX_ENTRIES = 10_000_000;
@@ -48,10 +49,13 @@ export const list: Command<ListData> = {
     { line: 'list -H modules module.list -s module.name', why: 'all modules' },
   ],
   run(session, args) {
+    if (args.has('-l') && !args.has('-s') && !args.has('-S'))
+      throw new SynopsisError('-l option can only be used with -s or -S option');
+    if (args.has('-h') && args.has('-H')) throw new UsageError('list start already entered');
     const walk = parseWalk(session, args);
     const { addresses, problem } = follow(session, walk);
     const shown = shownOf(session, args);
-    const inside = args.has('-l') ? parseOffset(session, args.value('-l')!) : 0n;
+    const inside = args.has('-l') ? optionOffset(session, '-l', args.value('-l')!) : 0n;
     const plain = (): readonly unknown[] =>
       addresses.map(address => ({ address, contents: shownPlain(session, shown, address - inside) }));
     return {
@@ -91,13 +95,11 @@ interface ListWalk {
 function parseWalk(session: Session, args: Arguments): ListWalk {
   const words = [...args.positionals];
   const offsetText = args.value('-o') ?? (args.has('-l') ? undefined : takeOffset(session, words));
-  const [startText] = words;
-  if (startText === undefined) throw new SynopsisError('no start address given');
-  const offset = offsetText === undefined ? 0n : parseOffset(session, offsetText);
-  if (parseAddress(session, startText) === 0n) throw new UsageError('invalid kernel virtual address: 0');
+  const offset = offsetText === undefined ? 0n : optionOffset(session, args.has('-o') ? '-o' : undefined, offsetText);
+  const address = startAddress(session, words);
   const headed = args.has('-h') || args.has('-H');
   return {
-    start: parseAddress(session, startText) + (args.has('-O') ? parseOffset(session, args.value('-O')!) : 0n),
+    start: address + (args.has('-O') ? optionOffset(session, '-O', args.value('-O')!) : 0n),
     offset,
     headed,
     external: args.has('-H') || args.has('-O'),
@@ -105,6 +107,21 @@ function parseWalk(session: Session, args: Arguments): ListWalk {
     reverse: args.has('-r'),
   };
 }
+
+/** The one word that is left when the offset is gone. */
+function startAddress(session: Session, [word, second, third]: readonly string[]): bigint {
+  if (word === undefined) throw new SynopsisError('starting address required');
+  if (third !== undefined) throw new SynopsisError('too many arguments');
+  const address = parseAddress(session, word, invalidArgument);
+  if (second !== undefined) {
+    parseAddress(session, second, invalidArgument);
+    throw new UsageError('list start already entered');
+  }
+  if (address < FIRST_KERNEL_ADDRESS) throw new UsageError(`invalid kernel virtual address: ${hex(address)}`);
+  return address;
+}
+
+const invalidArgument: Refusal = word => new UsageError(`invalid argument: ${word}`);
 
 /** Of two words one is the offset: a `struct.member`, or the smaller number. */
 function takeOffset(session: Session, words: string[]): string | undefined {

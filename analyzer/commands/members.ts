@@ -99,6 +99,17 @@ function directText(
   return `  ${member} = ${number}${place?.offset === 0 ? ` <${place.symbol.name}>` : ''}\n`;
 }
 
+/** The offset that an option has, or a word that needs none. @throws UsageError in crash's words for that option */
+export function optionOffset(session: Session, flag: string | undefined, text: string): bigint {
+  try {
+    return parseOffset(session, text);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const what = flag === undefined ? 'invalid argument' : `invalid ${flag} ${flag === '-l' ? 'option' : 'argument'}`;
+    throw new UsageError(`${what}: ${text}`, { cause: error });
+  }
+}
+
 /** An offset as a number or `struct.member`. @throws UsageError */
 export function parseOffset(session: Session, text: string): bigint {
   const dot = text.indexOf('.');

@@ -7,7 +7,7 @@ import { hex16 } from '../text/layout.ts';
 import type { Program } from '../program.ts';
 import type { Command } from './command.ts';
 import { parseHex } from './numbers.ts';
-import { tasksOf } from './select-tasks.ts';
+import { tasksOfWord } from './select-tasks.ts';
 
 interface MountData {
   readonly mounts: readonly Mount[];
@@ -35,7 +35,7 @@ export const mount: Command<MountData> = {
         `the super_block.${member} linked list does not exist in this kernel\nmount: ${flag} option not supported or applicable on this architecture or kernel`,
       );
     }
-    const [task] = args.has('-n') ? tasksOf(session, [args.value('-n')!]) : [session.current];
+    const [task] = args.has('-n') ? tasksOfWord(session, args.value('-n')!) : [session.current];
     const all = mounts(session.program, task!);
     const { positionals } = args;
     return {

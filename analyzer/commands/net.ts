@@ -12,7 +12,7 @@ import type { Task } from '../linux/sched.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseNumber } from './numbers.ts';
-import { taskHeader, tasksOf } from './select-tasks.ts';
+import { taskHeader, forTasks, tasksOfWord } from './select-tasks.ts';
 import type { Session } from './session.ts';
 
 interface Sockets {
@@ -57,9 +57,15 @@ export const net: Command<NetData> = {
     if (!args.has('-s') && !args.has('-S')) return { ...neighbours, ...devicesOf(session, args) };
     const radix = args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix;
     const reference = args.value('-R');
-    const all = tasksOf(session, args.positionals).map(task => socketsOf(session, task, reference));
-    const tasks = reference === undefined ? all : all.filter(({ sockets }) => sockets.length > 0);
-    return { ...neighbours, tasks, full: args.has('-S'), radix };
+    return forTasks(
+      session,
+      args.positionals,
+      task => socketsOf(session, task, reference),
+      all => {
+        const tasks = reference === undefined ? all : all.filter(({ sockets }) => sockets.length > 0);
+        return { ...neighbours, tasks, full: args.has('-S'), radix };
+      },
+    );
   },
   text(data, session) {
     if (data.address !== undefined) return `${data.address}\n`;
@@ -88,8 +94,14 @@ function dotted(value: bigint): string {
   return [0n, 8n, 16n, 24n].map(shift => String((value >> shift) & 0xffn)).join('.');
 }
 
+/** The task that stands behind -n. */
+function taskOfOption(session: Session, word: string | undefined): Task {
+  return word === undefined ? session.current : tasksOfWord(session, word)[0]!;
+}
+
 function namespaceOf(session: Session, words: readonly string[] | undefined): StructObject {
-  const own = words === undefined ? undefined : tasksOf(session, words)[0]?.struct.follow('nsproxy')?.follow('net_ns');
+  const own =
+    words === undefined ? undefined : taskOfOption(session, words[0])?.struct.follow('nsproxy')?.follow('net_ns');
   const namespace = own ?? session.program.findGlobal('net', 'init_net');
   if (namespace === undefined) throw new UsageError('the kernel has no network namespace');
   return namespace;

@@ -9,9 +9,9 @@ import { parseFormat } from '../types/print-format.ts';
 import type { PrintContext } from '../types/print-value.ts';
 import { valueText } from '../types/value.ts';
 import type { Value } from '../types/value.ts';
-import { SynopsisError } from './command.ts';
+import { gdbRequest, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseCpus } from './cpus.ts';
+import { percpuCpus } from './cpus.ts';
 import { evaluateExpression, isPercpu, variableType } from './expressions.ts';
 import type { Session } from './session.ts';
 
@@ -63,8 +63,10 @@ Types of variables come from the vmlinux; without one those of per-cpu and of we
     if (copies !== undefined) return copies;
     const label = letters === '' ? symbolInFront(session, expression) : '';
     if (label === expression && isPercpu(session, label)) return percpuAddresses(session, label);
-    const value = evaluateExpression(session, expression, reader);
-    return { values: [printed(session, label, value, context, reader)] };
+    return gdbRequest(`p ${args.positionals.join(' ')}`, () => {
+      const value = evaluateExpression(session, expression, reader);
+      return { values: [printed(session, label, value, context, reader)] };
+    });
   },
   json: ({ values, percpu, warning }) => ({
     ...(warning === undefined ? {} : { warning }),
@@ -142,8 +144,7 @@ function percpuAddresses(session: Session, name: string): PData {
 function percpuValues(session: Session, name: string, list: string, context: PrintContext): PrintedValue[] {
   const type = variableType(session, name);
   if (type === undefined) throw new UsageError(`invalid per-cpu symbol: ${name}`);
-  const cpus = list === '' || list === 'a' ? possibleCpus(session.program) : parseCpus(session, list);
-  return cpus.map(cpu => {
+  return percpuCpus(session, list).map(cpu => {
     const address = session.program.percpuAddress(name, cpu);
     if (address === undefined) throw new UsageError(`invalid per-cpu symbol: ${name}`);
     return printed(session, `per_cpu(${name}, ${cpu})`, { type, address }, context);

@@ -9,7 +9,9 @@ import { writeHostFile } from '../text/host-file.ts';
 import { hex, hex16, printable } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress, parseNumber } from './numbers.ts';
+import { invalidInput, parseAddress, parseNumber } from './numbers.ts';
+import { faultText, NamedFault } from './faults.ts';
+import { readOr } from '../gaps.ts';
 import type { Session } from './session.ts';
 import { nameOf } from './stack-words.ts';
 
@@ -66,15 +68,11 @@ export const rd: Command<RdData> = {
   ],
   run(session, args) {
     const request = parseRequest(session, args);
-    const { bytes, fault } = readUpTo(request.reader, request.address, request.length);
-    if (bytes.length === 0 && request.length > 0 && fault !== undefined)
-      throw new FaultError(
-        request.physical ? Number(request.address) : request.address,
-        fault.replace(/^cannot read .*?: /, ''),
-      );
+    const { bytes, fault } = readUpTo(request);
+    if (bytes.length === 0 && request.length > 0 && fault !== undefined) throw fault;
     const written = args.value('-r');
-    if (written !== undefined) writeHostFile(written, bytes);
-    return { ...request, bytes, fault, written };
+    if (written !== undefined) writeTo(written, bytes);
+    return { ...request, bytes, fault: fault === undefined ? undefined : faultText(fault, 'rd'), written };
   },
   text(data, session) {
     const { written, bytes } = data;
@@ -88,12 +86,20 @@ export const rd: Command<RdData> = {
 interface Request extends Omit<RdData, 'bytes' | 'fault' | 'written'> {
   readonly reader: MemoryReader;
   readonly length: number;
+  /** What is read, for messages: `64-bit KVADDR`. */
+  readonly what: string;
+}
+
+/** Kind of memory as crash names it. */
+function kindOf(args: Arguments, address: bigint): string {
+  if (args.has('-f')) return 'FILEADDR';
+  if (args.has('-p')) return 'PHYSADDR';
+  return args.has('-u') || address < FIRST_KERNEL_ADDRESS ? 'UVADDR' : 'KVADDR';
 }
 
 function parseRequest(session: Session, args: Arguments): Request {
   if (args.has('-m')) throw new UsageError('-m option only applies to xen architecture');
-  const [word, countWord] = args.positionals;
-  if (word === undefined) throw new SynopsisError('no address given');
+  const { word, countWord } = parsePlace(args);
   const size = sizeOfUnit(args);
   const base = parseAddress(session, word) + (args.has('-o') ? parseNumber(args.value('-o')!) : 0n);
   const reader = readerOf(session, args, base);
@@ -104,7 +110,17 @@ function parseRequest(session: Session, args: Arguments): Request {
   const address = reverse ? base - BigInt(length - size) : base;
   const ascii = !['-x', '-d', '-D', '-s', '-S'].some(flag => args.has(flag));
   const physical = args.has('-p') || args.has('-f');
-  return { reader, address, length, size, physical, bigEndian: args.has('-N'), format: formatOf(args), ascii };
+  const what = args.has('-a') ? 'ascii' : `${8 * size}-bit ${kindOf(args, base)}`;
+  return { reader, what, address, length, size, physical, bigEndian: args.has('-N'), format: formatOf(args), ascii };
+}
+
+/** The address and the count; of several counts the last one counts. */
+function parsePlace({ positionals }: Arguments): { readonly word: string; readonly countWord: string | undefined } {
+  const option = positionals.find(word => word.startsWith('-'));
+  if (option !== undefined) throw new SynopsisError(`invalid option -- '${option.slice(1)}'`);
+  const [word, ...counts] = positionals;
+  if (word === undefined) throw new SynopsisError('no address given');
+  return { word, countWord: counts.at(-1) };
 }
 
 function sizeOfUnit(args: Arguments): RdData['size'] {
@@ -154,7 +170,8 @@ function lengthOf(
 }
 
 function countOf(session: Session, args: Arguments, word: string | undefined, start: bigint, size: number): number {
-  if (args.has('-e')) return Math.max(0, Number((parseAddress(session, args.value('-e')!) - start) / BigInt(size)));
+  if (args.has('-e'))
+    return Math.max(0, Number((parseAddress(session, args.value('-e')!, invalidInput) - start) / BigInt(size)));
   return word === undefined ? 1 : Number(/^\d+$/.test(word) ? BigInt(word) : parseNumber(word));
 }
 
@@ -178,19 +195,26 @@ function textLength(reader: MemoryReader, address: bigint): number {
   return text.length;
 }
 
-function readUpTo(
-  reader: MemoryReader,
-  address: bigint,
-  length: number,
-): { bytes: Uint8Array; fault: string | undefined } {
+function readUpTo({ reader, address, length, physical, what }: Request): {
+  readonly bytes: Uint8Array;
+  readonly fault: FaultError | undefined;
+} {
   const bytes = reader.readAvailable(address, length);
   if (bytes.length === length) return { bytes, fault: undefined };
+  const first = address + BigInt(bytes.length);
+  const fault = readOr(
+    () => void reader.readU8(first),
+    ({ reason }) => new NamedFault({ address: physical ? Number(first) : first, reason }, what),
+  );
+  return { bytes, fault: fault ?? undefined };
+}
+
+function writeTo(file: string, bytes: Uint8Array): void {
   try {
-    reader.readU8(address + BigInt(bytes.length));
-    return { bytes, fault: undefined };
+    writeHostFile(file, bytes);
   } catch (error) {
-    if (!(error instanceof FaultError)) throw error;
-    return { bytes, fault: error.message };
+    if (error instanceof UsageError) throw new UsageError(`cannot open output file: ${file}`, { cause: error });
+    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 /** `sbitmapq`: a scalable bitmap queue, as block devices use for tags. */
+import { UsageError } from '../../capture/formats/errors.ts';
 import type { StructObject } from '../types/object.ts';
 import { hex } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
@@ -6,6 +7,7 @@ import type { Command } from './command.ts';
 import { shownOf, shownText } from './members.ts';
 import type { Shown } from './members.ts';
 import { parseAddress, parseHex } from './numbers.ts';
+import type { Refusal } from './numbers.ts';
 
 const MAX_WORDS = 1_000_000;
 
@@ -17,6 +19,8 @@ interface SbitmapqData {
   readonly shown: readonly Shown[];
   readonly array: bigint | undefined;
 }
+
+const invalidArgument: Refusal = word => new UsageError(`invalid command argument: ${word}`);
 
 /** `sbitmapq`. */
 export const sbitmapq: Command<SbitmapqData> = {
@@ -36,7 +40,7 @@ export const sbitmapq: Command<SbitmapqData> = {
   run(session, args) {
     const [word] = args.positionals;
     if (word === undefined) throw new SynopsisError('no address given');
-    const queue = session.program.object('sbitmap_queue', parseAddress(session, word));
+    const queue = session.program.object('sbitmap_queue', parseAddress(session, word, invalidArgument));
     const depth = queue.num('sb.depth');
     const count = Math.min(MAX_WORDS, queue.num('sb.map_nr'));
     const map = queue.pointer('sb.map');

@@ -8,7 +8,7 @@ import type { MemoryReader } from '../memory-reader.ts';
 import { hex, printable } from '../text/layout.ts';
 import { refuseTogether, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex, parseNumber } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, decimal, invalidInput, parseAddress, parseHex, parseNumber } from './numbers.ts';
 import { evaluateNumber } from './convert.ts';
 import { hexLines } from './rd.ts';
 import { taskHeader } from './select-tasks.ts';
@@ -129,8 +129,13 @@ function parseMatcher(session: Session, args: Arguments): Matcher {
 
 function valueOf(session: Session, word: string): bigint {
   if (/^(?:0x)?[\da-f]+$/i.test(word)) return parseHex(word);
-  if (!word.startsWith('(')) return parseAddress(session, word);
-  return evaluateNumber(session, word);
+  if (!word.startsWith('(')) return parseAddress(session, word, invalidInput);
+  try {
+    return evaluateNumber(session, word);
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`invalid expression: ${word}`, { cause: error });
+    throw error;
+  }
 }
 
 function* ranges(session: Session, args: Arguments): Generator<Range> {
@@ -145,7 +150,7 @@ function* ranges(session: Session, args: Arguments): Generator<Range> {
 /** @throws SynopsisError for a user address without -u */
 function startOf(session: Session, args: Arguments): bigint | undefined {
   if (!args.has('-s')) return undefined;
-  const from = parseAddress(session, args.value('-s')!);
+  const from = parseAddress(session, args.value('-s')!, invalidInput);
   if (!args.has('-u') && !args.has('-p') && from < FIRST_KERNEL_ADDRESS)
     throw new SynopsisError(`invalid kernel virtual address: ${hex(from)}`);
   return from;
@@ -153,11 +158,11 @@ function startOf(session: Session, args: Arguments): bigint | undefined {
 
 function bounds(session: Session, args: Arguments): { from: bigint | undefined; to: bigint | undefined } {
   const from = startOf(session, args);
+  if (args.has('-l') && args.has('-e')) throw new SynopsisError('-e and -l are mutually exclusive');
   const length = args.has('-l') ? parseNumber(args.value('-l')!) : undefined;
-  const end = args.has('-e') ? parseAddress(session, args.value('-e')!) : undefined;
+  const end = args.has('-e') ? parseAddress(session, args.value('-e')!, invalidInput) : undefined;
   const to = end ?? (length === undefined || from === undefined ? undefined : from + length);
-  if (from !== undefined && to !== undefined && to < from)
-    throw new UsageError(`ending address ${hex(to)} is below starting address ${hex(from)}`);
+  if (from !== undefined && to !== undefined && to < from) throw new UsageError(`invalid ending address: ${hex(to)}`);
   return { from, to };
 }
 
@@ -314,7 +319,7 @@ function withContext(
   first: number,
 ): void {
   if (!args.has('-x') || matcher.isText) return;
-  const count = Number(parseNumber(args.value('-x')!));
+  const count = Number(decimal(args.value('-x')!));
   if (count > MAX_AROUND) throw new UsageError(`more than ${MAX_AROUND} words around a hit`);
   const { step } = matcher;
   const lines = (from: bigint): string => {

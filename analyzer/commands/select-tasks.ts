@@ -1,6 +1,7 @@
 /** Which tasks a command's arguments mean: pids, addresses of task_structs, names. */
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Task } from '../linux/sched.ts';
+import { inTurn } from './command.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -36,19 +37,49 @@ function parsePattern(text: string): RegExp {
   }
 }
 
+/** The tasks that an argument names. @throws UsageError when it names none */
+export function tasksOfWord(session: Session, word: string): readonly Task[] {
+  const found = tasksNamed(session, word);
+  if (found.length === 0) throw new UsageError(`invalid task or pid value: ${word}`);
+  return found;
+}
+
 /**
- * The tasks that all arguments name; without arguments the current task. A word that names none is a warning beside
- * others that do.
- * @throws UsageError when no word names a task
+ * Handles the tasks that arguments name one by one; without arguments the current task.
+ * @throws PartialError, or UsageError when the first argument names no task
  */
-export function tasksOf(session: Session, words: readonly string[]): Task[] {
-  if (words.length === 0) return [session.current];
+export function forTasks<Item, Data>(
+  session: Session,
+  words: readonly string[],
+  one: (task: Task) => Item,
+  dataOf: (items: readonly Item[]) => Data,
+): Data {
+  if (words.length === 0) return dataOf([one(session.current)]);
+  return inTurn(
+    words,
+    word => tasksOfWord(session, word).map(one),
+    items => dataOf(items.flat()),
+    '\n',
+  );
+}
+
+/**
+ * The tasks that all arguments name, where commands note first what names none; the current task where they only got words
+ * that could be something else.
+ * @param expected what an argument is in these notes
+ * @throws UsageError when no argument names a task and one is a number
+ */
+export function tasksOf(session: Session, words: readonly string[], expected = 'task or pid value'): readonly Task[] {
   const found = words.map(word => ({ word, tasks: tasksNamed(session, word) }));
   const missing = found.filter(({ tasks }) => tasks.length === 0).map(({ word }) => word);
-  if (missing.length === words.length) throw new UsageError(`invalid task or pid value: ${missing.join(' ')}`);
-  for (const word of missing) session.program.warn(`invalid task or pid value: ${word}`);
-  return found.flatMap(({ tasks }) => tasks);
+  const number = missing.find(word => NUMBER.test(word));
+  if (number !== undefined && missing.length === words.length)
+    throw new UsageError(`invalid task or pid value: ${number}`);
+  for (const word of missing) session.note(`invalid ${NUMBER.test(word) ? 'task or pid value' : expected}: ${word}`);
+  return missing.length === words.length ? [session.current] : found.flatMap(({ tasks }) => tasks);
 }
+
+const NUMBER = /^(?:0x)?[\da-f]+$/i;
 
 /** The line that heads a task's output. */
 export function taskHeader(task: Task): string {

@@ -1,4 +1,5 @@
 /** What lasts from command to command: the opened kernel, the current task, output settings. */
+import type { CommandResult } from './command.ts';
 import type { Program } from '../program.ts';
 import { slabOfAddress } from '../linux/slab.ts';
 import { TaskTable } from '../linux/sched.ts';
@@ -42,6 +43,12 @@ const BUILT_IN_ALIASES: readonly (readonly [name: string, command: string])[] = 
   ['last', 'ps -l'],
 ];
 
+/** Something said in front of a command's output. */
+interface Note {
+  readonly text: string;
+  readonly isWarning: boolean;
+}
+
 /** A user's session. */
 export class Session {
   readonly program: Program;
@@ -55,15 +62,32 @@ export class Session {
   #panic: Task | undefined;
   readonly #history: Value[] = [];
   /** Shows what a command came to while it goes on: `repeat`. Without it a command is run once. */
-  show:
-    | ((done: { readonly text: string; readonly error: string | undefined; readonly command: string }) => void)
-    | undefined;
+  show: ((done: CommandResult) => void) | undefined;
   /** Who defines aliases at the moment: the user, or a start-up file. */
   origin = 'runtime';
   /** Ends the command that is being repeated. */
   repetition: AbortController | undefined;
   /** gdb's settings and `$name` variables. */
   readonly gdb = new GdbState();
+
+  #notes: Note[] = [];
+
+  /** Says something in front of the output of the command that runs. */
+  note(text: string): void {
+    this.#notes.push({ text, isWarning: false });
+  }
+
+  /** As `note`, for what begins with WARNING and not with the command's name. */
+  warn(text: string): void {
+    this.#notes.push({ text, isWarning: true });
+  }
+
+  /** What was noted since the last call. */
+  takeNotes(): readonly Note[] {
+    const notes = this.#notes;
+    this.#notes = [];
+    return notes;
+  }
 
   constructor(program: Program) {
     this.program = program;

@@ -2,6 +2,7 @@
 import { UsageError } from '../../capture/formats/errors.ts';
 import type { Session } from './session.ts';
 import { parseAddress } from './numbers.ts';
+import type { Refusal } from './numbers.ts';
 
 interface Setting {
   readonly initial: string;
@@ -67,7 +68,7 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
   scope: {
     initial: '0',
     values: 'text',
-    normalise: (session, word) => parseAddress(session, word).toString(16),
+    normalise: (session, word) => parseAddress(session, word, refused('scope')).toString(16),
     show: ({ program }, value) =>
       `${value} (${value === '0' ? 'not set' : (program.symbols.format(BigInt(`0x${value}`)) ?? value)})`,
   },
@@ -141,10 +142,14 @@ function accepted(name: string, word: string, values: readonly string[] | 'numbe
   if (values.includes(word)) return word;
   // A switch takes numbers, too.
   if (values === SWITCH && /^\d+$/.test(word)) return Number(word) === 0 ? 'off' : 'on';
-  throw new UsageError(`invalid command: set ${name} ${word}`);
+  throw refused(name)(word);
+}
+
+function refused(name: string): Refusal {
+  return word => new UsageError(`invalid command: set ${name} ${word}`);
 }
 
 function wholeNumber(name: string, word: string): string {
-  if (!/^(?:\d{1,9}|0x[\da-f]{1,7})$/i.test(word)) throw new UsageError(`invalid command: set ${name} ${word}`);
+  if (!/^(?:\d{1,9}|0x[\da-f]{1,7})$/i.test(word)) throw refused(name)(word);
   return String(Number(word));
 }

@@ -9,11 +9,12 @@ import { sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType, MemberPlace, StructType } from '../types/types.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
-import { SynopsisError } from './command.ts';
+import { PartialError, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseAddress, parseNumber } from './numbers.ts';
-import { possibleCpus } from '../linux/cpumask.ts';
-import { parseCpus } from './cpus.ts';
+import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex, parseNumber } from './numbers.ts';
+import { percpuCpus } from './cpus.ts';
+import { isPercpu } from './expressions.ts';
+import { optionOffset } from './members.ts';
 import { definition, memberDefinitions, offsetText, sizeText } from './definition-text.ts';
 import { fileReader } from './rd.ts';
 import type { Session } from './session.ts';
@@ -67,15 +68,19 @@ function command(name: 'struct' | 'union' | '*', summary: string): Command<Struc
 
 /** What `struct`, `union` and `*` do. @throws UsageError when there is no such type */
 export function runStruct(session: Session, args: Arguments, kind?: 'struct' | 'union'): StructData {
-  const [target, where, countWord] = args.positionals;
-  if (target === undefined) throw new SynopsisError('no structure name given');
-  const [name, ...rest] = target.split('.') as [string, ...string[]];
-  const members = rest.length === 0 ? [] : rest.join('.').split(',');
-  const type = findStruct(session, name);
-  if (kind !== undefined && type.kind !== kind) throw new UsageError(`data type mismatch: ${name} is not a ${kind}`);
+  const [, where, countWord] = args.positionals;
+  const { name, members } = parseTarget(args);
+  const type = findStruct(session, name, kind);
+  if (kind !== undefined && type.kind !== kind) throw mismatch(name, kind);
   const radix = radixOf(session, args);
-  const unknown = members.find(member => type.place(member) === undefined);
-  if (unknown !== undefined) throw new UsageError(`invalid data structure reference: ${name}.${unknown}`);
+  const unknown = members.findIndex(member => type.place(member) === undefined);
+  if (unknown !== -1) {
+    const error = new UsageError(`invalid data structure reference: ${name}.${members[unknown]!}`);
+    if (unknown === 0 || where === undefined) throw error;
+    const known = `${name}.${members.slice(0, unknown).join(',')}`;
+    const rest = args.withPositionals([known, ...args.positionals.slice(1)]);
+    throw new PartialError(runStruct(session, rest, kind), error, '');
+  }
   if (where === undefined)
     return {
       blocks: [named(session, name, definition(type, members, args.has('-o'), radix))],
@@ -83,8 +88,19 @@ export function runStruct(session: Session, args: Arguments, kind?: 'struct' | '
       plain: () => ({ definition: plainType(type) }),
     };
   if (args.has('-o') && members.length > 1) throw new UsageError('-o option not valid with multiple member format');
-  const count = countOf(args.value('-c'), countWord);
+  const count = countOf(session, args.value('-c'), countWord);
   return contents(session, type, members, where, radix, Math.min(count, 1_000_000), args);
+}
+
+/** The name and the members of the first word; the others are what they may be. */
+function parseTarget(args: Arguments): { readonly name: string; readonly members: readonly string[] } {
+  const [target, where, , more] = args.positionals;
+  if (target === undefined) throw new SynopsisError('no structure name given');
+  if (more !== undefined) throw new UsageError('too many arguments!');
+  if (/[.,]$/.test(target)) throw new UsageError(`invalid format: ${target}`);
+  if (where !== undefined) refuseUserAddress(where, args);
+  const [name = '', ...rest] = target.split('.');
+  return { name, members: rest.length === 0 ? [] : rest.join('.').split(',') };
 }
 
 function radixOf({ settings }: Session, args: Arguments): 10 | 16 {
@@ -92,17 +108,33 @@ function radixOf({ settings }: Session, args: Arguments): 10 | 16 {
 }
 
 /** Behind `-c` it may be below zero: that many, the last one at the address. */
-function countOf(signed: string | undefined, word: string | undefined): number {
+function countOf(session: Session, signed: string | undefined, word: string | undefined): number {
+  if (signed === undefined && word?.startsWith('-') === true) throw new SynopsisError(`invalid count: ${word}`);
+  // a word that is no number could be an address as well
+  if (signed === undefined && word !== undefined && !/^(?:0x)?[\da-f]+$/i.test(word)) parseAddress(session, word);
   if (signed === undefined) return Number(parseNumber(word ?? '1'));
   return signed.startsWith('-') ? -Number(parseNumber(signed.slice(1))) : Number(parseNumber(signed));
 }
 
-function findStruct(session: Session, name: string): StructType {
+function mismatch(name: string, kind: 'struct' | 'union' = 'struct'): UsageError {
+  return new UsageError(`data type mismatch: ${name} is not a ${kind}`);
+}
+
+/** Addresses of the kernel only, unless an option says where else. */
+function refuseUserAddress(where: string, args: Arguments): void {
+  const isNumber = /^(?:0x)?[\da-f]{1,16}$/i.test(where);
+  if (!isNumber || args.has('-u') || args.has('-f') || parseHex(where) >= FIRST_KERNEL_ADDRESS) return;
+  throw new UsageError(`invalid kernel virtual address: ${where.replace(/^0x/i, '')}`);
+}
+
+const BASE_TYPE = /^(?:unsigned|signed|int|long|short|char|_Bool|void|double|float)$/;
+
+function findStruct(session: Session, name: string, kind?: 'struct' | 'union'): StructType {
   const { types } = session.program;
   const type = types.findStruct(name);
   if (type !== undefined) return type;
-  if (types.find(name, 'enum') !== undefined || types.find(name, 'typedef') !== undefined)
-    throw new UsageError(`data type mismatch: ${name} is not a struct`);
+  const isOther = types.find(name, 'enum') !== undefined || types.find(name, 'typedef') !== undefined;
+  if (isOther || BASE_TYPE.test(name)) throw mismatch(name, kind);
   throw new UsageError(`invalid data structure reference: ${name}`);
 }
 
@@ -239,21 +271,19 @@ function addressesOf(session: Session, where: string): { address: bigint; cpu: n
   const colon = where.indexOf(':');
   if (colon === -1) return [{ address: parseAddress(session, where), cpu: undefined }];
   const name = where.slice(0, colon);
-  const list = where.slice(colon + 1);
-  const cpus = list === '' || list === 'a' ? possibleCpus(session.program) : parseCpus(session, list);
-  return cpus.map(cpu => {
+  const base = parseAddress(session, name);
+  if (session.program.symbols.find(name) !== undefined && !isPercpu(session, name)) {
+    session.warn(`${name} is not percpu; cpuspec ignored.`);
+    return [{ address: base, cpu: undefined }];
+  }
+  return percpuCpus(session, where.slice(colon + 1)).map(cpu => {
     const offset = session.program.percpuOffsets[cpu] ?? 0n;
-    return { address: BigInt.asUintN(64, parseAddress(session, name) + offset), cpu };
+    return { address: BigInt.asUintN(64, base + offset), cpu };
   });
 }
 
 function memberOffset(session: Session, text: string | undefined): bigint {
-  if (text === undefined) return 0n;
-  const dot = text.indexOf('.');
-  if (dot === -1) return parseNumber(text);
-  const offset = session.program.types.offsetOf(text.slice(0, dot), text.slice(dot + 1));
-  if (offset === undefined) throw new UsageError(`invalid structure member: ${text}`);
-  return BigInt(offset);
+  return text === undefined ? 0n : optionOffset(session, '-l', text);
 }
 
 function oneStruct(

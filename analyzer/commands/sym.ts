@@ -4,7 +4,7 @@ import type { KernelSymbol, SymbolTable } from '../symbols/symbol-table.ts';
 import { lastAtOrBelow } from '../symbols/symbol-table.ts';
 import { byPlace, stripClone } from '../symbols/symbol-set.ts';
 import { hex16 } from '../text/layout.ts';
-import { SynopsisError } from './command.ts';
+import { BareError, inTurn, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { FIRST_KERNEL_ADDRESS, parseAddress } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -53,7 +53,11 @@ export const sym: Command<SymData> = {
     const all = listing(session, args);
     if (all !== undefined) return all;
     if (args.positionals.length === 0) throw new SynopsisError('no symbol or address given');
-    return { lines: args.positionals.flatMap(word => lookUp(session, word, args)) };
+    return inTurn(
+      args.positionals,
+      word => lookUp(session, word, args),
+      found => ({ lines: found.flat() }),
+    );
   },
   text(data) {
     const modules = (data.modules ?? []).map(moduleText).join('');
@@ -75,7 +79,7 @@ function listing(session: Session, args: Arguments): SymData | undefined {
   const part = args.value('-q');
   if (part === undefined) return undefined;
   const found = symbols.matching(matcher(part)).map(plain);
-  if (found.length === 0) throw new UsageError('(none found)');
+  if (found.length === 0) throw new BareError('(none found)');
   return { lines: found };
 }
 

@@ -1,7 +1,8 @@
 /** `task`: a task's `task_struct`. */
 import { printValue } from '../types/print-value.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
-import type { Command } from './command.ts';
+import type { StructType } from '../types/types.ts';
+import type { Arguments, Command } from './command.ts';
 import { taskHeader, tasksOf } from './select-tasks.ts';
 import { placeText, plainContents } from './struct.ts';
 
@@ -25,15 +26,15 @@ export const task: Command<TaskData> = {
   examples: [{ line: 'task -R prio,policy,cpus_mask 140', why: 'three members of one task' }],
   run(session, args) {
     const type = session.program.types.struct('task_struct');
-    const members = args.value('-R')?.split(',');
     const info = type.place('thread_info');
     const infoType = info === undefined ? undefined : session.program.types.findStruct('thread_info');
+    const { members, words } = memberWords(args, type);
     for (const member of members ?? [])
       if (type.place(member) === undefined && infoType?.place(member) === undefined)
         throw new UsageError(`${member}: not a task_struct or thread_info member`);
     const context = session.printContext(args.has('-x') ? 16 : args.has('-d') ? 10 : session.settings.radix);
     const { memory } = session.program;
-    const blocks = tasksOf(session, args.positionals).map(chosen => {
+    const blocks = tasksOf(session, words, EXPECTED).map(chosen => {
       const { address } = chosen;
       if (members === undefined) {
         const text = printValue(type, memory.readBytes(address, type.size), 0, { ...context, base: address });
@@ -59,7 +60,7 @@ export const task: Command<TaskData> = {
       };
     });
     const plain = (): unknown =>
-      tasksOf(session, args.positionals).map(({ pid, comm, address }) => {
+      tasksOf(session, words, EXPECTED).map(({ pid, comm, address }) => {
         const own = (members ?? []).filter(member => type.place(member) !== undefined);
         const contents = plainContents({ reader: memory, type, members: own }, address);
         return { pid, comm, task: address, contents };
@@ -69,6 +70,21 @@ export const task: Command<TaskData> = {
   json: ({ plain }) => ({ tasks: plain() }),
   text: ({ blocks }) => blocks.map(({ header, body }) => `${header}\n${body}\n`).join(''),
 };
+
+const EXPECTED = 'task, pid, or task_struct member';
+
+/** Words beside the tasks are members, as if they stood behind `-R`. */
+function memberWords(
+  args: Arguments,
+  type: StructType,
+): { readonly members: readonly string[] | undefined; readonly words: readonly string[] } {
+  const isMembers = (word: string): boolean => word.includes(',') || type.place(word) !== undefined;
+  const lists = [...args.values('-R'), ...args.positionals.filter(isMembers)];
+  const words = args.positionals.filter(word => !isMembers(word));
+  if (lists.length === 0) return { members: undefined, words };
+  const members = lists.flatMap(list => list.split(','));
+  return { members: members.filter(member => member !== ''), words };
+}
 
 function threadInfo(
   session: Parameters<typeof task.run>[0],

@@ -9,9 +9,10 @@ import type { Program } from '../program.ts';
 import { hex } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { parseOffset, shownOf, shownPlain, shownText } from './members.ts';
+import { optionOffset, shownOf, shownPlain, shownText } from './members.ts';
 import type { Shown } from './members.ts';
-import { parseAddress } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, parseAddress } from './numbers.ts';
+import type { Refusal } from './numbers.ts';
 import type { Session } from './session.ts';
 import { mapleDump } from './tree-maple.ts';
 
@@ -62,12 +63,15 @@ export const tree: Command<TreeData> = {
     { line: 'tree -t maple ffff325bca9c61c0', why: "a process's mappings" },
   ],
   run(session, args) {
-    const [startText] = args.positionals;
+    const [startText, second] = args.positionals;
+    if (second !== undefined) throw new SynopsisError('too many arguments entered');
     if (startText === undefined) throw new SynopsisError('no start address given');
     const kind = kindOf(args.value('-t') ?? 'rbtree');
-    const start = parseAddress(session, startText) + (args.has('-r') ? parseOffset(session, args.value('-r')!) : 0n);
-    if (args.has('-l') && kind !== 'rbtree') throw new UsageError(`-l option is not applicable to ${kind} trees`);
-    if (args.has('-v') && kind !== 'maple') throw new UsageError('-v option is only applicable to maple tree type');
+    refuseOptions(kind, args);
+    const rootOffset = args.has('-r') ? optionOffset(session, '-r', args.value('-r')!) : 0n;
+    const address = parseAddress(session, startText, invalidStart);
+    if (address < FIRST_KERNEL_ADDRESS) throw invalidStart(startText);
+    const start = address + rootOffset;
     const { entries, problem } = collect(session, kind, start, args);
     const radix = radixOf(session, args);
     const dump = args.has('-v')
@@ -95,6 +99,22 @@ export const tree: Command<TreeData> = {
     return data.problem === undefined ? body : `${body}tree: ${data.problem}\n`;
   },
 };
+
+const invalidStart: Refusal = word => new UsageError(`invalid start argument: ${word}`);
+
+/** What each kind is called where an option does not fit it, and which do not. */
+const REFUSED: Readonly<Record<string, readonly [name: string, flags: readonly string[]]>> = {
+  radix: ['radix trees', ['-l', '-o', '-v']],
+  xarray: ['Xarrays', ['-l', '-o', '-v']],
+  rbtree: ['rbtrees', ['-v']],
+  maple: ['maple trees', ['-l', '-o']],
+};
+
+function refuseOptions(kind: string, args: Arguments): void {
+  const [name, flags] = REFUSED[kind]!;
+  const refused = flags.find(flag => args.has(flag));
+  if (refused !== undefined) throw new UsageError(`${refused} option is not applicable to ${name}`);
+}
 
 function radixOf({ settings }: Session, args: Arguments): 10 | 16 {
   return args.has('-x') ? 16 : args.has('-d') ? 10 : settings.radix;
@@ -167,7 +187,7 @@ function xarrayEntries(program: Program, start: bigint, isNode: boolean): Iterab
 
 function* rbEntries(session: Session, start: bigint, args: Arguments, position: boolean): Generator<TreeEntry> {
   const { program } = session;
-  const offset = args.has('-o') ? parseOffset(session, args.value('-o')!) : 0n;
+  const offset = args.has('-o') ? optionOffset(session, '-o', args.value('-o')!) : 0n;
   const root = args.has('-N') ? start : program.memory.readU64(start);
   const nodes = args.has('-l') ? rbInorder(program, root) : rbPreorder(program, root);
   for (const node of nodes) {

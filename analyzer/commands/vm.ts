@@ -16,7 +16,7 @@ import { center, hex, hex16, lines } from '../text/layout.ts';
 import { SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseHex } from './numbers.ts';
-import { taskHeader, tasksOf } from './select-tasks.ts';
+import { taskHeader, forTasks } from './select-tasks.ts';
 import type { Session } from './session.ts';
 
 /** Where a user page is. */
@@ -81,10 +81,14 @@ export const vm: Command<VmData> = {
       const value = parseHex(args.value('-f')!);
       return { view: 'areas', processes: [], radix, flags: { value, names: vmFlagNames(value) } };
     }
-    const processes = tasksOf(session, args.positionals).map(task => processOf(session, task, args));
     if (args.has('-M')) givenMm(session.program, args.value('-M')!);
     const view = viewOf(args);
-    return { view, radix, processes: view === 'reference' ? processes.filter(hasAreas) : processes };
+    return forTasks(
+      session,
+      args.positionals,
+      task => processOf(session, task, args),
+      processes => ({ view, radix, processes: view === 'reference' ? processes.filter(hasAreas) : processes }),
+    );
   },
   text(data, session) {
     const { flags } = data;

@@ -8,11 +8,11 @@ import { findVma } from '../linux/vma.ts';
 import type { Vma } from '../linux/vma.ts';
 import { pageHeader, pageLine } from '../text/page-line.ts';
 import { center, centerRight, hex, hex16 } from '../text/layout.ts';
-import { SynopsisError } from './command.ts';
+import { inTurn, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
-import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex } from './numbers.ts';
+import { FIRST_KERNEL_ADDRESS, invalidInput, parseAddress, parseHex } from './numbers.ts';
 import { pteFlags } from './pte-flags.ts';
-import { tasksOf } from './select-tasks.ts';
+import { tasksOfWord } from './select-tasks.ts';
 import type { Session } from './session.ts';
 import { USER_WIDTH, placeText, userPage, vmaHeader, vmaLine } from './vm.ts';
 
@@ -44,7 +44,12 @@ export const vtop: Command<VtopData> = {
   examples: [{ line: 'vtop -c 140 400000', why: "a process's text" }],
   run(session, args) {
     if (args.positionals.length === 0) throw new SynopsisError('no address given');
-    return { translations: args.positionals.map(word => translate(session, parseAddress(session, word), args)) };
+    if (args.has('-u') && args.has('-k')) throw new UsageError('-u and -k options are mutually exclusive');
+    return inTurn(
+      args.positionals,
+      word => translate(session, parseAddress(session, word, invalidInput), args),
+      translations => ({ translations }),
+    );
   },
   text: (data, session) =>
     data.translations.map((translation, index) => translationText(session, translation, index === 0)).join('\n'),
@@ -67,7 +72,7 @@ function translate(session: Session, vaddr: bigint, args: Arguments): Translatio
       vma: undefined,
     };
   }
-  const [task] = args.has('-c') ? tasksOf(session, [args.value('-c')!]) : [session.current];
+  const [task] = args.has('-c') ? tasksOfWord(session, args.value('-c')!) : [session.current];
   const mm = task!.mm;
   if (mm === undefined) return { vaddr, walk: undefined, root: 0n, isUser: true, vma: undefined };
   const root = pgdPaddr(program, mm);
@@ -222,7 +227,11 @@ export const pte: Command<PteData> = {
   examples: [{ line: 'pte e80000438e0f07', why: 'what an entry means' }],
   run(session, args) {
     if (args.positionals.length === 0) throw new SynopsisError('no entry given');
-    return { entries: args.positionals.map(word => decodePte(session, parseHex(word))) };
+    return inTurn(
+      args.positionals,
+      word => decodePte(session, parseHex(word)),
+      entries => ({ entries }),
+    );
   },
   text: (data, session) =>
     data.entries

@@ -1,10 +1,12 @@
 /** `waitq`: who waits on a wait queue. */
+import { UsageError } from '../../capture/formats/errors.ts';
 import { listForEachEntry } from '../linux/list.ts';
 import type { Task } from '../linux/sched.ts';
 import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { parseOffset } from './members.ts';
-import { parseAddress } from './numbers.ts';
+import { invalidInput, parseAddress } from './numbers.ts';
+import type { Refusal } from './numbers.ts';
 import { taskHeader } from './select-tasks.ts';
 
 const MAX_WAITERS = 1_000_000;
@@ -16,6 +18,8 @@ interface WaitqData {
   readonly tasks: readonly Task[];
 }
 
+const cannotResolve: Refusal = word => new UsageError(`cannot resolve "${word}"`);
+
 /** `waitq`. */
 export const waitq: Command<WaitqData> = {
   name: 'waitq',
@@ -25,10 +29,12 @@ export const waitq: Command<WaitqData> = {
   description: 'The address is of a `wait_queue_head_t`, alone or as a member of a structure.',
   examples: [{ line: 'waitq pipe_inode_info.rd_wait ffff325bc304d680', why: 'who reads a pipe' }],
   run(session, args) {
-    const [first, second] = args.positionals;
-    if (first === undefined) throw new SynopsisError('no wait queue given');
+    const [first, second, third] = args.positionals;
+    if (first === undefined || third !== undefined) throw new SynopsisError('one wait queue is needed');
     const queue =
-      second === undefined ? parseAddress(session, first) : parseAddress(session, second) + parseOffset(session, first);
+      second === undefined
+        ? parseAddress(session, first, cannotResolve)
+        : parseAddress(session, second, invalidInput) + parseOffset(session, first);
     const { program, tasks } = session;
     const head = program.object('wait_queue_head', queue).addressOf('head');
     const waiters: Task[] = [];

@@ -1,5 +1,6 @@
 /** `whatis`: definitions of types, types of variables and expressions, types by size. */
-import { declare, definitionText, typeName } from '../types/declare.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
+import { declare, typeName, unrolled } from '../types/declare.ts';
 import { parseType } from '../types/expression.ts';
 import { StructType, sizeOf, stripTypedefs } from '../types/types.ts';
 import type { CType, EnumType } from '../types/types.ts';
@@ -75,8 +76,37 @@ function whatIs(session: Session, text: string, offsets: boolean): WhatisData {
   }
   const tagged = parseType(text, types) ?? (isName ? (types.findStruct(text) ?? types.find(text, 'enum')) : undefined);
   if (tagged !== undefined) return { ...described(tagged, text, offsets), type: tagged };
-  const { type } = evaluateExpression(session, text);
-  return { text: `${typeName(type)}\n`, size: undefined, type };
+  const named = isName ? undefined : structureInFront(session, text);
+  if (named !== undefined) return { ...described(named.type, named.name, offsets), type: named.type };
+  const { type, value } = typeOfExpression(session, text, offsets);
+  return { text: `${typeName(type)}${value === undefined ? '' : ` = ${value}`}\n`, size: undefined, type };
+}
+
+/** A structure, union, enumeration or typedef that a text begins with, whichever of these it says it is. */
+function structureInFront(
+  { program: { types } }: Session,
+  text: string,
+): { readonly type: CType; readonly name: string } | undefined {
+  const [, tag, name = ''] = /^((?:struct|union|enum)\s+)?(\w+)(?:\s.*)?$/s.exec(text) ?? [];
+  if (tag === undefined && !/\s/.test(text)) return undefined;
+  const type = types.findStruct(name) ?? types.find(name, 'enum') ?? types.find(name, 'typedef');
+  return type === undefined ? undefined : { type, name };
+}
+
+/** @throws SynopsisError for what is no expression */
+function typeOfExpression(
+  session: Session,
+  text: string,
+  offsets: boolean,
+): { readonly type: CType; readonly value: bigint | undefined } {
+  try {
+    const { type, bits } = evaluateExpression(session, text);
+    const isEnumerator = /^[A-Za-z_]\w*$/.test(text) && type.kind === 'enum' && typeof bits === 'bigint';
+    return { type, value: isEnumerator ? bits : undefined };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new SynopsisError(`cannot resolve: ${offsets ? '-o ' : ''}${text}`, { cause: error });
+  }
 }
 
 /** The prototype from the vmlinux, the module's object or BTF. */
@@ -89,25 +119,19 @@ function functionType(session: Session, name: string): CType | undefined {
 
 function described(type: CType, text: string, offsets: boolean): WhatisData {
   const bare = stripTypedefs(type);
-  if (type.kind === 'typedef') {
-    const target = stripTypedefs(type);
-    const isTag = target.kind === 'struct' || target.kind === 'union';
-    const body = isTag ? definitionText(target) : typeName(oneStep(type));
-    return { text: `typedef ${join(body, text)};\n`, size: sizeOf(type) };
-  }
+  if (type.kind === 'typedef') return describedTypedef(type, bare, text, offsets);
   if (bare.kind === 'enum') return { text: enumText(bare), size: undefined };
   if (bare instanceof StructType)
     return { text: definition(bare, [], offsets).replace(/SIZE: \d+\n$/, ''), size: bare.size };
   return { text: `${typeName(type)}\n`, size: sizeOf(type) };
 }
 
-/** What a typedef stands for after all typedefs between. */
-function oneStep(type: CType): CType {
-  return type.kind === 'typedef' ? oneStep(type.target) : type;
-}
-
-function join(target: string, name: string): string {
-  return target.endsWith('*') ? `${target}${name}` : `${target} ${name}`;
+/** What a typedef stands for, behind all typedefs between, with structures written out. */
+function describedTypedef(type: CType, bare: CType, name: string, offsets: boolean): WhatisData {
+  if (bare.kind === 'enum') return { text: `typedef ${enumText(bare)}`, size: undefined };
+  const isTag = bare instanceof StructType;
+  const body = isTag && offsets ? definition(bare, [], true).replace(/\nSIZE: \d+\n$/, '') : unrolled(type);
+  return { text: `typedef ${body} ${name};\n`, size: sizeOf(type) };
 }
 
 /** Enumerators with their values, one a line. */

@@ -27,7 +27,7 @@ export function coloured(text: string, stream: Pick<WriteStream, 'isTTY'>): stri
 
 /** An error's line for a stream. */
 export function colouredError(text: string, stream: Pick<WriteStream, 'isTTY'>): string {
-  return hasColours(stream) ? painted('red', text) : text;
+  return text !== '' && hasColours(stream) ? painted('red', text) : text;
 }
 
 function hasColours({ isTTY }: Pick<WriteStream, 'isTTY'>): boolean {

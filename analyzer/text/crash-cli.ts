@@ -3,13 +3,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-import { FaultError, FormatError, UnimplementedError, UsageError } from '../../capture/formats/errors.ts';
+import { UsageError } from '../../capture/formats/errors.ts';
 import { openDump } from '../../capture/sources/dump-file.ts';
 import type { Dump } from '../../capture/sources/dump-file.ts';
+import { isShowable } from '../commands/command.ts';
+import type { CommandResult } from '../commands/command.ts';
 import { Session } from '../commands/session.ts';
 import { dateText, wallClockSeconds } from '../linux/timekeeping.ts';
 import { Program } from '../program.ts';
-import { runLine } from '../shell.ts';
+import { errorLine, runLine } from '../shell.ts';
 import type { LineResult } from '../shell.ts';
 import { parseOptions, splitCommands, usageText } from './cli-options.ts';
 import type { CliOptions } from './cli-options.ts';
@@ -25,7 +27,7 @@ export async function runCrash(args: readonly string[]): Promise<number> {
     const options = parseOptions(args);
     return (await runWithoutDump(options)) ?? (await runWithDump(options));
   } catch (error) {
-    if (!isUserError(error)) throw error;
+    if (!isShowable(error)) throw error;
     process.stderr.write(`crash: ${error.message}\n${error instanceof UsageError ? 'Try --help.\n' : ''}`);
     return 1;
   }
@@ -145,15 +147,6 @@ function endQuietly(): never {
   process.exit(0);
 }
 
-function isUserError(error: unknown): error is Error {
-  return (
-    error instanceof UsageError ||
-    error instanceof FormatError ||
-    error instanceof FaultError ||
-    error instanceof UnimplementedError
-  );
-}
-
 function readCommands(path: string): string[] {
   try {
     return splitCommands(readFileSync(path, 'utf8'));
@@ -174,12 +167,18 @@ export async function runAllowed(session: Session, line: string, json: boolean):
   return runLine(session, line, json);
 }
 
+/** The error's line and, where it does not say why, the reason under it. */
+export function errorText(done: Pick<CommandResult, 'command' | 'error' | 'reason'>): string {
+  if (done.error === undefined) return '';
+  return `${errorLine(done)}\n${done.reason === undefined ? '' : `  (${done.reason})\n`}`;
+}
+
 async function runLines(session: Session, lines: readonly string[], json: boolean): Promise<number> {
   let status = 0;
-  session.show = ({ text, error, command }) => {
-    process.stdout.write(text);
+  session.show = done => {
+    process.stdout.write(done.text);
     showWarnings(session.program);
-    if (error !== undefined) process.stderr.write(`${command}: ${error}\n`);
+    process.stderr.write(errorText(done));
   };
   for (const line of lines) {
     const result = await runAllowed(session, line, json);

@@ -7,12 +7,12 @@ import { createInterface } from 'node:readline/promises';
 import type { Interface } from 'node:readline/promises';
 
 import { takeInterrupts } from '../interruptible.ts';
+import type { CommandResult } from '../commands/command.ts';
 import type { Session } from '../commands/session.ts';
-import type { LineResult } from '../shell.ts';
 import type { CliOptions } from './cli-options.ts';
 import { coloured, colouredError } from './colours.ts';
 import { complete } from './completion.ts';
-import { runAllowed, showWarnings } from './crash-cli.ts';
+import { errorText, runAllowed, showWarnings } from './crash-cli.ts';
 
 const MAX_HISTORY = 1000;
 const HISTORY_FILE = '.kcrash_history';
@@ -85,7 +85,7 @@ class PromptOutput {
     const session = this.#session;
     const { show } = session;
     session.origin = basename(file);
-    session.show = ({ error, command }) => this.#showResult({ text: '', error, command });
+    session.show = done => this.#showResult({ ...done, text: '' });
     await runAllowed(session, `< ${file}`, this.#json);
     Object.assign(session, { show, origin: 'runtime' });
   }
@@ -97,10 +97,10 @@ class PromptOutput {
     return result.exit;
   }
 
-  #showResult({ text, error, command }: Pick<LineResult, 'text' | 'error' | 'command'>): void {
-    this.#failed ||= error !== undefined;
-    const shown = this.#json ? text : coloured(text, process.stdout);
-    this.#show(error === undefined ? shown : `${shown}${colouredError(`${command}: ${error}`, process.stdout)}\n`);
+  #showResult(done: CommandResult): void {
+    this.#failed ||= done.error !== undefined;
+    const shown = this.#json ? done.text : coloured(done.text, process.stdout);
+    this.#show(`${shown}${colouredError(errorText(done), process.stdout)}`);
     showWarnings(this.#session.program);
   }
 

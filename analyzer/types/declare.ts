@@ -162,6 +162,13 @@ export function definitionText(type: CType): string {
   return [`${head} {`, ...body, '}'].join('\n');
 }
 
+/** A type with its outermost typedefs resolved, structures behind pointers and arrays written out. */
+export function unrolled(type: CType): string {
+  const bare = stripTypedefs(type);
+  const isTagged = bare.kind === 'struct' || bare.kind === 'union' || bare.kind === 'enum';
+  return isTagged ? definitionText(bare) : expandedDeclaration(bare);
+}
+
 /** Enumerators, with a value where it is not one more than the one before. */
 function enumBody(enumerators: readonly { readonly name: string; readonly value: bigint }[]): string {
   let expected = 0n;

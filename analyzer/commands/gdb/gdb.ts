@@ -3,6 +3,7 @@ import { UnimplementedError, UsageError } from '../../../capture/formats/errors.
 import { typeName } from '../../types/declare.ts';
 import { parseType } from '../../types/expression.ts';
 import { plainResult, plainType } from '../../types/plain.ts';
+import { gdbRequest, SynopsisError } from '../command.ts';
 import type { Command } from '../command.ts';
 import { evaluateExpression } from '../expressions.ts';
 import type { Session } from '../session.ts';
@@ -54,7 +55,8 @@ arguments, locals and scopes need a vmlinux with debug information.`,
   ],
   run(session, args) {
     const line = args.positionals.join(' ');
-    return { text: runGdb(session, line), plain: () => plainAnswer(session, line) };
+    if (line === '') throw new SynopsisError('no gdb command given');
+    return { text: gdbRequest(line, () => runGdb(session, line)), plain: () => plainAnswer(session, line) };
   },
   text: ({ text }) => text,
   json: ({ text, plain }) => ({ text, ...(plain?.() as object | undefined) }),

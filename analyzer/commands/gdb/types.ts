@@ -1,6 +1,6 @@
 /** `ptype` and `whatis`: types; GDB manual "Symbols". */
 import { UsageError } from '../../../capture/formats/errors.ts';
-import { definitionText, expandedDeclaration, typeName } from '../../types/declare.ts';
+import { typeName, unrolled } from '../../types/declare.ts';
 import { parseType } from '../../types/expression.ts';
 import { layoutText } from '../../types/layout-text.ts';
 import { stripTypedefs } from '../../types/types.ts';
@@ -26,11 +26,4 @@ export function whatis(session: Session, text: string): string {
 function typeOf(session: Session, text: string): CType {
   if (text === '') throw new UsageError('The history is empty.');
   return parseType(text, session.program.types) ?? evaluateExpression(session, text).type;
-}
-
-/** A type with its outermost typedefs resolved, structures behind pointers and arrays written out. */
-function unrolled(type: CType): string {
-  const bare = stripTypedefs(type);
-  if (bare.kind === 'struct' || bare.kind === 'union' || bare.kind === 'enum') return definitionText(bare);
-  return expandedDeclaration(bare);
 }

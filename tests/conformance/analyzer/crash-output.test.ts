@@ -12,7 +12,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 
 import { Session } from '../../../analyzer/commands/session.ts';
 import { Program } from '../../../analyzer/program.ts';
-import { runLine } from '../../../analyzer/shell.ts';
+import { runLine, wholeText } from '../../../analyzer/shell.ts';
 import { findDumpFolder, normalise, referenceCases } from '../../support/crash-reference.ts';
 import { DIFFERENCES } from './differences.ts';
 
@@ -64,8 +64,7 @@ function suite(
       const context = CONTEXTS[dump]?.[name];
       const own = context === undefined ? session : new Session(program);
       if (context !== undefined) await runLine(own, context);
-      const { text, error, command } = await runLine(own, line);
-      const got = normalise(error === undefined ? text : `${text}${command}: ${error}\n`);
+      const got = normalise(wholeText(await runLine(own, line)));
       if (known[name] === undefined) expect(got).toBe(normalise(expected));
       else if (!MAY_AGREE.has(name))
         expect(got, `listed as different (${known[name]}), but the same`).not.toBe(normalise(expected));

@@ -11,7 +11,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 
 import { Session } from '../../../analyzer/commands/session.ts';
 import { Program } from '../../../analyzer/program.ts';
-import { runLine } from '../../../analyzer/shell.ts';
+import { runLine, wholeText } from '../../../analyzer/shell.ts';
 import { findDumpFolder, normalise } from '../../support/crash-reference.ts';
 
 const FIXTURES = join(import.meta.dirname, '../../fixtures/crash-9.0.2');
@@ -65,8 +65,7 @@ function suite(name: string, dumpFolder: string, kernel: string | undefined): vo
 
     test.each(wanted)('$line', async ({ line, expected }) => {
       session ??= new Session(new Program({ dump: [join(dumpFolder, 'vmcore')], vmlinux: kernel }));
-      const { text, error, command } = await runLine(session, line);
-      expect(normalise(error === undefined ? text : `${text}${command}: ${error}\n`)).toBe(normalise(expected));
+      expect(normalise(wholeText(await runLine(session, line)))).toBe(normalise(expected));
     });
   });
 }
