@@ -10,6 +10,8 @@ import type { BlockDescription, CodePage } from './code-cache.ts';
 import type { RegionModule } from './wasm/region-compiler.ts';
 
 const FIRST_CAPACITY = 2 ** 20;
+/** Blocks of one hash, and regions of one block, at which a search looks: code that is written anew all the time has many. */
+const LONGEST_SEARCH = 32;
 
 /** What a block is by its bytes. */
 export interface KnownContent extends BlockDescription {
@@ -75,7 +77,7 @@ export class KnownCode {
   /** The block that the bytes at an offset of a page make. */
   find(page: CodePage, start: number, modeKey: number): KnownBlock | undefined {
     let known = this.#byHash.get(hashOf(page, start, modeKey));
-    while (known !== undefined) {
+    for (let looks = 0; known !== undefined && looks < LONGEST_SEARCH; looks++) {
       if (known.start === start && known.modeKey === modeKey && this.#isAt(page, known)) return known;
       known = known.other;
     }
@@ -99,13 +101,6 @@ export class KnownCode {
     return this.#blocks;
   }
 
-  #enter(content: KnownContent): KnownBlock {
-    const known: KnownBlock = { ...content, regions: [], other: this.#byHash.get(content.hash) };
-    this.#byHash.set(content.hash, known);
-    this.#blocks.push(known);
-    return known;
-  }
-
   addRegion(region: KnownRegion): void {
     this.#regions.push(region);
     for (const number of region.entries) region.blocks[number]!.regions.push(region);
@@ -113,7 +108,7 @@ export class KnownCode {
 
   /** The newest region that is entered at a block of a page, and whose other blocks are there, too. */
   region(page: CodePage, { regions }: KnownBlock): KnownRegion | undefined {
-    return regions.findLast(({ blocks }) => blocks.every(block => this.#isAt(page, block)));
+    return regions.slice(-LONGEST_SEARCH).findLast(({ blocks }) => blocks.every(block => this.#isAt(page, block)));
   }
 
   clear(): void {
@@ -122,6 +117,13 @@ export class KnownCode {
     this.#regions = [];
     this.#bytes = new Uint8Array(FIRST_CAPACITY);
     this.#used = 0;
+  }
+
+  #enter(content: KnownContent): KnownBlock {
+    const known: KnownBlock = { ...content, regions: [], other: this.#byHash.get(content.hash) };
+    this.#byHash.set(content.hash, known);
+    this.#blocks.push(known);
+    return known;
   }
 
   #isAt({ address }: CodePage, { from, size, kept }: KnownBlock): boolean {
