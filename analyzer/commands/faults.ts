@@ -1,5 +1,6 @@
 /** Reads that fail, in crash's words: which kind of address, and what was to be read there. */
 import { FaultError } from '../../capture/formats/errors.ts';
+import { isOfIncompleteDump } from '../incomplete-dump.ts';
 import { FIRST_KERNEL_ADDRESS } from './numbers.ts';
 
 /** A fault that knows what was to be read. */
@@ -53,6 +54,7 @@ function spaceOf(address: bigint | number, what: string | undefined): string {
 function failure({ reason }: FaultError): string {
   if (reason === 'not mapped') return 'invalid ';
   if (reason === 'filtered out of the dump') return 'page excluded: ';
+  if (isOfIncompleteDump(reason)) return 'page incomplete: ';
   return reason === 'not in the dump' ? 'seek error: ' : 'read error: ';
 }
 

@@ -1,4 +1,5 @@
 /** The slab views of `kmem`: rows of caches, listings of their slabs and objects. */
+import { readIfPresent } from '../gaps.ts';
 import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { cacheSummary, cpuSlabs, kmemCaches, nodePartial, nodeSlabs, readSlab, slabOfAddress } from '../linux/slab.ts';
 import type { Slab } from '../linux/slab.ts';
@@ -138,7 +139,7 @@ function chosenCaches(program: Program, args: Arguments): ChosenCache[] {
   const excluded = args.values('-I').flatMap(text => text.split(','));
   const wanted = args.positionals.map(word => word.replace(/^0x/i, ''));
   return kmemCaches(program)
-    .map(cache => ({ cache, name: cache.stringAt('name', 128) }))
+    .map(cache => ({ cache, name: readIfPresent(() => cache.stringAt('name', 128)) ?? '' }))
     .filter(({ cache, name }) => wanted.length === 0 || wanted.includes(name) || wanted.includes(hex(cache.address)))
     .map(({ cache, name }) => ({ cache, isIgnored: excluded.includes(name) }));
 }

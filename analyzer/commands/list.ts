@@ -7,6 +7,7 @@ import { optionOffset, shownOf, shownPlain, shownText } from './members.ts';
 import type { Shown } from './members.ts';
 import { FIRST_KERNEL_ADDRESS, parseAddress, parseHex } from './numbers.ts';
 import type { Refusal } from './numbers.ts';
+import { faultText } from './faults.ts';
 import type { Session } from './session.ts';
 
 const MAX_ENTRIES = 10_000_000;
@@ -76,7 +77,8 @@ export const list: Command<ListData> = {
     const body = data.addresses
       .map(address => `${hex(address)}\n${shownText(session, data.shown, address - data.inside, data.radix)}`)
       .join('');
-    return data.problem === undefined ? body : `${body}list: ${data.problem}\n`;
+    const gap = data.problem?.startsWith('invalid list entry') === true ? '\n' : '';
+    return data.problem === undefined ? body : `${body}${gap}list: ${data.problem}\n`;
   },
 };
 
@@ -142,7 +144,7 @@ function follow(session: Session, walk: ListWalk): { addresses: bigint[]; proble
     return { addresses, problem: collect(session, walk, addresses) };
   } catch (error) {
     if (!(error instanceof FaultError)) throw error;
-    return { addresses, problem: error.message };
+    return { addresses, problem: faultText(error, 'list') };
   }
 }
 
@@ -158,7 +160,8 @@ function collect({ program: { memory } }: Session, walk: ListWalk, addresses: bi
     seen.add(at);
     addresses.push(BigInt.asUintN(64, at));
     const next = memory.readU64(BigInt.asUintN(64, at + walk.offset + direction));
-    if (next === 0n) return undefined;
+    // a list with a head is a ring
+    if (next === 0n) return walk.headed ? 'invalid list entry: 0' : undefined;
     at = walk.headed ? next - walk.offset : next;
   }
   return undefined;

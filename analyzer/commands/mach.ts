@@ -1,4 +1,5 @@
 /** `mach`: the machine. */
+import { readIfPresent } from '../gaps.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { possibleCpus, onlineCpus } from '../linux/cpumask.ts';
 import { presentMemory } from '../linux/mm.ts';
@@ -125,7 +126,7 @@ function exceptionRows(session: Session, name: string, cpus: readonly number[]):
   const first = ranges.find(range => range !== undefined);
   if (first === undefined) return [];
   const readable = (start: bigint): string =>
-    session.program.memory.translate(start) === undefined ? ' [unavailable]' : '';
+    readIfPresent(() => session.program.memory.translate(start)) === undefined ? ' [unavailable]' : '';
   return [
     [`${name} STACK SIZE`, String(first.end - first.start)],
     [`${name} STACKS`, ''],

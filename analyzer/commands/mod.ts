@@ -1,4 +1,5 @@
 /** `mod`: loaded modules, and their object files. */
+import { mapPresent } from '../gaps.ts';
 import { FormatError, UsageError } from '../../capture/formats/errors.ts';
 import { findModuleObjects, moduleFolders } from '../debug-info/find-module-object.ts';
 import { loadModule, unloadModule } from '../debug-info/load-module.ts';
@@ -78,7 +79,7 @@ function runMod(session: Session, args: Arguments): ModData {
 }
 
 function moduleRows({ program }: Session): ModuleRow[] {
-  const rows = listModules(program).map(module => {
+  const rows = mapPresent(program, 'modules', listModules(program), module => {
     const ranges = moduleRanges(module);
     const name = module.string('name');
     const bits = module.has('taints') ? module.num('taints') : 0;

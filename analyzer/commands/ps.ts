@@ -304,7 +304,11 @@ function lastArrival(task: Task): bigint {
 }
 
 function cpuClock(session: Session, cpu: number): bigint {
-  return onlineCpus(session.program).includes(cpu) ? (runQueue(session.program, cpu)?.big('clock') ?? 0n) : 0n;
+  if (!onlineCpus(session.program).includes(cpu)) return 0n;
+  return readOr(
+    () => runQueue(session.program, cpu)?.big('clock') ?? 0n,
+    () => 0n,
+  );
 }
 
 /** `days HH:MM:SS.mmm`. */
@@ -332,11 +336,17 @@ function parentsView(session: Session, tasks: readonly Task[]): PsData {
     const line: Task[] = [];
     for (let at: Task | undefined = task; at !== undefined && line.length < MAX_PARENTS && !line.includes(at);) {
       line.unshift(at);
-      at = session.tasks.byAddress(at.parent);
+      at = parentOf(session, at);
     }
     return line.map((member, depth) => `${' '.repeat(depth)}${taskHeader(member)}`);
   });
   return { blocks, separator: '\n' };
+}
+
+/** Undefined also for a task of which that cannot be read. */
+function parentOf({ tasks }: Session, task: Task): Task | undefined {
+  const parent = readIfPresent(() => task.parent);
+  return parent === undefined ? undefined : tasks.byAddress(parent);
 }
 
 function childrenView(session: Session, tasks: readonly Task[]): PsData {

@@ -1,5 +1,5 @@
 /** `runq`: run queues. */
-import { readIfPresent, readOrWarn, untilGap } from '../gaps.ts';
+import { mapPresent, readIfPresent, readOrWarn, untilGap } from '../gaps.ts';
 import { onlineCpus } from '../linux/cpumask.ts';
 import { rbInorder } from '../linux/rbtree.ts';
 import { listForEach } from '../linux/list.ts';
@@ -62,8 +62,11 @@ export const runq: Command<RunqData> = {
   run(session, args) {
     const all = onlineCpus(session.program);
     const cpus = args.has('-c') ? parseCpus(session, args.value('-c')!) : all;
-    const clocks = all.map(cpu => clockOf(runQueue(session.program, cpu)));
-    const queues = cpus.map(cpu => readQueue(session, cpu)).filter(queue => queue !== undefined);
+    const { program } = session;
+    const clocks = mapPresent(program, 'run queues', all, cpu => clockOf(runQueue(program, cpu)));
+    const queues = mapPresent(program, 'run queues', cpus, cpu => readQueue(session, cpu)).filter(
+      queue => queue !== undefined,
+    );
     const latest = clocks.reduce((time, clock) => (clock > time ? clock : time), 0n);
     return { view: VIEWS.find(([flag]) => args.has(flag))?.[1] ?? 'queues', queues, latest };
   },

@@ -1,4 +1,5 @@
 /** `waitq`: who waits on a wait queue. */
+import { mapPresent } from '../gaps.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { listForEachEntry } from '../linux/list.ts';
 import type { Task } from '../linux/sched.ts';
@@ -37,15 +38,12 @@ export const waitq: Command<WaitqData> = {
         : parseAddress(session, second, invalidInput) + parseOffset(session, first);
     const { program, tasks } = session;
     const head = program.object('wait_queue_head', queue).addressOf('head');
-    const waiters: Task[] = [];
-    for (const entry of listForEachEntry(program, head, 'wait_queue_entry', 'entry', MAX_WAITERS)) {
-      const task = tasks.byAddress(entry.pointer('private'));
-      if (task !== undefined) waiters.push(task);
-    }
+    const entries = listForEachEntry(program, head, 'wait_queue_entry', 'entry', MAX_WAITERS);
+    const waiters = mapPresent(program, 'waiters', entries, entry => tasks.byAddress(entry.pointer('private')));
     return {
       queue,
       name: second === undefined && !/^(?:0x)?[\da-f]+$/i.test(first) ? first : undefined,
-      tasks: waiters,
+      tasks: waiters.filter(task => task !== undefined),
     };
   },
   text({ queue, name, tasks }) {

@@ -1,4 +1,5 @@
 /** System V IPC; `ipc/util.h`, `ipc/{shm,sem,msg}.c`. */
+import { mapPresent, readOrWarn } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import { StructObject } from '../types/object.ts';
 import type { Task } from './sched.ts';
@@ -32,7 +33,8 @@ export function ipcObjects(program: Program, namespace: StructObject, kind: keyo
   const type = program.types.struct(struct);
   const offset = BigInt(program.object(struct, 0n).offsetOf(member));
   const ids = namespace.embedded(`ids[${IPC_IDS[kind]}]`);
-  return [...idrForEach(program, ids.embedded('ipcs_idr'))].map(({ pointer }) => {
+  const objects = idrForEach(program, ids.embedded('ipcs_idr'));
+  return mapPresent(program, 'IPC objects', objects, ({ pointer }) => {
     const perm = program.object('kern_ipc_perm', pointer);
     return {
       struct: new StructObject(program.memory, type, pointer - offset),
@@ -65,6 +67,9 @@ export function shmPages(program: Program, { struct }: IpcObject): ShmPages {
   const swapped =
     info === undefined || outer === undefined
       ? 0
-      : new StructObject(program.memory, info, inode.address - BigInt(outer.offset)).num('swapped');
-  return { allocated, resident: inode.follow('i_mapping')?.num('nrpages') ?? 0, swapped, inode: inode.address };
+      : (readOrWarn(program, 'swapped pages', () =>
+          new StructObject(program.memory, info, inode.address - BigInt(outer.offset)).num('swapped'),
+        ) ?? 0);
+  const resident = readOrWarn(program, 'resident pages', () => inode.follow('i_mapping')?.num('nrpages')) ?? 0;
+  return { allocated, resident, swapped, inode: inode.address };
 }

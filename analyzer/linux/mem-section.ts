@@ -1,6 +1,6 @@
 /** Sections of sparse memory and memory blocks; `include/linux/mmzone.h`, `drivers/base/memory.c`. */
 import type { Program } from '../program.ts';
-import { mapPresent } from '../gaps.ts';
+import { mapPresent, readOrWarn } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 import { pageStructSize } from './page.ts';
 import { xaForEach } from './xarray.ts';
@@ -41,10 +41,11 @@ export function memSections(program: Program): MemSection[] {
   const count = Math.min(MAX_SECTIONS, Math.ceil(program.dump.memory.maxPfn / pagesPerSection));
   const found: MemSection[] = [];
   for (let number = 0; number < count; number++) {
-    const root = memory.readU64(roots + 8n * BigInt(Math.floor(number / perRoot)));
+    const slot = roots + 8n * BigInt(Math.floor(number / perRoot));
+    const root = readOrWarn(program, 'sections of memory', () => memory.readU64(slot)) ?? 0n;
     if (root === 0n) continue;
     const section = new StructObject(memory, type, root + BigInt((number % perRoot) * type.size));
-    const value = section.pointer('section_mem_map');
+    const value = readOrWarn(program, 'sections of memory', () => section.pointer('section_mem_map')) ?? 0n;
     const state = SECTION_FLAGS.filter(([bit]) => (value & bit) !== 0n).map(([, letter]) => letter);
     if (value === 0n) continue;
     const pfn = number * pagesPerSection;

@@ -1,4 +1,5 @@
 /** Memory of the machine and of processes; `include/linux/mm_types.h`, `include/linux/mmzone.h`. */
+import { mapPresent } from '../gaps.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
@@ -40,7 +41,8 @@ function onlineNodes(program: Program): number[] {
 
 /** Bytes of RAM that the nodes have. */
 export function presentMemory(program: Program): number {
-  const pages = nodes(program).reduce((sum, node) => sum + node.num('node_present_pages'), 0);
+  const ofNodes = mapPresent(program, 'nodes', nodes(program), node => node.num('node_present_pages'));
+  const pages = ofNodes.reduce((sum, count) => sum + count, 0);
   return pages * program.space.pageSize;
 }
 

@@ -2,6 +2,7 @@
 import { cString, readU16, readU32, readU64 } from '../../capture/formats/bytes.ts';
 import { FaultError, FormatError } from '../../capture/formats/errors.ts';
 import { Btf } from '../debug-info/btf.ts';
+import { mapPresent, untilGap } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import { ListedSymbols } from '../symbols/symbol-table.ts';
 import type { KernelSymbol } from '../symbols/symbol-table.ts';
@@ -24,7 +25,8 @@ export interface ModuleRange {
 /** The modules list, newest first as the kernel links them. */
 export function listModules(program: Program): StructObject[] {
   const head = program.symbols.findInKernel('modules');
-  return head === undefined ? [] : [...listForEachEntry(program, head, 'module', 'list', MAX_MODULES)];
+  if (head === undefined) return [];
+  return [...untilGap(program, 'modules', listForEachEntry(program, head, 'module', 'list', MAX_MODULES))];
 }
 
 /** Memory of a module: `mem[]` since 6.4 (commit ac3b43283923 "module: replace module_layout with module_memory"), before it `core_layout`. */
@@ -46,7 +48,7 @@ function range(module: StructObject, base: string, size: string, text: boolean):
 
 /** Symbol tables of all modules, read lazily. */
 export function moduleSymbols(program: Program): ModuleSymbols[] {
-  return listModules(program).map(module => {
+  return mapPresent(program, 'modules', listModules(program), module => {
     let table: ListedSymbols | undefined;
     return {
       name: module.string('name'),

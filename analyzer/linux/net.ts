@@ -1,4 +1,5 @@
 /** Network devices and neighbours; `include/linux/netdevice.h`, `include/net/neighbour.h`. */
+import { mapPresent, untilGap } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 import { listForEachEntry } from './list.ts';
@@ -24,10 +25,13 @@ export function netDevices(program: Program, namespace: StructObject): NetDevice
     'dev_list',
     MAX_DEVICES,
   );
-  return [...devices].map(struct => ({
+  return mapPresent(program, 'network devices', devices, struct => ({
     struct,
     name: struct.string('name'),
-    addresses: [...ipv4Addresses(program, struct), ...ipv6Addresses(program, struct)],
+    addresses: [
+      ...untilGap(program, 'IPv4 addresses', ipv4Addresses(program, struct)),
+      ...untilGap(program, 'IPv6 addresses', ipv6Addresses(program, struct)),
+    ],
   }));
 }
 
@@ -89,15 +93,22 @@ export function arpEntries(program: Program): Neighbour[] {
   const hash = table?.follow('nht');
   if (hash === undefined) return [];
   const buckets = 2 ** Math.min(20, hash.num('hash_shift'));
-  const found = new Map<bigint, Neighbour>();
-  for (let bucket = 0; bucket < buckets && found.size < MAX_NEIGHBOURS; bucket++) {
-    let at = firstOf(program, hash, bucket);
-    while (at !== undefined && !found.has(at.address) && found.size < MAX_NEIGHBOURS) {
-      found.set(at.address, describe(program, at));
-      at = nextOf(program, at);
-    }
+  const seen = new Set<bigint>();
+  const found: Neighbour[] = [];
+  for (let bucket = 0; bucket < buckets && seen.size < MAX_NEIGHBOURS; bucket++) {
+    const entries = untilGap(program, 'neighbours', chainOf(program, hash, bucket, seen));
+    found.push(...mapPresent(program, 'neighbours', entries, entry => describe(program, entry)));
   }
-  return [...found.values()];
+  return found;
+}
+
+function* chainOf(program: Program, hash: StructObject, bucket: number, seen: Set<bigint>): Generator<StructObject> {
+  let at = firstOf(program, hash, bucket);
+  while (at !== undefined && !seen.has(at.address) && seen.size < MAX_NEIGHBOURS) {
+    seen.add(at.address);
+    yield at;
+    at = nextOf(program, at);
+  }
 }
 
 /** A pointer chain until 6.12; `hlist_head`s since 6.13 (commit 41b3caa7c076 "neighbour: Add hlist_node to struct neighbour"). */

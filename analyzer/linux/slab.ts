@@ -1,4 +1,5 @@
 /** SLUB; `mm/slub.c`, `mm/slab.h`. The other allocators (SLAB, SLOB) left the kernel in 6.8 and 6.4. */
+import { untilGap } from '../gaps.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
 import type { Program } from '../program.ts';
 import { StructObject } from '../types/object.ts';
@@ -38,7 +39,8 @@ export interface CacheSummary {
 /** All caches in the order of `slab_caches`: newest first. */
 export function kmemCaches(program: Program): StructObject[] {
   const head = program.symbols.find('slab_caches') ?? headByExport(program);
-  return head === undefined ? [] : [...listForEachEntry(program, head, 'kmem_cache', 'list', MAX_CACHES)];
+  if (head === undefined) return [];
+  return [...untilGap(program, 'slab caches', listForEachEntry(program, head, 'kmem_cache', 'list', MAX_CACHES))];
 }
 
 /** `slab_caches` when no symbol names it: the one member of the ring that lies in the kernel image. */

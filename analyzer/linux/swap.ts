@@ -1,4 +1,5 @@
 /** Swap areas and swap entries; `include/linux/swap.h`, `mm/swapfile.c`. */
+import { mapPresent } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 import { dentryPath } from './path.ts';
@@ -25,14 +26,17 @@ export interface SwapArea {
 export function swapAreas(program: Program): SwapArea[] {
   const table = program.symbols.find('swap_info');
   if (table === undefined) return [];
-  const found: SwapArea[] = [];
+  const areas: StructObject[] = [];
   for (let index = 0; index < MAX_SWAPFILES; index++) {
     const address = program.memory.readU64(table + BigInt(8 * index));
     if (address === 0n) break;
-    const area = program.object('swap_info_struct', address);
-    if ((area.num('flags') & SWP.USED) !== 0) found.push(describe(program, area, index));
+    areas.push(program.object('swap_info_struct', address));
   }
-  return found;
+  const read = (area: StructObject, index: number): SwapArea | undefined =>
+    (area.num('flags') & SWP.USED) === 0 ? undefined : describe(program, area, index);
+  return mapPresent(program, 'swap areas', areas.entries(), ([index, area]) => read(area, index)).filter(
+    area => area !== undefined,
+  );
 }
 
 function describe(program: Program, area: StructObject, index: number): SwapArea {

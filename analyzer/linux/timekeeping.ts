@@ -1,4 +1,5 @@
 /** Time: jiffies, HZ, the wall clock; `kernel/time/timekeeping.c`, `include/linux/jiffies.h`. */
+import { mapPresent } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import { onlineCpus } from './cpumask.ts';
 import { runQueue } from './sched.ts';
@@ -12,7 +13,12 @@ const NS_PER_SECOND = 1e9;
 
 /** Nanoseconds since boot by the scheduler's clock: the latest of all run queues. */
 export function bootClockNs(program: Program): number {
-  const clocks = onlineCpus(program).map(cpu => runQueue(program, cpu)?.num('clock') ?? 0);
+  const clocks = mapPresent(
+    program,
+    'run queues',
+    onlineCpus(program),
+    cpu => runQueue(program, cpu)?.num('clock') ?? 0,
+  );
   return Math.max(0, ...clocks);
 }
 

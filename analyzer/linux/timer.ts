@@ -1,6 +1,6 @@
 /** Timers; `kernel/time/timer.c` `struct timer_base`, `include/linux/hrtimer_defs.h`. */
 import type { Program } from '../program.ts';
-import { mapPresent, untilGap } from '../gaps.ts';
+import { mapPresent, readOrWarn, untilGap } from '../gaps.ts';
 import { StructObject } from '../types/object.ts';
 import { hlistForEachEntry } from './list.ts';
 import { rbInorder } from './rbtree.ts';
@@ -41,16 +41,19 @@ export function timerWheels(program: Program, cpu: number): TimerWheel[] {
   });
 }
 
+function wheelTimer(timer: StructObject): WheelTimer {
+  return { address: timer.address, expires: timer.pointer('expires'), function: timer.pointer('function') };
+}
+
 function wheelTimers(program: Program, base: StructObject): WheelTimer[] {
   const found: WheelTimer[] = [];
   const count = base.lengthOf('vectors');
   for (let index = 0; index < count; index++) {
     const head = base.addressOf(`vectors[${index}]`);
-    if (program.memory.readU64(head) === 0n) continue;
-    for (const timer of untilGap(program, 'timers', hlistForEachEntry(program, head, 'timer_list', 'entry'))) {
-      found.push({ address: timer.address, expires: timer.pointer('expires'), function: timer.pointer('function') });
-      if (found.length >= MAX_TIMERS) return found;
-    }
+    if ((readOrWarn(program, 'timers', () => program.memory.readU64(head)) ?? 0n) === 0n) continue;
+    const timers = untilGap(program, 'timers', hlistForEachEntry(program, head, 'timer_list', 'entry'));
+    found.push(...mapPresent(program, 'timers', timers, wheelTimer));
+    if (found.length >= MAX_TIMERS) return found;
   }
   return found.sort((a, b) => (a.expires < b.expires ? -1 : a.expires > b.expires ? 1 : 0));
 }

@@ -1,4 +1,5 @@
 /** Counters of memory use; `include/linux/vmstat.h`, `mm/vmstat.c`. */
+import { mapPresent } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import { onlineCpus } from './cpumask.ts';
 
@@ -37,12 +38,12 @@ export function nodeCounters(program: Program): Counter[] {
 /** `vm_event_states`, summed over CPUs. */
 export function eventCounters(program: Program): Counter[] {
   const sums = new Map<string, number>();
-  for (const cpu of onlineCpus(program)) {
+  const ofCpu = (cpu: number): Counter[] => {
     const address = program.percpuAddress('vm_event_states', cpu);
-    if (address === undefined) continue;
-    for (const { name, value } of counters(program, 'vm_event_item', 'NR_VM_EVENT_ITEMS', address))
-      sums.set(name, (sums.get(name) ?? 0) + value);
-  }
+    return address === undefined ? [] : counters(program, 'vm_event_item', 'NR_VM_EVENT_ITEMS', address);
+  };
+  for (const { name, value } of mapPresent(program, 'events of CPUs', onlineCpus(program), ofCpu).flat())
+    sums.set(name, (sums.get(name) ?? 0) + value);
   return [...sums].map(([name, value]) => ({ name, value }));
 }
 

@@ -1,4 +1,5 @@
 /** Memory zones and their free lists; `include/linux/mmzone.h`. */
+import { mapPresent, untilGap } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import type { StructObject } from '../types/object.ts';
 import { listForEach } from './list.ts';
@@ -21,7 +22,7 @@ export interface Zone {
 export function zones(program: Program): Zone[] {
   return nodes(program).flatMap(node => {
     const count = Math.min(8, node.lengthOf('node_zones'));
-    return Array.from({ length: count }, (_, index) => {
+    return mapPresent(program, 'zones', Array(count).keys(), index => {
       const struct = node.embedded(`node_zones[${index}]`);
       return {
         node: node.num('node_id'),
@@ -58,7 +59,8 @@ export function freeLists(program: Program, zone: Zone): FreeList[] {
   for (let order = 0; order < orders; order++) {
     for (let migrateType = 0; migrateType < types; migrateType++) {
       const head = struct.addressOf(`free_area[${order}].free_list[${migrateType}]`);
-      const blocks = [...listForEach(program, head, MAX_FREE_BLOCKS)].map(address => address - link);
+      const walk = untilGap(program, 'free lists', listForEach(program, head, MAX_FREE_BLOCKS));
+      const blocks = [...walk].map(address => address - link);
       found.push({ order, migrateType, head, blocks });
     }
   }

@@ -1,12 +1,15 @@
-/** `--zero_excluded`: a dump in which pages that the dump level left out read as zeros. */
+/** `--zero_excluded`: a dump in which pages read as zeros that the dump level left out, or that an incomplete dump lacks. */
 import type { MemorySource } from '../../capture/formats/memory-source.ts';
 import { FaultError } from '../../capture/formats/errors.ts';
+import { isOfIncompleteDump } from '../incomplete-dump.ts';
 import type { Dump } from '../../capture/sources/dump-file.ts';
 
 /** The same dump, with that memory. Pages that never were in the machine still fault. */
 export function zeroExcluded(dump: Dump): Dump {
   return Object.create(dump, { memory: { value: withZeros(dump.memory), enumerable: true } }) as Dump;
 }
+
+const isExcluded = (reason: string): boolean => reason === 'filtered out of the dump' || isOfIncompleteDump(reason);
 
 function withZeros(memory: MemorySource): MemorySource {
   const zeros = new Uint8Array(memory.pageSize);
@@ -18,7 +21,7 @@ function withZeros(memory: MemorySource): MemorySource {
       try {
         return memory.readPage(pfn);
       } catch (error) {
-        if (error instanceof FaultError && error.reason === 'filtered out of the dump') return zeros;
+        if (error instanceof FaultError && isExcluded(error.reason)) return zeros;
         throw error;
       }
     },

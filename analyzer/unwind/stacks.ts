@@ -1,4 +1,5 @@
 /** Where kernel stacks lie; `arch/{arm64,x86}/include/asm/{thread_info,memory,page_64_types}.h`. */
+import { readIfPresent, readOr } from '../gaps.ts';
 import type { Program } from '../program.ts';
 import type { Task } from '../linux/sched.ts';
 import type { StackRange } from './frames.ts';
@@ -27,7 +28,8 @@ function aarch64Stacks(program: Program, cpu: number): StackRange[] {
   const stacks: StackRange[] = [];
   const irq = program.percpuAddress('irq_stack_ptr', cpu);
   const size = threadSize(program);
-  if (irq !== undefined) stacks.push(sized('IRQ stack', program.memory.readU64(irq), size));
+  const irqStart = irq === undefined ? undefined : readIfPresent(() => program.memory.readU64(irq));
+  if (irqStart !== undefined) stacks.push(sized('IRQ stack', irqStart, size));
   const overflow = program.percpuAddress('overflow_stack', cpu);
   if (overflow !== undefined) stacks.push(sized('OVERFLOW stack', overflow, 4096n));
   return stacks.filter(({ start }) => start !== 0n);
@@ -49,12 +51,18 @@ export const EXCEPTION_STACKS: readonly (readonly [member: string, name: string]
 
 function x86Stacks(program: Program, cpu: number): StackRange[] {
   const stacks: StackRange[] = [];
-  const irqEnd = x86IrqStackTop(program, cpu);
+  const irqEnd = readIfPresent(() => x86IrqStackTop(program, cpu));
   const IRQ_STACK_SIZE = 16_384n;
   if (irqEnd !== undefined && irqEnd !== 0n)
     stacks.push({ name: 'IRQ stack', start: irqEnd - IRQ_STACK_SIZE, end: irqEnd });
   const area = program.percpuAddress('cea_exception_stacks', cpu);
-  const base = area === undefined ? 0n : program.memory.readU64(area);
+  const base =
+    area === undefined
+      ? 0n
+      : readOr(
+          () => program.memory.readU64(area),
+          () => 0n,
+        );
   if (base !== 0n) stacks.push(...exceptionStacks(program, base));
   return stacks;
 }

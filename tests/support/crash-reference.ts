@@ -42,3 +42,24 @@ export function normalise(text: string): string {
     .join('\n')
     .replace(/^\n+|\n+$/g, '');
 }
+
+const RECORDED = join(import.meta.dirname, '../fixtures/crash-9.0.2');
+
+/** A command with what crash printed. */
+export interface RecordedCase {
+  readonly line: string;
+  readonly needsVmlinux: boolean;
+  readonly expected: string;
+}
+
+/** The recorded commands of a dump: `tests/fixtures/crash-9.0.2/NAME.txt`. */
+export function recordedCases(dump: string): RecordedCase[] {
+  const parts = readFileSync(join(RECORDED, `${dump}.txt`), 'latin1')
+    .split(/^crash([+>]) (.*)\n/m)
+    .slice(1);
+  return Array.from({ length: parts.length / 3 }, (_, index) => ({
+    needsVmlinux: parts[3 * index] === '>',
+    line: parts[3 * index + 1]!,
+    expected: parts[3 * index + 2]!,
+  }));
+}

@@ -5,37 +5,19 @@
  * kernel's debug vmlinux, TZ=UTC, each command's output redirected to a file. A line `crash+ COMMAND` begins what is the same
  * without a vmlinux, `crash> COMMAND` what needs one.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { Session } from '../../../analyzer/commands/session.ts';
 import { Program } from '../../../analyzer/program.ts';
 import { runLine, wholeText } from '../../../analyzer/shell.ts';
-import { findDumpFolder, normalise } from '../../support/crash-reference.ts';
+import { findDumpFolder, normalise, recordedCases } from '../../support/crash-reference.ts';
 
-const FIXTURES = join(import.meta.dirname, '../../fixtures/crash-9.0.2');
 const DUMPS = [
   { name: 'x86_64-6.1', vmlinux: 'vmlinux-6.1.0-56-cloud-amd64' },
   { name: 'aarch64-6.1', vmlinux: 'vmlinux-6.1.0-56-cloud-arm64' },
 ] as const;
-
-interface RecordedCase {
-  readonly line: string;
-  readonly needsVmlinux: boolean;
-  readonly expected: string;
-}
-
-function recordedCases(dump: string): RecordedCase[] {
-  const parts = readFileSync(join(FIXTURES, `${dump}.txt`), 'latin1')
-    .split(/^crash([+>]) (.*)\n/m)
-    .slice(1);
-  return Array.from({ length: parts.length / 3 }, (_, index) => ({
-    needsVmlinux: parts[3 * index] === '>',
-    line: parts[3 * index + 1]!,
-    expected: parts[3 * index + 2]!,
-  }));
-}
 
 function findVmlinux(name: string): string | undefined {
   return [process.env['KDUMP_LAB_VMLINUX'], '/usr/lib/debug/boot']
