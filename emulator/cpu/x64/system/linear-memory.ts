@@ -57,31 +57,27 @@ export class LinearMemory {
 
   /** Reads up to 8 bytes, little-endian. @returns undefined when it faulted. Addresses that are no RAM read as all ones. */
   read(address: bigint, size: number, user = false): bigint | undefined {
-    let value = 0n;
-    for (let done = 0; done < size;) {
-      const piece = Math.min(size - done, PAGE - Number((address + BigInt(done)) & 0xfffn));
-      const at = this.#translate(address + BigInt(done), 'read', user);
-      if (at === FAULTED) return undefined;
-      value |= this.#piece(at, piece) << BigInt(8 * done);
-      done += piece;
-    }
-    return value;
+    const first = bytesInPage(address, size);
+    const at = this.#translate(address, 'read', user);
+    if (at === FAULTED) return undefined;
+    const head = this.#piece(at, first);
+    if (first === size) return head;
+    const behind = this.#translate(address + BigInt(first), 'read', user);
+    if (behind === FAULTED) return undefined;
+    return head | (this.#piece(behind, size - first) << BigInt(8 * first));
   }
 
   /** Writes up to 8 bytes. @returns false when it faulted; then nothing has been written */
   write(address: bigint, value: bigint, size: number, user = false): boolean {
-    const first = Math.min(size, PAGE - Number(address & 0xfffn));
-    const head = this.#translate(address, 'write', user);
-    if (head === FAULTED) return false;
-    const tail = first < size ? this.#translate(address + BigInt(first), 'write', user) : NOT_RAM;
-    if (tail === FAULTED) return false;
-    for (let i = 0; i < size; i++) {
-      const at = i < first ? head + i : tail + i - first;
-      if ((i < first ? head : tail) < 0) continue;
-      this.#engine.view.setUint8(at, Number((value >> BigInt(8 * i)) & 0xffn));
+    const first = bytesInPage(address, size);
+    const at = this.#translate(address, 'write', user);
+    if (at === FAULTED) return false;
+    if (first < size) {
+      const behind = this.#translate(address + BigInt(first), 'write', user);
+      if (behind === FAULTED) return false;
+      this.#writePiece(behind, value >> BigInt(8 * first), size - first);
     }
-    if (head >= 0) this.#engine.written(head, first);
-    if (tail >= 0) this.#engine.written(tail, size - first);
+    this.#writePiece(at, value, first);
     return true;
   }
 
@@ -93,6 +89,15 @@ export class LinearMemory {
     let value = 0n;
     for (let i = 0; i < size; i++) value |= BigInt(view.getUint8(at + i)) << BigInt(8 * i);
     return value;
+  }
+
+  #writePiece(at: number, value: bigint, size: number): void {
+    if (at < 0) return;
+    const { view } = this.#engine;
+    if (size === 8) view.setBigUint64(at, value, true);
+    else if (size === 4) view.setUint32(at, Number(value & 0xffff_ffffn), true);
+    else for (let i = 0; i < size; i++) view.setUint8(at + i, Number((value >> BigInt(8 * i)) & 0xffn));
+    this.#engine.written(at, size);
   }
 
   /** Linear-memory address of the byte, or FAULTED, or NOT_RAM. */
@@ -130,4 +135,9 @@ const NOT_RAM = -1_000_000;
 export function walkFault(errorCode: number, address: bigint): Fault {
   if (errorCode < 0) return protectionFault();
   return { ...fault(VECTOR.PF, errorCode), address: BigInt.asUintN(64, address) };
+}
+
+/** How many of so many bytes are in the page of the first one. */
+function bytesInPage(address: bigint, size: number): number {
+  return Math.min(size, PAGE - Number(address & 0xfffn));
 }
