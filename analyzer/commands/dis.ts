@@ -1,12 +1,13 @@
 /** `dis`: machine code. */
-import { UsageError } from '../../capture/formats/errors.ts';
+import { FaultError, UsageError } from '../../capture/formats/errors.ts';
 import { disassemble } from '../disassembler.ts';
 import type { DisassembledInstruction, SymbolAt, TargetKind } from '../disassembler.ts';
 import { userReader } from '../linux/user-memory.ts';
 import type { MemoryReader } from '../memory-reader.ts';
 import { stripClone } from '../symbols/symbol-set.ts';
 import type { KernelSymbol } from '../symbols/symbol-table.ts';
-import { refuseTogether, SynopsisError } from './command.ts';
+import { readOr } from '../gaps.ts';
+import { PartialError, refuseTogether, SynopsisError } from './command.ts';
 import type { Arguments, Command } from './command.ts';
 import { FIRST_KERNEL_ADDRESS, parseAddress, parseNumber } from './numbers.ts';
 import type { Session } from './session.ts';
@@ -56,13 +57,24 @@ export const dis: Command<DisData> = {
     const address = parseAddress(session, word);
     refuseTogether(args, ['-r', '-s'], '-r and -s are mutually exclusive');
     refuseTogether(args, ['-r', '-f'], '-r and -f are mutually exclusive');
-    if (args.has('-s')) return { lines: [], isUser: false, source: sourceText(session, address, word) };
-    const isForeign = !args.has('-u') && address < FIRST_KERNEL_ADDRESS;
+    if (args.has('-s')) return { lines: [], isUser: false, ...sourceOf(session, address, word) };
+    const isForeign = !args.has('-u') && session.program.symbols.lookup(address) === undefined;
     const isUser = args.has('-u') || isForeign;
-    const reader = isUser ? currentUser(session) : session.program.memory;
+    const reader = args.has('-u') || address < FIRST_KERNEL_ADDRESS ? currentUser(session) : session.program.memory;
     const range = rangeOf(session, args, address, word, countWord, isUser);
     const warning = isForeign ? `WARNING: ${address.toString(16)}: no associated kernel symbol found\n` : '';
-    return { lines: decode(session, reader, range, args, isUser), isUser, warning };
+    const fault = readOr(
+      () => void reader.readU8(address),
+      problem => problem,
+    );
+    const known = { isUser, warning };
+    if (fault instanceof FaultError)
+      throw new PartialError(
+        { ...known, lines: [{ address, place: undefined, text: '', source: undefined }] },
+        fault,
+        '',
+      );
+    return { ...known, lines: decode(session, reader, range, args, isUser) };
   },
   text({ lines, isUser, source, warning = '' }) {
     if (source !== undefined) return source;
@@ -215,6 +227,14 @@ function withoutPadding(all: readonly DisassembledInstruction[], isWhole: boolea
   if (!isWhole) return all;
   const last = all.findLastIndex(({ text }) => !PADDING.test(text));
   return all.slice(0, Math.max(1, last + 1));
+}
+
+/** @throws PartialError, behind a warning, for what is no code */
+function sourceOf(session: Session, address: bigint, word: string): Pick<DisData, 'source' | 'warning'> {
+  if (session.program.symbols.lookup(address) !== undefined) return { source: sourceText(session, address, word) };
+  const warning = `WARNING: ${address.toString(16)}: no associated kernel symbol found\n`;
+  const problem = new UsageError(`${address.toString(16)}: not a kernel text address`);
+  throw new PartialError({ lines: [], isUser: false, warning }, problem, '');
 }
 
 function sourceText(session: Session, address: bigint, word: string): string {

@@ -1,8 +1,9 @@
 /** `waitq`: who waits on a wait queue. */
-import { mapPresent } from '../gaps.ts';
+import { readOr } from '../gaps.ts';
 import { UsageError } from '../../capture/formats/errors.ts';
 import { listForEachEntry } from '../linux/list.ts';
-import type { Task } from '../linux/sched.ts';
+import type { Task, TaskTable } from '../linux/sched.ts';
+import type { Program } from '../program.ts';
 import { SynopsisError } from './command.ts';
 import type { Command } from './command.ts';
 import { parseOffset } from './members.ts';
@@ -21,6 +22,24 @@ interface WaitqData {
 
 const cannotResolve: Refusal = word => new UsageError(`cannot resolve "${word}"`);
 
+/** Tasks that wait, up to where the list cannot be read. @throws FaultError when that is at its beginning */
+function waitersOf(program: Program, tasks: TaskTable, head: bigint): Task[] {
+  const found: Task[] = [];
+  const fault = readOr(
+    () => {
+      for (const entry of listForEachEntry(program, head, 'wait_queue_entry', 'entry', MAX_WAITERS)) {
+        const task = tasks.byAddress(entry.pointer('private'));
+        if (task !== undefined) found.push(task);
+      }
+      return undefined;
+    },
+    problem => problem,
+  );
+  if (fault !== undefined && found.length === 0) throw fault;
+  if (fault !== undefined) program.warnOfGap('waiters', fault);
+  return found;
+}
+
 /** `waitq`. */
 export const waitq: Command<WaitqData> = {
   name: 'waitq',
@@ -38,12 +57,11 @@ export const waitq: Command<WaitqData> = {
         : parseAddress(session, second, invalidInput) + parseOffset(session, first);
     const { program, tasks } = session;
     const head = program.object('wait_queue_head', queue).addressOf('head');
-    const entries = listForEachEntry(program, head, 'wait_queue_entry', 'entry', MAX_WAITERS);
-    const waiters = mapPresent(program, 'waiters', entries, entry => tasks.byAddress(entry.pointer('private')));
+    const waiters = waitersOf(program, tasks, head);
     return {
       queue,
       name: second === undefined && !/^(?:0x)?[\da-f]+$/i.test(first) ? first : undefined,
-      tasks: waiters.filter(task => task !== undefined),
+      tasks: waiters,
     };
   },
   text({ queue, name, tasks }) {
