@@ -121,6 +121,7 @@ function startSession(program: Program, { flags, values }: CliOptions): Session 
   if (flags.has('--active')) session.tasks.keepActive();
   if (flags.has('--no_panic')) session.current = session.tasks.first;
   if (flags.has('--minimal')) session.settings.variables.set('minimal', 'on');
+  if (flags.has('--zero_excluded')) session.settings.variables.set('zero_excluded', 'on');
   const level = values.get('-d');
   if (level !== undefined) session.settings.variables.set('debug', level);
   return session;

@@ -76,6 +76,16 @@ export const DIFFERENCES: Differences = {
   },
 };
 
+/*
+ * Reviewed, too, though no list can name each line: wrong calls, of which every command was tried with.
+ * - Usages are of our own words, and name our own options.
+ * - Where crash takes no symbols (vtop, waitq with an address) or no sums (rd, struct, sym), ours does.
+ * - Where crash is silent, ours says why there is nothing: `sys -c nosuch`, `kmem -s nosuch`, `sym -m nosuch`, `dis -b zzz`.
+ * - Where crash leaves a command to gdb, ours gives gdb's reason under the line `gdb request failed`.
+ * - crash computes the place of an address that no table maps (`rd ffffffffffffffff`: seek error); ours says it is invalid.
+ * - crash reads on when an option or address excludes another (`kmem -is`, `struct task_struct ADDRESS ADDRESS`).
+ */
+
 /** A command on a reference dump to which crash 9.0.2 gives a wrong answer, with what proves it. */
 export interface CrashSlip {
   readonly dump: 'aarch64-6.1' | 'x86_64-6.1';
