@@ -1,4 +1,5 @@
 /** What lasts from command to command: the opened kernel, the current task, output settings. */
+import { UsageError } from '../../capture/formats/errors.ts';
 import type { CommandResult } from './command.ts';
 import type { Program } from '../program.ts';
 import { slabOfAddress } from '../linux/slab.ts';
@@ -148,7 +149,9 @@ export class Session {
     const back = /^\$\$(\d+)$/.exec(name);
     if (back !== null) return this.#history.at(-1 - Number(back[1]));
     const number = /^\$(\d+)$/.exec(name);
-    return number === null ? this.gdb.variables.get(name) : this.#history[Number(number[1]) - 1];
+    if (number === null) return this.gdb.variables.get(name);
+    if (Number(number[1]) > this.#history.length) throw new UsageError(`History has not yet reached ${name}.`);
+    return this.#history[Number(number[1]) - 1];
   }
 
   /** `file: line` of a text address; undefined without line information. */

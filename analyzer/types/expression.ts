@@ -406,9 +406,16 @@ function textValue(text: string): Value {
   return { type: new ArrayType(() => CHAR, bytes.length), bytes };
 }
 
+/** Hexadecimal behind 0x, octal behind 0. @throws UsageError for a digit that is no octal one */
+function digitsValue(text: string): bigint {
+  if (!/^0\d+$/.test(text)) return BigInt(text);
+  if (/[89]/.test(text)) throw new UsageError(`Invalid number "${text}".`);
+  return BigInt(`0o${text.slice(1)}`);
+}
+
 /** The first of int, (unsigned int when hexadecimal), long, unsigned long that holds it; ISO C11 6.4.4.1. */
 function literal(token: Token): Value {
-  const number = BigInt(/^0\d+$/.test(token.text) ? `0o${token.text.slice(1)}` : token.text);
+  const number = digitsValue(token.text);
   const isUnsigned = /u/i.test(token.suffix);
   const isLong = /l/i.test(token.suffix);
   const mayBeUnsigned = isUnsigned || token.text.startsWith('0');

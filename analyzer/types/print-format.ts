@@ -10,7 +10,10 @@ const LETTERS: ReadonlySet<string> = new Set('xdutozcafs');
 
 /** Parses the letters of `/x` or `/4xb`: none means the default. @throws UsageError for a letter that is no format */
 export function parseFormat(letters: string): FormatLetter | undefined {
-  const letter = letters.replace('r', '').at(-1);
+  const count = /^\d+/.exec(letters)?.[0];
+  if (count !== undefined && Number(count) !== 1)
+    throw new UsageError('Item count other than 1 is meaningless in "print" command.');
+  const letter = letters.replace(/^\d+/, '').replace('r', '').at(-1);
   if (letter === undefined) return undefined;
   if (letter === 'i') throw new UsageError('Format letter "i" is meaningless in "print" command.');
   if (!LETTERS.has(letter)) throw new UsageError(`Undefined output format "${letter}".`);

@@ -81,6 +81,7 @@ describe('evaluate', () => {
     ['nothing', 'No symbol "nothing" in current context.'],
     ['1 +', 'the expression ends too early'],
     ['1 / 0', 'Division by zero'],
+    ['08', 'Invalid number "08".'],
     ['p.z', 'There is no member named z.'],
     ['*5', 'Attempt to take contents of a non-pointer value.'],
     ['sizeof(struct none)', 'No struct type named none.'],
