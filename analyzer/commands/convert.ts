@@ -122,16 +122,10 @@ export const evalCommand: Command<EvalData> = {
     { flag: '-l', help: 'as a 64-bit value' },
   ],
   description:
-    'Computes + - * / % << >> & | ^ ~ and parentheses over numbers and symbols; k, m and g multiply by 2^10, 2^20 and 2^30.',
+    'Computes + - * / % << >> & | ^ ~ and parentheses over numbers and symbols, and the power A # B; k, m and g multiply by 2^10, 2^20 and 2^30.',
   examples: [{ line: 'eval (1 << 39) - 1', why: 'in all bases' }],
   run(session, args) {
-    const text = args.positionals
-      .join(' ')
-      // zeros in front make no octal number of a decimal one
-      .replaceAll(/\b0+(?=\d+\b)/g, '')
-      .replaceAll(/\b(\d+)([kmg])\b/gi, (_all, digits: string, unit: string) =>
-        String(BigInt(digits) << UNITS[unit.toLowerCase()]!),
-      );
+    const text = args.positionals.join(' ');
     if (text === '') throw new SynopsisError('no expression given');
     return { value: validNumber(session, text), bits: args.has('-b'), long: args.has('-l') };
   },
@@ -148,11 +142,23 @@ const UNITS: Readonly<Record<string, bigint>> = { k: 10n, m: 20n, g: 30n };
 
 function validNumber(session: Session, text: string): bigint {
   try {
-    return evaluateNumber(session, text);
+    const [base = '', exponent] = text.replace(/^\((.*#.*)\)$/, '$1').split('#');
+    if (exponent === undefined) return evaluateNumber(session, text);
+    return power(evaluateNumber(session, base), evaluateNumber(session, exponent));
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof FaultError)) throw error;
     throw new UsageError(`invalid expression: (${text})`, { cause: error });
   }
+}
+
+/** In 64 bits. */
+function power(base: bigint, exponent: bigint): bigint {
+  let result = 1n;
+  for (let bit = 63n; bit >= 0n; bit--) {
+    result = BigInt.asUintN(64, result * result);
+    if (((exponent >> bit) & 1n) === 1n) result = BigInt.asUintN(64, result * base);
+  }
+  return result;
 }
 
 /** Numbers of the set bits, over lines of 66 characters. */
@@ -170,8 +176,10 @@ const BITS_WIDTH = 66;
 
 /** Value of an expression in which a symbol stands for its address. @throws UsageError */
 export function evaluateNumber(session: Session, text: string): bigint {
-  const words = /^[\da-f]+$/i.test(text) && /[a-f]/i.test(text) ? `0x${text}` : text;
   const { memory, types, symbols } = session.program;
+  const words = text.replaceAll(/(?<!\w)(?:0x)?[\da-f]+[kmg]?(?!\w)/gi, word =>
+    symbols.find(word) === undefined ? `${numberOfWord(word)}UL` : word,
+  );
   const find = (name: string): Value | undefined => {
     const address = symbols.find(name);
     return address === undefined ? undefined : { type: UNSIGNED_LONG, bits: address };
@@ -180,7 +188,7 @@ export function evaluateNumber(session: Session, text: string): bigint {
     64,
     numberOf(
       memory,
-      evaluate(words.replaceAll(/\b(?<!0x)(\d+)\b/g, '$1UL'), {
+      evaluate(words, {
         memory,
         types,
         find,
@@ -188,6 +196,12 @@ export function evaluateNumber(session: Session, text: string): bigint {
       }),
     ),
   );
+}
+
+/** Decimal digits, or hexadecimal ones with or without `0x`, and perhaps a unit. */
+function numberOfWord(word: string): bigint {
+  const [, digits = '', unit = ''] = /^(.*?)([kmg]?)$/i.exec(word)!;
+  return parseNumber(digits) << (UNITS[unit.toLowerCase()] ?? 0n);
 }
 
 /** `(1KB)`, `(2GB)` behind round numbers. */
@@ -198,7 +212,7 @@ function sizeNote(value: bigint): string {
     ['KB', 10n],
   ];
   const unit = units.find(([, shift]) => value >= 1n << shift && (value & ((1n << shift) - 1n)) === 0n);
-  return unit === undefined || value >> 63n === 1n ? '' : `(${value >> unit[1]}${unit[0]})`;
+  return unit === undefined ? '' : `(${value >> unit[1]}${unit[0]})`;
 }
 
 function setBits(value: bigint): string {

@@ -199,7 +199,7 @@ export const fuser: Command<FuserData> = {
     if (users.length === 0) return `No users of ${name} found\n`;
     const rows = users.map(
       ({ pid, task, comm, usage }) =>
-        `${String(pid).padStart(5)}  ${hex16(task)}  ${`"${comm}"`.padEnd(16)} ${usage.map(word => `${word} `).join('')}\n`,
+        `${String(pid).padStart(5)}  ${hex16(task)}  ${`"${comm}"`.slice(0, 15).padEnd(16)} ${usage.map(word => `${word} `).join('')}\n`,
     );
     return ` PID         TASK        COMM             USAGE\n${rows.join('')}\n`;
   },

@@ -7,7 +7,7 @@ import { hz } from '../linux/timekeeping.ts';
 import { printValue } from '../types/print-value.ts';
 import { bytesText, hex, hex16 } from '../text/layout.ts';
 import { EXCEPTION_STACKS, cpuStacks, threadSize } from '../unwind/stacks.ts';
-import type { Command } from './command.ts';
+import { type Command, SynopsisError } from './command.ts';
 import type { Session } from './session.ts';
 import { processorSpeed } from './sys.ts';
 
@@ -27,18 +27,18 @@ export const mach: Command<MachData> = {
   options: [
     { flag: '-m', help: "the firmware's memory map (x86_64)" },
     { flag: '-c', help: 'cpuinfo of each CPU (x86_64)' },
-    { flag: '-o', help: 'OPAL (not on these architectures)' },
+    { flag: '-o', help: 'not on these architectures' },
     { flag: '-x', help: 'integers in hexadecimal' },
     { flag: '-d', help: 'integers in decimal' },
   ],
   description: 'Shows sizes, bases of the kernel address space, and where the stacks of each CPU lie.',
   examples: [{ line: 'mach', why: 'is this an address of vmalloc?' }],
   run(session, args) {
-    for (const flag of ['-m', '-c', '-o']) {
-      const supported = session.program.architecture === 'x86_64' && flag !== '-o';
-      if (args.has(flag) && !supported)
-        throw new UsageError(`${flag} option not supported or applicable on this architecture or kernel`);
-    }
+    const isX86 = session.program.architecture === 'x86_64';
+    if (isX86 && args.has('-o')) throw new SynopsisError("invalid option -- 'o'");
+    const foreign = isX86 ? undefined : ['-m', '-c', '-o'].find(flag => args.has(flag));
+    if (foreign !== undefined)
+      throw new UsageError(`${foreign} option not supported or applicable on this architecture or kernel`);
     if (args.has('-m')) return { memoryMap: e820(session) };
     if (args.has('-c')) return { cpus: cpuinfo(session, args.has('-x') ? 16 : 10) };
     return { rows: session.program.architecture === 'aarch64' ? aarch64Rows(session) : x86Rows(session) };

@@ -74,8 +74,10 @@ function runMod(session: Session, args: Arguments): ModData {
   const rows = moduleRows(session);
   if (args.has('-t')) return { modules: rows, view: 'taints', problems: [] };
   if (args.has('-s')) return loadOne(session, args.value('-s')!, args.positionals[0]);
-  const problems = args.has('-S') ? loadAll(session, rows, args.positionals[0]) : [];
-  return { modules: args.has('-S') ? moduleRows(session) : rows, view: 'list', problems };
+  if (!args.has('-S')) return { modules: rows, view: 'list', problems: [] };
+  const problems = loadAll(session, rows, args.positionals[0]);
+  const found = moduleRows(session).filter(({ object }) => object !== undefined);
+  return { modules: found, view: found.length === 0 ? 'nothing' : 'list', problems };
 }
 
 function moduleRows({ program }: Session): ModuleRow[] {

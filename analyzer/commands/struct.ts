@@ -358,7 +358,7 @@ function followedText(
 ): string {
   const pointer = reader.readU64(address + BigInt(place.offset));
   const head = `  ${declare(place.type, member)} = 0x${pointer.toString(16)}\n`;
-  if (pointer === 0n) return head;
+  if (pointer === 0n) return `${head}  -> NULL\n`;
   const bytes = reader.readBytes(pointer, pointee.size);
   const body = printValue(pointee, bytes, 0, { ...context, base: pointer }).replaceAll('\n', '\n     ');
   const symbol = context.symbolAt(pointer);

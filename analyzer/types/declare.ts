@@ -165,8 +165,17 @@ export function definitionText(type: CType): string {
 /** A type with its outermost typedefs resolved, structures behind pointers and arrays written out. */
 export function unrolled(type: CType): string {
   const bare = stripTypedefs(type);
+  if (bare.kind === 'pointer' || bare.kind === 'array') return expandedDeclaration(bare);
   const isTagged = bare.kind === 'struct' || bare.kind === 'union' || bare.kind === 'enum';
-  return isTagged ? definitionText(bare) : expandedDeclaration(bare);
+  return outerQualifiers(type) + (isTagged ? definitionText(bare) : expandedDeclaration(bare));
+}
+
+function outerQualifiers(type: CType): string {
+  const found: string[] = [];
+  for (let outer = type; outer.kind === 'typedef' || outer.kind === 'qualified'; outer = outer.target) {
+    if (outer.kind === 'qualified') found.push(`${outer.qualifier} `);
+  }
+  return found.join('');
 }
 
 /** Enumerators, with a value where it is not one more than the one before. */
