@@ -34,6 +34,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   struct: 'gdb_readmem_callback',
   union: 'gdb_readmem_callback',
   waitq: 'list entry',
+  wr: 'write memory',
 };
 
 /** The line that crash shows of a fault: `invalid kernel virtual address: 1234  type: "list entry"`. */
@@ -41,7 +42,9 @@ export function faultText(fault: FaultError, command: string): string {
   const { address } = fault;
   const what = fault instanceof NamedFault ? fault.what : READ_BY[command];
   const type = what === undefined ? '' : `  type: "${what}"`;
-  return `${failure(fault)}${spaceOf(address, what)} address: ${address.toString(16)}${type}`;
+  const kind = failure(fault);
+  const failed = command === 'wr' && kind === 'read error: ' ? 'write error: ' : kind;
+  return `${failed}${spaceOf(address, what)} address: ${address.toString(16)}${type}`;
 }
 
 function spaceOf(address: bigint | number, what: string | undefined): string {
