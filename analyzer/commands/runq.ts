@@ -42,7 +42,7 @@ interface RunqData {
 }
 
 const MAX_RT_PRIO = 100;
-const MAX_GROUP_DEPTH = 16;
+const MAX_GROUPS = 1000;
 
 /** `runq`. */
 export const runq: Command<RunqData> = {
@@ -136,7 +136,7 @@ function readQueue(session: Session, cpu: number): CpuQueue | undefined {
     rtArray: rq.addressOf('rt.active'),
     rt: realTimeTasks(session, rq, currentAddress),
     cfsRoot,
-    cfs: fairTasks(session, program.memory.readU64(cfsRoot), 0),
+    cfs: fairTasks(session, program.memory.readU64(cfsRoot)),
     cfsRq: rq.addressOf('cfs'),
     onQueue: tasksOnQueue(session, cpu),
     rootGroup: program.symbols.find('root_task_group') ?? (rq.has('cfs.tg') ? rq.pointer('cfs.tg') : 0n),
@@ -164,10 +164,11 @@ function realTimeTasks(session: Session, rq: StructObject, current: bigint): Que
   return found;
 }
 
-/** Tasks of a fair queue; a group's own queue is entered through `my_q`. */
-function fairTasks(session: Session, root: bigint, depth: number): Queued[] {
+/** Tasks of a fair queue; a group's own queue is entered through `my_q`, each one once. */
+function fairTasks(session: Session, root: bigint, seen: Set<bigint> = new Set()): Queued[] {
   const { program } = session;
-  if (depth > MAX_GROUP_DEPTH) return [];
+  if (seen.has(root) || seen.size > MAX_GROUPS) return [];
+  seen.add(root);
   const entityType = program.types.struct('sched_entity');
   const nodeOffset = BigInt(program.object('sched_entity', 0n).offsetOf('run_node'));
   const entityOffset = BigInt(program.object('task_struct', 0n).offsetOf('se'));
@@ -177,7 +178,7 @@ function fairTasks(session: Session, root: bigint, depth: number): Queued[] {
     if (group === undefined) return [entry(session.tasks.at(entity.address - entityOffset))];
     const inner = group.addressOf(group.has('tasks_timeline.rb_root') ? 'tasks_timeline.rb_root' : 'tasks_timeline');
     const root = readOrWarn(program, 'fair run queues', () => program.memory.readU64(inner));
-    return fairTasks(session, root ?? 0n, depth + 1);
+    return fairTasks(session, root ?? 0n, seen);
   });
 }
 
