@@ -197,6 +197,7 @@ export const fuser: Command<FuserData> = {
   },
   text({ name, users }) {
     if (users.length === 0) return `No users of ${name} found\n`;
+    // crash's column has no room for the end of a long name
     const rows = users.map(
       ({ pid, task, comm, usage }) =>
         `${String(pid).padStart(5)}  ${hex16(task)}  ${`"${comm}"`.slice(0, 15).padEnd(16)} ${usage.map(word => `${word} `).join('')}\n`,

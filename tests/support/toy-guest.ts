@@ -42,6 +42,19 @@ export const toy = {
   count: (a: number) => [OP.COUNT, a, 0, 0],
 };
 
+/** A nested loop of 50 times 100 rounds: r0 counts outer, r1 inner rounds, r2 sums, r3 gets the instructions retired. */
+export const NESTED_LOOP = [
+  toy.addi(0, 7, 50),
+  toy.addi(1, 7, 100), // outer:
+  toy.add(2, 1), // inner:
+  toy.addi(1, 1, -1),
+  toy.bnz(1, -2),
+  toy.addi(0, 0, -1),
+  toy.bnz(0, -5),
+  toy.count(3),
+  toy.trap(),
+];
+
 function translate(ir: BlockBuilder, word: number, offset: number): Terminal | undefined {
   const a = TOY_REGISTERS[(word >> 8) & 7]!;
   const b = TOY_REGISTERS[(word >> 16) & 7]!;

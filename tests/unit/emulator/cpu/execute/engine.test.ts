@@ -1,22 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { toy, toyMachine } from '../../../../support/toy-guest.ts';
+import { NESTED_LOOP, toy, toyMachine } from '../../../../support/toy-guest.ts';
 
 const EVALUATED = Number.POSITIVE_INFINITY;
 const COMPILED = 1;
 const MIXED = 5;
-
-/** A nested loop: r0 counts outer, r1 inner rounds, r2 sums. */
-const NESTED_LOOP = [
-  toy.addi(0, 7, 50),
-  toy.addi(1, 7, 100), // outer:
-  toy.add(2, 1), // inner:
-  toy.addi(1, 1, -1),
-  toy.bnz(1, -2),
-  toy.addi(0, 0, -1),
-  toy.bnz(0, -5),
-  toy.count(3),
-  toy.trap(),
-];
 
 describe.each([
   ['evaluated', EVALUATED],

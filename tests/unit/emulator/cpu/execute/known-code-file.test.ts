@@ -1,28 +1,16 @@
 /** Translated code that goes from one machine to the next. */
 import { describe, expect, test } from 'vitest';
 
-import { toy, toyMachine } from '../../../../support/toy-guest.ts';
+import { NESTED_LOOP, toy, toyMachine } from '../../../../support/toy-guest.ts';
 
 const EVALUATED = Number.POSITIVE_INFINITY;
 const PROGRAM = 0x3000;
 
 type Machine = ReturnType<typeof toyMachine>;
 
-/** Sums up 50 rounds of 100 to 1 in r2, and counts in r3. */
 function start(threshold: number): Machine {
   const machine = toyMachine(threshold);
-  machine.program(
-    PROGRAM,
-    toy.addi(0, 7, 50),
-    toy.addi(1, 7, 100),
-    toy.add(2, 1),
-    toy.addi(1, 1, -1),
-    toy.bnz(1, -2),
-    toy.addi(0, 0, -1),
-    toy.bnz(0, -5),
-    toy.count(3),
-    toy.trap(),
-  );
+  machine.program(PROGRAM, ...NESTED_LOOP);
   return machine;
 }
 
